@@ -1,0 +1,33 @@
+"""The command ``liveedit-cam``: finds the command, and ends it with one line where it fails.
+
+Commands for the running camera go straight to ``commands.remote``, which needs the standard library
+only and returns in a tenth of a second; Typer, with its own imports, is loaded for all others.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from liveedit_cam.commands import remote
+from liveedit_cam.errors import LiveEditError
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on stderr and its own exit code."""
+    arguments = sys.argv[1:]
+    try:
+        if arguments and arguments[0] in remote.COMMANDS:
+            print(remote.main(arguments))
+        else:
+            from liveedit_cam.commands.app import app
+
+            app(arguments, prog_name="liveedit-cam")
+    except LiveEditError as error:
+        _log.debug("the command failed", exc_info=True)
+        print(f"liveedit-cam: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)  # what a shell expects of a program that Ctrl-C ended

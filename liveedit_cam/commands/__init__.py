@@ -1,0 +1,1 @@
+"""The commands of ``liveedit-cam``, one file per kind; each imports what it needs when it runs."""

@@ -1,0 +1,90 @@
+"""``devices``: which cameras, screens and virtual cameras this computer has."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+
+from liveedit_cam.commands.lines import table
+from liveedit_cam.errors import LiveEditError
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One place frames come from or go to, as the user would name it."""
+
+    option: str
+    """What to write: "--source camera:0"."""
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """All that was found."""
+
+    cameras: tuple[Device, ...]
+    screens: tuple[Device, ...]
+    no_screen: str | None
+    """Why the screen cannot be captured; None = it can."""
+    no_virtual_camera: str | None
+    """Why there is no virtual camera and what to do; None = there is one."""
+
+
+def devices(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List cameras, screens and virtual cameras."""
+    found = find_devices()
+    typer.echo(json.dumps(asdict(found), ensure_ascii=False) if as_json else in_words(found))
+
+
+def in_words(found: Devices) -> str:
+    """The devices as a text of a few lines."""
+    sources = [*found.cameras, *found.screens, Device("--source pattern", "a moving test scene")]
+    lines = ["Sources", table([(device.option, device.description) for device in sources])]
+    if not found.cameras:
+        lines.append("No camera was found.")
+    if found.no_screen is not None:
+        lines.append(f"No screen: {found.no_screen}")
+    lines.append("\nSinks")
+    sinks = [Device("--sink preview", "a page in the browser")]
+    if found.no_virtual_camera is None:
+        sinks.insert(0, Device("--sink virtual-camera", "a camera other programs can select"))
+    lines.append(table([(device.option, device.description) for device in sinks]))
+    if found.no_virtual_camera is not None:
+        lines.append(f"No virtual camera: {found.no_virtual_camera}")
+    return "\n".join(lines)
+
+
+def find_devices() -> Devices:
+    """Ask the computer; a screen is opened for one picture to learn its size."""
+    from liveedit_cam.sinks.virtual_camera import probe
+    from liveedit_cam.sources.camera import list_devices
+
+    cameras = tuple(
+        Device(
+            f"--source camera:{camera.device}",
+            f"{camera.name} ({', '.join(f'{w}x{h}' for w, h in camera.sizes[:4]) or 'any size'})",
+        )
+        for camera in list_devices()
+    )
+    screens, no_screen = find_screens()
+    return Devices(cameras=cameras, screens=screens, no_screen=no_screen, no_virtual_camera=probe())
+
+
+def find_screens() -> tuple[tuple[Device, ...], str | None]:
+    """The monitors, first to last, and why there is none (None = there is one)."""
+    from liveedit_cam.sources import screen
+
+    found: list[Device] = []
+    while True:
+        target = f"monitor:{len(found) + 1}"
+        try:
+            monitor = screen.create(target, loop=True, realtime=True)
+        except LiveEditError as error:  # the number after the last one is refused
+            return tuple(found), None if found else str(error)
+        monitor.close()
+        found.append(Device(f"--source screen:{target}", f"{monitor.width}x{monitor.height}"))

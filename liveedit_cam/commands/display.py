@@ -1,0 +1,99 @@
+"""What ``run`` shows while it runs: a live table on a terminal, a plain line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from liveedit_cam.commands.lines import rows, summary
+from liveedit_cam.commands.serving import Display
+from liveedit_cam.control.state import DaemonAddress
+from liveedit_cam.types import Status
+
+PLAIN_EVERY_S = 5.0
+
+
+class QuietDisplay:
+    """Says nothing; for ``start``, which prints the address itself."""
+
+    def started(self, address: DaemonAddress, status: Status) -> None:
+        """Say nothing."""
+
+    def show(self, status: Status) -> None:
+        """Say nothing."""
+
+
+class PlainDisplay:
+    """One line every few seconds, for logs and pipes."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None] = typer.echo,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``write`` takes one line; ``now`` gives seconds."""
+        self._write = write
+        self._now = now
+        self._due = now()
+
+    def started(self, address: DaemonAddress, status: Status) -> None:
+        """Print the page's address and where the picture goes."""
+        self._write(f"page: {address.page_url}")
+        for sink in status.sinks:
+            self._write(f"sink: {sink}")
+
+    def show(self, status: Status) -> None:
+        """Print the status if the last line is old enough."""
+        if self._now() >= self._due:
+            self._due = self._now() + PLAIN_EVERY_S
+            self._write(summary(status))
+
+
+class LiveDisplay:
+    """A table that is drawn over again in place."""
+
+    def __init__(self, live: Live) -> None:
+        """Draw on ``live``, which the caller starts and stops."""
+        self._live = live
+        self._page_url = ""
+
+    def started(self, address: DaemonAddress, status: Status) -> None:
+        """Remember the page's address and draw the first table."""
+        self._page_url = address.page_url
+        self.show(status)
+
+    def show(self, status: Status) -> None:
+        """Draw the table."""
+        self._live.update(status_table(status, self._page_url), refresh=True)
+
+
+def status_table(status: Status, page_url: str) -> Table:
+    """The status for a terminal, the page's address first."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    styles = {"notice": "yellow", "last error": "red", "instruction": "bold"}
+    table.add_row("page", page_url, style="cyan")
+    for label, text in rows(status):
+        table.add_row(label, text, style=styles.get(label))
+    table.add_row("", "Ctrl-C ends it", style="dim")
+    return table
+
+
+@contextmanager
+def choose_display(*, quiet: bool) -> Iterator[Display]:
+    """The display that fits the place where stdout goes."""
+    if quiet:
+        yield QuietDisplay()
+    elif not sys.stdout.isatty():
+        yield PlainDisplay()
+    else:
+        with Live(auto_refresh=False) as live:
+            live.update("starting ...", refresh=True)
+            yield LiveDisplay(live)

@@ -1,0 +1,57 @@
+"""A status in words: one line for a log, a few rows for a screen. Pure text, no colours."""
+
+from __future__ import annotations
+
+from liveedit_cam.types import Status
+
+
+def summary(status: Status) -> str:
+    """The status in one line."""
+    parts = [
+        f"{status.state} {status.mode}",
+        f"capture {status.capture_fps:.1f}, edit {status.edit_fps:.1f},"
+        f" sink {status.sink_fps:.1f} fps",
+        f"glass to sink {status.glass_to_sink.p50_ms:.0f} ms",
+        f"cache reuse {status.cache_skip:.0%}",
+        f"shown: {status.instruction or 'nothing edited yet'}",
+    ]
+    if status.pending is not None:
+        parts.append(f"pending: {status.pending}")
+    if status.last_error is not None:
+        parts.append(f"last error: {status.last_error}")
+    return " | ".join(parts)
+
+
+def rows(status: Status) -> list[tuple[str, str]]:
+    """The status as label and text, in the order a person asks."""
+    chunk, glass = status.chunk_latency, status.glass_to_sink
+    found: list[tuple[str, str | None]] = [
+        ("state", f"{status.state}, shows {status.mode}, up {status.uptime_s:.0f} s"),
+        ("instruction", status.instruction or "nothing edited yet"),
+        ("pending", status.pending),
+        ("notice", status.notice),
+        ("source", status.source),
+        *(("sink", sink) for sink in status.sinks),
+        ("model", f"{status.model} on {status.device}" if status.device else status.model),
+        (
+            "rates",
+            f"capture {status.capture_fps:.1f}, edit {status.edit_fps:.1f},"
+            f" sink {status.sink_fps:.1f} fps",
+        ),
+        (
+            "latency",
+            f"glass to sink {glass.p50_ms:.0f} ms ({glass.p95_ms:.0f} ms in the worst 5 %),"
+            f" chunk {chunk.p50_ms:.0f} ms",
+        ),
+        ("mask cache", f"{status.cache_skip:.0%} of the attention reused"),
+        ("dropped", f"{status.frames_dropped} frames" if status.frames_dropped else None),
+        ("restarts", f"{status.engine_restarts} of the engine" if status.engine_restarts else None),
+        ("last error", status.last_error),
+    ]
+    return [(label, text) for label, text in found if text]
+
+
+def table(pairs: list[tuple[str, str]]) -> str:
+    """Rows as text, labels in one column."""
+    width = max(len(label) for label, _ in pairs)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in pairs)

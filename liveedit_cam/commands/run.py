@@ -1,0 +1,96 @@
+"""``run``: the camera in the foreground, until Ctrl-C. Reads the options and picks a display."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from liveedit_cam.config import Config
+
+
+class RunCommand(TyperCommand):
+    """Adds the sources and sinks of this computer to ``run --help``, found only when asked."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write one line for each seam."""
+        from liveedit_cam import registry
+
+        with formatter.section("Kinds"):
+            formatter.write_dl(
+                [
+                    ("--source", ", ".join(registry.kinds("sources"))),
+                    ("--sink", ", ".join(registry.kinds("sinks"))),
+                ]
+            )
+
+
+def run(
+    prompt: Annotated[
+        str | None, typer.Argument(help="First instruction; none = the picture as it is.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where frames come from: KIND or KIND:TARGET.")
+    ] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(help="Where frames go: KIND or KIND:TARGET; may be repeated."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model, see `models list`.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
+    width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How much of the edit, 0..1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
+    mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,
+    on_failure: Annotated[
+        str | None, typer.Option(help="Without an edited picture show: slate or raw.")
+    ] = None,
+    loop: Annotated[
+        bool | None, typer.Option("--loop/--once", help="Play a video file again, or once.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with these settings.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Edit the camera live in this terminal; Ctrl-C ends it."""
+    from liveedit_cam.config import load_config
+
+    flags = {
+        "prompt": prompt,
+        "source": source,
+        "sinks": tuple(sink) if sink else None,
+        "model": model,
+        "device": device,
+        "width": width,
+        "height": height,
+        "fps": fps,
+        "port": port,
+        "strength": strength,
+        "seed": seed,
+        "mode": mode,
+        "on_failure": on_failure,
+        "loop": loop,
+    }
+    _serve(load_config(config, os.environ, flags), quiet=quiet)
+
+
+def _serve(config: Config, *, quiet: bool) -> None:
+    from liveedit_cam.commands.display import choose_display
+    from liveedit_cam.commands.serving import serve, stop_on_signals
+    from liveedit_cam.control.state import runtime_path
+    from liveedit_cam.daemon.service import Service
+
+    with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
+        serve(
+            lambda: Service(config),
+            port=config.port,
+            folder=runtime_path(os.environ),
+            display=display,
+            stop=stop,
+        )

@@ -1,0 +1,112 @@
+"""Runs the service and its control plane side by side until something ends it.
+
+Order matters: the lock first, then the port, then devices and model; undone in reverse, also when a
+step fails half-way. Knows neither options nor terminals.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from liveedit_cam.control.app import Commands, create_app
+from liveedit_cam.control.server import ControlServer, bind
+from liveedit_cam.control.state import DaemonAddress, DaemonLock
+from liveedit_cam.errors import LiveEditError
+from liveedit_cam.types import Status
+
+TICK_S = 0.25
+"""Time between two looks at the status, and longest reaction to a stop."""
+
+
+class Runnable(Protocol):
+    """What is needed of the daemon's Service."""
+
+    @property
+    def controller(self) -> Commands:
+        """Where commands go."""
+        ...
+
+    @property
+    def failure(self) -> LiveEditError | None:
+        """Why it failed for good; None = it did not."""
+        ...
+
+    def start(self) -> None:
+        """Open devices and engine. Raises LiveEditError and leaves nothing behind."""
+        ...
+
+    def stop(self) -> None:
+        """Close all; may be called twice."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """True once the source has ended or the service failed for good."""
+        ...
+
+
+class Display(Protocol):
+    """Who tells the user what happens; called by the thread that serves."""
+
+    def started(self, address: DaemonAddress, status: Status) -> None:
+        """The control plane answers now."""
+        ...
+
+    def show(self, status: Status) -> None:
+        """A new status, about four times a second."""
+        ...
+
+
+def serve(
+    make_service: Callable[[], Runnable],
+    *,
+    port: int,
+    folder: Path,
+    display: Display,
+    stop: threading.Event,
+) -> None:
+    """Run until ``stop`` is set or the service has ended; leaves no file and no thread behind.
+
+    The service is made only after lock and port are ours. Raises LiveEditError.
+    """
+    with DaemonLock(folder) as lock, bind(port) as listener:
+        service = make_service()
+        server = ControlServer(create_app(service.controller, lock.token, stop.set), listener)
+        with ExitStack() as undo:
+            undo.callback(server.stop)
+            undo.callback(service.stop)  # first, because it wakes the requests that wait
+            service.start()
+            server.start()
+            display.started(lock.publish(server.port), service.controller.status())
+            while not stop.is_set() and not service.wait(TICK_S):
+                display.show(service.controller.status())
+            display.show(service.controller.status())
+        if service.failure is not None:
+            raise service.failure
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, a kill or a closed terminal sets; a second Ctrl-C interrupts at once.
+
+    Only for the main thread. The former handlers are put back in the end.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last two exist on one system each
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    before = [(number, signal.signal(number, on_signal)) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

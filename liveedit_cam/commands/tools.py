@@ -1,0 +1,62 @@
+"""Commands that need no running camera: ``process``, ``models``, ``train``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def process(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file to edit.")],
+    result: Annotated[Path, typer.Argument(metavar="OUT", help="Video file to write, MP4.")],
+    instruction: Annotated[str, typer.Argument(help="The edit, in words.")],
+    model: Annotated[str, typer.Option(help="Model, see `models list`.")] = "nano",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+) -> None:
+    """Edit a video file, every frame, as fast as it goes."""
+    from liveedit_cam import offline
+
+    offline.process(
+        source,
+        result,
+        instruction,
+        model=model,
+        device=device,
+        overwrite=overwrite,
+        progress=_print_progress,
+    )
+    typer.echo("", err=True)
+    typer.echo(f"wrote {result}")
+
+
+def _print_progress(done_frames: int, total_frames: int | None) -> None:
+    of_total = "" if total_frames is None else f" of {total_frames}"
+    typer.echo(f"\r{done_frames}{of_total} frames", nl=False, err=True)
+
+
+def models_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models, and whether they are on this computer."""
+    from liveedit_cam.model.weights import list_models
+
+    found = list_models()
+    if as_json:
+        typer.echo(json.dumps([asdict(model) for model in found], default=str))
+        return
+    for model in found:
+        size = f"{model.size_bytes / 1e6:.0f} MB" if model.size_bytes else "size unknown"
+        where = f"{size}, {model.path}" if model.is_installed else "not on this computer"
+        typer.echo(f"{model.name}  {model.description}\n    {where}")
+
+
+def train(context: typer.Context) -> None:
+    """Train a model from scratch (see train --help)."""
+    from liveedit_cam.training.commands import app
+
+    app(args=list(context.args), prog_name="liveedit-cam train")

@@ -1,0 +1,178 @@
+"""One validated ``Config``, built once from file, environment and flags, then passed down.
+
+Later layers win: the TOML file, then ``LIVEEDIT_CAM_*`` variables, then the command line. A name
+nobody knows is an error in each of them. Knows no backend: a source is a string here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from liveedit_cam.errors import ConfigError
+from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
+
+PREFIX = "LIVEEDIT_CAM_"
+NOT_CONFIG = frozenset({"LIVEEDIT_CAM_RUNTIME_DIR"})
+"""Variables with our prefix that are read elsewhere: see ``control.state``."""
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
+
+
+class Config(BaseModel):
+    """Everything a run needs to know; the same names in file, environment and flags."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    source: Text = "auto"
+    """where frames come from, as kind or kind:target"""
+    sinks: Annotated[tuple[Text, ...], Field(min_length=1)] = ("auto",)
+    """where frames go, one or more, as kind or kind:target"""
+    prompt: Text = "leave it as it is"
+    """the first instruction, 1 to 2000 characters"""
+    strength: float = Field(1.0, ge=0, le=1)
+    """how much of the edit is shown, 0 (nothing) to 1 (all)"""
+    mode: Mode = Mode.EDIT
+    """what the sinks show at first: edit, bypass or slate"""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """start of the random numbers, a whole number from 0"""
+    model: Text = "nano"
+    """name of the model, see `liveedit-cam models list`"""
+    device: Text = "auto"
+    """where the model runs: auto, cpu, cuda, cuda:1, mps"""
+    width: int = Field(1280, ge=64, le=3840, multiple_of=2)
+    """width of the sinks in pixels, even, 64 to 3840"""
+    height: int = Field(720, ge=64, le=2160, multiple_of=2)
+    """height of the sinks in pixels, even, 64 to 2160"""
+    fps: float = Field(30.0, ge=1, le=60)
+    """frames per second of the sinks, 1 to 60"""
+    port: int = Field(8642, ge=0, le=65535)
+    """port of the control page on 127.0.0.1, 0 takes any free one"""
+    on_failure: Literal["slate", "raw"] = "slate"
+    """what is shown while there is no edited picture: slate, or raw (the camera itself)"""
+    hold_s: float = Field(2.0, ge=0, le=3600)
+    """seconds the last edited picture is held before on_failure applies, 0 to 3600"""
+    loop: bool = True
+    """whether a video file starts again at its end, true or false"""
+    realtime: bool = True
+    """whether a video file plays at its own speed, true or false"""
+    edit_timeout_s: float = Field(20.0, gt=0, le=3600)
+    """seconds one edit may take before the engine is started again, up to 3600"""
+    delay_ms: float | None = Field(None, ge=0, le=10_000)
+    """fixed delay of the picture in milliseconds, 0 to 10000; left out = found by itself"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One value and the place it came from."""
+
+    value: object
+    place: str
+    """For people: "config.toml line 3", "LIVEEDIT_CAM_WIDTH", "command line"."""
+
+
+def load_config(
+    path: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Config:
+    """Build the configuration of a run.
+
+    ``path`` None = the user's own file where there is one; a flag that is None was not given.
+    Raises ConfigError with place, value and what was expected.
+    """
+    settings = {
+        **_from_file(path, environ),
+        **_from_environ(environ),
+        **{
+            name: _Setting(value, "command line")
+            for name, value in flags.items()
+            if value is not None
+        },
+    }
+    for name, setting in settings.items():
+        if name not in Config.model_fields:
+            raise _unknown(name, setting)
+    try:
+        return Config.model_validate({name: setting.value for name, setting in settings.items()})
+    except ValidationError as error:
+        raise _not_valid(error.errors()[0], settings) from error
+
+
+def default_path(environ: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """Where the user's own configuration file is looked for; it need not exist."""
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    if platform == "win32":
+        folder = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif platform == "darwin":
+        folder = home / "Library" / "Application Support"
+    else:
+        folder = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return folder / "liveedit-cam" / "config.toml"
+
+
+def _from_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, _Setting]:
+    file = path or default_path(environ)
+    if path is None and not file.exists():
+        return {}
+    try:
+        text = file.read_text("utf-8")
+        found = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(
+            f"the configuration {file} cannot be read: {error.strerror}.",
+            hint="Name a readable TOML file with --config.",
+        ) from error
+    except ValueError as error:  # bad TOML, bad UTF-8
+        raise ConfigError(
+            f"{file} is not valid TOML: {error}.", hint='Write lines such as: prompt = "..."'
+        ) from error
+    return {name: _Setting(value, _place(file, text, name)) for name, value in found.items()}
+
+
+def _place(file: Path, text: str, name: str) -> str:
+    """File and line of a top-level key or table; the file alone if the key is written oddly."""
+    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.match(line):
+            return f"{file} line {number}"
+    return str(file)
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, _Setting]:
+    found: dict[str, _Setting] = {}
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and variable not in NOT_CONFIG:
+            name = variable.removeprefix(PREFIX).lower()
+            several = tuple(part.strip() for part in value.split(","))
+            found[name] = _Setting(several if name == "sinks" else value, variable)
+    return found
+
+
+def _unknown(name: str, setting: _Setting) -> ConfigError:
+    close = difflib.get_close_matches(name, Config.model_fields, n=1)
+    return ConfigError(
+        f"{setting.place}: no setting is called {name!r}.",
+        hint=f"Did you mean {close[0]!r}?"
+        if close
+        else f"The settings are: {', '.join(Config.model_fields)}.",
+    )
+
+
+def _not_valid(found: ErrorDetails, settings: Mapping[str, _Setting]) -> ConfigError:
+    name = str(found["loc"][0])
+    setting = settings[name]
+    expected = Config.model_fields[name].description
+    return ConfigError(
+        f"{setting.place}: got {name} = {setting.value!r}, expected {expected}.",
+        hint=f"Correct it there ({found['msg'][0].lower()}{found['msg'][1:]}).",
+    )

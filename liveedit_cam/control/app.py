@@ -1,0 +1,196 @@
+"""The control plane: routes over the Controller, and the web page. Owns fastapi.
+
+Who may call is decided in ``guard``; what a command means is decided in the Controller. A route
+parses, calls and answers; an error is a JSON object with what was wrong and what to do.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from importlib import resources
+from typing import Annotated, Protocol
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.exceptions import HTTPException
+
+from liveedit_cam.control.guard import COOKIE, Guard
+from liveedit_cam.control.wire import status_to_json
+from liveedit_cam.errors import InstructionError, LiveEditError
+from liveedit_cam.types import EditInstruction, Mode, Region, Status
+
+MAX_WAIT_S = 600.0
+"""Longest wait for an edit to become visible that one request may ask for."""
+ROUNDING = 1e-6
+"""Shares such as 0.7 + 0.3 may come out a hair above 1."""
+
+
+class Commands(Protocol):
+    """What the routes need of the Controller; they call it from several threads."""
+
+    def instruct(
+        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+    ) -> EditInstruction:
+        """Accept an instruction and number it. Raises InstructionError."""
+        ...
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change what the sinks show."""
+        ...
+
+    def status(self) -> Status:
+        """One snapshot."""
+        ...
+
+    def wait_visible(self, revision: int, timeout_s: float) -> float:
+        """Seconds from acceptance to visible. Raises ControlError, InstructionError."""
+        ...
+
+
+class RegionBody(BaseModel):
+    """A rectangle as shares of the picture."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    width: float = Field(gt=0, le=1)
+    height: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def stay_inside(self) -> RegionBody:
+        """Refuse a rectangle that reaches beyond the picture."""
+        if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
+            raise ValueError("the region reaches beyond the picture")
+        return self
+
+
+class InstructionBody(BaseModel):
+    """Body of ``POST /api/instruction``; what the prompt may hold the Controller decides."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    prompt: str
+    strength: float = Field(1.0, ge=0, le=1)
+    region: RegionBody | None = None
+    seed: int = Field(0, ge=0, lt=2**32)
+
+
+class ModeBody(BaseModel):
+    """Body of ``POST /api/mode``."""
+
+    model_config = ConfigDict(extra="forbid")
+    mode: Mode
+
+
+def create_app(controller: Commands, token: str, on_stop: Callable[[], None]) -> FastAPI:
+    """Build the app for one run.
+
+    ``token`` opens it; ``on_stop`` is called from a worker thread when a client asks the daemon to
+    end and must return at once.
+    """
+    page = resources.files("liveedit_cam.control").joinpath("page.html").read_text("utf-8")
+    app = FastAPI(title="liveedit-cam", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, token=token, content_policy=content_policy(page))
+    _add_error_answers(app)
+    _add_commands(app, controller, on_stop)
+
+    @app.get("/")
+    def show_page() -> HTMLResponse:
+        response = HTMLResponse(page)
+        response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+        return response
+
+    return app
+
+
+def content_policy(page: str) -> str:
+    """The page's Content-Security-Policy: its own inline script and style, local pictures only."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "connect-src 'self'",
+            "img-src 'self' http://127.0.0.1:*",
+            f"script-src {_hash_of('script', page)}",
+            f"style-src {_hash_of('style', page)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+def _hash_of(tag: str, page: str) -> str:
+    """CSP source for the one inline element of that tag."""
+    found = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    assert found is not None, f"page.html has no <{tag}>"
+    digest = hashlib.sha256(found[1].encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None]) -> None:
+    @app.post("/api/instruction", status_code=202)
+    def instruct(body: InstructionBody, request: Request) -> JSONResponse:
+        accepted = controller.instruct(
+            body.prompt,
+            strength=body.strength,
+            region=None if body.region is None else Region(**body.region.model_dump()),
+            seed=body.seed,
+            origin="cli" if "authorization" in request.headers else "web",
+        )
+        return JSONResponse({"revision": accepted.revision, "prompt": accepted.prompt}, 202)
+
+    @app.post("/api/mode")
+    def set_mode(body: ModeBody) -> JSONResponse:
+        controller.set_mode(body.mode)
+        return JSONResponse({"mode": body.mode.value})
+
+    @app.get("/api/status")
+    def status() -> Response:
+        return Response(status_to_json(controller.status()), media_type="application/json")
+
+    @app.get("/api/wait")
+    def wait(
+        revision: Annotated[int, Query(ge=1)],
+        timeout_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 30.0,
+    ) -> JSONResponse:
+        seconds = controller.wait_visible(revision, timeout_s)
+        return JSONResponse({"revision": revision, "seconds": seconds})
+
+    @app.post("/api/stop", status_code=202)
+    def stop() -> JSONResponse:
+        on_stop()
+        return JSONResponse({"stopping": True}, 202)
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    def not_valid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = [str(part) for part in first["loc"] if part not in ("body", "query")]
+        return JSONResponse({"field": ".".join(where) or "body", "reason": first["msg"]}, 422)
+
+    @app.exception_handler(InstructionError)
+    def not_usable(request: Request, error: InstructionError) -> JSONResponse:
+        return JSONResponse({"field": "prompt", "reason": str(error)}, 422)
+
+    @app.exception_handler(LiveEditError)
+    def refused(request: Request, error: LiveEditError) -> JSONResponse:
+        return JSONResponse({"error": error.message, "hint": error.hint}, 409)
+
+    @app.exception_handler(HTTPException)
+    def not_found(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse(
+            {"error": f"{request.method} {request.url.path}: {error.detail}.", "hint": None},
+            error.status_code,
+        )
+
+    @app.exception_handler(Exception)
+    def broken(request: Request, error: Exception) -> JSONResponse:
+        """Answer as JSON; the framework raises the error again, so the log has its traceback."""
+        return JSONResponse(
+            {"error": f"the daemon made a mistake: {error!r}.", "hint": "See its log."}, 500
+        )

@@ -1,0 +1,129 @@
+"""Talks to the running daemon over HTTP. Standard library only: ``liveedit-cam edit`` is instant.
+
+Knows the address files and the JSON, nothing of what the daemon does.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from liveedit_cam.control.state import DaemonAddress, read_address
+from liveedit_cam.control.wire import Accepted, status_from_json
+from liveedit_cam.errors import ControlError, InstructionError
+from liveedit_cam.types import Mode, Region, Status
+
+TIMEOUT_S = 5.0
+"""Longest wait for an answer that needs no work; ``wait_visible`` adds its own."""
+
+
+def find_daemon(folder: Path) -> ControlClient:
+    """Client of the daemon that left its address in ``folder``. Raises ControlError."""
+    address = read_address(folder)
+    if address is None:
+        raise _not_running()
+    if address.port == 0:
+        raise ControlError(
+            f"liveedit-cam is still starting (process {address.pid}).",
+            hint="Try again in a moment.",
+        )
+    return ControlClient(address)
+
+
+class ControlClient:
+    """One method per command. No connection is kept; any thread may call."""
+
+    def __init__(self, address: DaemonAddress) -> None:
+        """Remember whom to call; nothing is sent yet."""
+        self.address = address
+
+    def instruct(
+        self, prompt: str, *, strength: float, region: Region | None, seed: int
+    ) -> Accepted:
+        """Hand in an instruction. Raises InstructionError if refused, ControlError if not there."""
+        body = {
+            "prompt": prompt,
+            "strength": strength,
+            "region": None if region is None else asdict(region),
+            "seed": seed,
+        }
+        answer = self._call("POST", "/api/instruction", body)
+        return Accepted(revision=answer["revision"], prompt=answer["prompt"])
+
+    def set_mode(self, mode: Mode) -> Mode:
+        """Change what the sinks show; returns the mode now in force. Raises ControlError."""
+        return Mode(self._call("POST", "/api/mode", {"mode": mode.value})["mode"])
+
+    def status(self) -> Status:
+        """One snapshot of the daemon. Raises ControlError."""
+        answer = self._call("GET", "/api/status")
+        try:
+            return status_from_json(answer)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._strange(f"a status this version does not know ({error})") from error
+
+    def wait_visible(self, revision: int, timeout_s: float) -> float:
+        """Seconds from acceptance until the edit was visible.
+
+        Raises InstructionError if it was rejected, ControlError if it took longer.
+        """
+        path = f"/api/wait?revision={revision}&timeout_s={timeout_s}"
+        return float(self._call("GET", path, timeout_s=timeout_s + TIMEOUT_S)["seconds"])
+
+    def stop(self) -> None:
+        """Ask the daemon to end; it answers at once and ends soon after. Raises ControlError."""
+        self._call("POST", "/api/stop", {})
+
+    def _call(
+        self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=timeout_s)
+        headers = {"Authorization": f"Bearer {self.address.token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(
+                method, path, None if body is None else json.dumps(body).encode(), headers
+            )
+            response = connection.getresponse()
+            code, text = response.status, response.read()
+        except ConnectionRefusedError as error:
+            raise _not_running() from error
+        except TimeoutError as error:
+            raise ControlError(
+                f"liveedit-cam (process {self.address.pid}) gave no answer for {timeout_s:.0f} s.",
+                hint=f"See its log, or end process {self.address.pid} and start it again.",
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._strange(repr(error)) from error
+        finally:
+            connection.close()
+        return self._read(code, text)
+
+    def _read(self, code: int, text: bytes) -> Any:
+        """The answer's JSON object, or the error it stands for."""
+        try:
+            answer = json.loads(text)
+            if code < 400:
+                return answer
+            if code == 422:
+                raise InstructionError(f"{answer['field']}: {answer['reason']}")
+            raise ControlError(answer["error"], hint=answer["hint"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._strange(f"HTTP {code} {text[:80]!r}") from error
+
+    def _strange(self, what: str) -> ControlError:
+        return ControlError(
+            f"port {self.address.port} gave {what}, not an answer of liveedit-cam.",
+            hint="Another program may use that port, or another version runs: stop it and start"
+            " liveedit-cam again.",
+        )
+
+
+def _not_running() -> ControlError:
+    return ControlError(
+        "no liveedit-cam is running.", hint="Start one with `liveedit-cam run` and try again."
+    )

@@ -1,0 +1,94 @@
+"""Runs the control plane's app in a thread of its own, on 127.0.0.1 and nowhere else.
+
+The port is taken before the thread starts, so that "port taken" is an error with a name and not a
+line in a log. Knows nothing of the routes.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+
+import uvicorn
+from fastapi import FastAPI
+
+from liveedit_cam.errors import ControlError
+
+GRACE_S = 2
+"""Seconds a request under way may take once the server stops."""
+
+
+def bind(port: int) -> socket.socket:
+    """Take a TCP port of 127.0.0.1 (0 = any free one). Raises ControlError if it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if sys.platform != "win32":  # there it would let two programs share one port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ControlError(
+            f"port {port} of 127.0.0.1 cannot be used: {error.strerror}.",
+            hint=f"Choose another with --port {port + 10 if port < 65_000 else 8642}"
+            " (0 takes any free one).",
+        ) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, with an event for the moment it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_ready.set()
+
+
+class ControlServer:
+    """The control plane's HTTP server. The thread that calls ``start`` also calls ``stop``."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+        """Serve ``app`` on a socket of ``bind``, which this object closes in the end."""
+        config = uvicorn.Config(
+            app,
+            log_config=None,  # the program's own logging decides
+            access_log=False,  # a request line may hold the token
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self.port: int = listener.getsockname()[1]
+        self._listener = listener
+        self._server = _Server(config)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="control-server", daemon=True)
+
+    def start(self) -> None:
+        """Serve from now on; returns once requests are answered. Raises ControlError."""
+        self._thread.start()
+        self._server.is_ready.wait()
+        if self._failure is not None:
+            raise ControlError(
+                f"the control server did not start: {self._failure!r}.",
+                hint="Run again with -v for the details.",
+            ) from self._failure
+
+    def stop(self) -> None:
+        """Answer what is under way, close the port and join the thread. May be called twice."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listener])
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - kept for start() to raise
+            self._failure = error
+        finally:
+            self._server.is_ready.set()

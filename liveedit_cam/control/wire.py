@@ -1,0 +1,35 @@
+"""The control plane's JSON: values to text and back. Standard library only, knows no HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from liveedit_cam.types import Latency, Mode, State, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The daemon's receipt for an instruction."""
+
+    revision: int
+    """Number of the instruction; the status shows it once its edit is visible."""
+    prompt: str
+
+
+def status_to_json(status: Status) -> str:
+    """One status as a JSON object, fields in the order of ``Status``."""
+    return json.dumps(asdict(status), ensure_ascii=False)
+
+
+def status_from_json(found: Mapping[str, Any]) -> Status:
+    """The status a daemon sent. Raises ValueError, KeyError or TypeError if it is not one."""
+    fields = dict(found)
+    fields["state"] = State(fields["state"])
+    fields["mode"] = Mode(fields["mode"])
+    fields["sinks"] = tuple(fields["sinks"])
+    fields["chunk_latency"] = Latency(**fields["chunk_latency"])
+    fields["glass_to_sink"] = Latency(**fields["glass_to_sink"])
+    return Status(**fields)

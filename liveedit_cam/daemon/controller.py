@@ -1,0 +1,193 @@
+"""The one way commands enter, and the one place the status is read. Knows no HTTP and no engine."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+
+from liveedit_cam.daemon.board import Board
+from liveedit_cam.daemon.ledger import EditLedger
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest
+from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.playout import Playout
+from liveedit_cam.errors import InstructionError
+from liveedit_cam.types import (
+    MAX_PROMPT_CHARS,
+    EditInstruction,
+    Frame,
+    Mode,
+    Region,
+    State,
+    Status,
+)
+
+HOLDING_S = 1.0
+"""Without an edited frame for longer than this the state is HOLDING."""
+
+MAX_SEED = 2**32 - 1
+_ROUNDING = 1e-6
+
+
+class Controller:
+    """Commands and snapshots. Any thread may call any method."""
+
+    def __init__(
+        self,
+        ledger: EditLedger,
+        board: Board,
+        metrics: Metrics,
+        inbox: FrameInbox,
+        playout: Playout,
+        shown: Latest[Frame],
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        """``now`` gives seconds on a monotonic clock; uptime counts from here."""
+        self._ledger = ledger
+        self._board = board
+        self._metrics = metrics
+        self._inbox = inbox
+        self._playout = playout
+        self._shown = shown
+        self._now = now
+        self._started_at = now()
+
+    def instruct(
+        self,
+        prompt: str,
+        *,
+        strength: float = 1.0,
+        region: Region | None = None,
+        seed: int = 0,
+        origin: str = "cli",
+    ) -> EditInstruction:
+        """Accept an instruction; it replaces one that still waits. Answers at once.
+
+        ``strength`` 0..1; ``region`` None = everywhere. Raises InstructionError.
+        """
+        instruction = EditInstruction(
+            prompt=_checked_prompt(prompt),
+            strength=_checked_strength(strength),
+            region=_checked_region(region),
+            seed=_checked_seed(seed),
+            origin=origin,
+        )
+        return self._ledger.accept(instruction)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Switch what the sinks show, from the next picture on."""
+        self._board.update(mode=mode)
+
+    def status(self) -> Status:
+        """One snapshot of the whole program."""
+        now = self._now()
+        board, edits, figures = (
+            self._board.status(),
+            self._ledger.view(),
+            self._metrics.snapshot(now),
+        )
+        is_holding = board.state is State.LIVE and figures.edit_age_s > HOLDING_S
+        return replace(
+            board,
+            state=State.HOLDING if is_holding else board.state,
+            instruction=edits.instruction,
+            revision=edits.revision,
+            pending=edits.pending,
+            pending_revision=edits.pending_revision,
+            notice=edits.notice,
+            rejected_revision=edits.rejected_revision,
+            capture_fps=figures.capture_fps,
+            edit_fps=figures.edit_fps,
+            sink_fps=figures.sink_fps,
+            chunk_latency=figures.chunk_latency,
+            glass_to_sink=figures.glass_to_sink,
+            delay_ms=1000 * self._playout.delay_s,
+            frames_captured=figures.frames_captured,
+            frames_edited=figures.frames_edited,
+            frames_shown=figures.frames_shown,
+            frames_dropped=self._inbox.num_dropped,
+            late_ticks=figures.late_ticks,
+            cache_skip=figures.cache_skip,
+            uptime_s=now - self._started_at,
+        )
+
+    def shown(self) -> Frame | None:
+        """The frame written to the sinks last; None before the first."""
+        return self._shown.get()
+
+    def wait_visible(self, revision: int, timeout_s: float) -> float:
+        """Block until this revision or a newer one was written to the sinks.
+
+        Returns the seconds from its acceptance until then. Raises InstructionError where the
+        engine refused it, ControlError where it did not become visible in ``timeout_s`` seconds.
+        """
+        return self._ledger.wait_visible(revision, timeout_s)
+
+
+def _checked_prompt(prompt: str) -> str:
+    if not isinstance(prompt, str):
+        raise InstructionError(
+            f"Got an instruction of type {type(prompt).__name__}, expected text.",
+            hint='Write it in words, such as "make it black and white".',
+        )
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise InstructionError(
+            f"Got an instruction of {len(prompt)} characters, expected at most {MAX_PROMPT_CHARS}.",
+            hint="Say it in one or two sentences.",
+        )
+    for position, character in enumerate(prompt):
+        if unicodedata.category(character) in ("Cc", "Cs"):
+            raise InstructionError(
+                f"Got the control character U+{ord(character):04X} at position {position}, "
+                "expected printable text on one line.",
+                hint="Replace line breaks and tabs by blanks.",
+            )
+    if not any(unicodedata.category(character)[0] not in "ZC" for character in prompt):
+        raise InstructionError(
+            "Got an empty instruction, expected at least one word.",
+            hint='Write what to change, such as "make the background a blue night".',
+        )
+    return prompt.strip()
+
+
+def _checked_strength(strength: float) -> float:
+    if not _is_number(strength) or not 0 <= strength <= 1:
+        raise InstructionError(
+            f"Got strength {strength!r}, expected a number from 0 to 1.",
+            hint="0 leaves the picture as it is, 1 is the whole edit.",
+        )
+    return float(strength)
+
+
+def _checked_seed(seed: int) -> int:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+        raise InstructionError(
+            f"Got seed {seed!r}, expected a whole number from 0 to {MAX_SEED}.",
+            hint="Leave it out for 0.",
+        )
+    return seed
+
+
+def _checked_region(region: Region | None) -> Region | None:
+    if region is None:
+        return None
+    values = (region.x, region.y, region.width, region.height)
+    is_inside = (
+        all(_is_number(value) for value in values)
+        and min(region.x, region.y) >= 0
+        and min(region.width, region.height) > 0
+        and max(region.x + region.width, region.y + region.height) <= 1 + _ROUNDING
+    )
+    if not is_inside:
+        raise InstructionError(
+            f"Got region x,y,width,height = {','.join(map(str, values))}, expected shares of the "
+            "picture from 0 to 1 that do not reach beyond it.",
+            hint="The left half is 0,0,0.5,1.",
+        )
+    return region
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,163 @@
+"""What became of each instruction: accepted, encoded, refused, visible. Knows no engine, no sinks.
+
+The Controller accepts, the engine loop reports what the engine said, the present loop reports what
+the sinks showed; whoever asked may wait for it. Only the last instructions are remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Condition
+from typing import TypeVar
+
+from liveedit_cam.daemon.mailbox import Latest
+from liveedit_cam.errors import ControlError, InstructionError
+from liveedit_cam.types import EditInstruction
+
+NUM_REMEMBERED = 256
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """The part of the status that concerns instructions; see the fields of ``Status``."""
+
+    instruction: str | None
+    revision: int
+    pending: str | None
+    pending_revision: int
+    notice: str | None
+    rejected_revision: int
+
+
+class EditLedger:
+    """Book of the instructions. Any thread; lock: ``_changed``."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """``now`` gives seconds on a monotonic clock."""
+        self._now = now
+        self._changed = Condition()
+        self._newest: Latest[EditInstruction] = Latest()
+        self._accepted: dict[int, EditInstruction] = {}
+        self._refused: dict[int, str] = {}
+        self._visible_at: dict[int, float] = {}
+        self._notices: dict[int, str | None] = {}
+        self._encoded_revision = 0
+        self._visible: EditInstruction | None = None
+        self._rejected_revision = 0
+        self._is_closed = False
+
+    def accept(self, instruction: EditInstruction) -> EditInstruction:
+        """Give the instruction its revision and time; it becomes what the engine should have."""
+        with self._changed:
+            revision = max(self._accepted, default=0) + 1
+            accepted = replace(instruction, revision=revision, created_at=self._now())
+            self._remember(self._accepted, revision, accepted)
+            self._newest.put(accepted)
+            return accepted
+
+    def next_for_engine(self) -> EditInstruction | None:
+        """The newest instruction, once; None when the engine has been given it already."""
+        pending = self._newest.pending()
+        if pending is None:
+            return None
+        instruction, revision = pending
+        self._newest.ack(revision)
+        return instruction
+
+    def encoded(self, revision: int, notice: str | None) -> None:
+        """The engine can use it; ``notice`` is what the user should be told, None = nothing."""
+        with self._changed:
+            self._encoded_revision = revision
+            self._remember(self._notices, revision, notice)
+
+    def refused(self, revision: int, reason: str) -> None:
+        """The engine cannot use it; those it replaced unencoded will not come either."""
+        with self._changed:
+            for replaced in self._accepted:
+                if self._encoded_revision < replaced <= revision:
+                    self._remember(self._refused, replaced, reason)
+            self._rejected_revision = max(self._rejected_revision, revision)
+            self._changed.notify_all()
+
+    def visible(self, revision: int, at: float) -> None:
+        """A frame of this revision was written to the sinks at ``at`` seconds, monotonic."""
+        with self._changed:
+            if self._visible is not None and revision <= self._visible.revision:
+                return
+            instruction = self._accepted.get(revision)
+            if instruction is None:  # forgotten: a newer one will be visible at once
+                return
+            self._visible = instruction
+            self._remember(self._visible_at, revision, at)
+            self._changed.notify_all()
+
+    def wait_visible(self, revision: int, timeout_s: float) -> float:
+        """Block until this revision or a newer one is visible; seconds from its acceptance.
+
+        Raises InstructionError where it was refused, ControlError where it is not known, not
+        visible within ``timeout_s`` seconds, or the program ends.
+        """
+        with self._changed:
+            accepted = self._accepted.get(revision)
+            if accepted is None:
+                newest = max(self._accepted, default=0)
+                raise ControlError(
+                    f"Got revision {revision}, expected one of the last {NUM_REMEMBERED} "
+                    f"up to {newest}.",
+                    hint="Use the revision that the instruction was answered with.",
+                )
+            self._changed.wait_for(lambda: self._is_closed or self._is_settled(revision), timeout_s)
+            if revision in self._refused:
+                raise InstructionError(
+                    f"The model refused instruction {revision}: {self._refused[revision]}"
+                )
+            shown_at = self._shown_at(revision)
+            if shown_at is not None:
+                return max(0.0, shown_at - accepted.created_at)
+            if self._is_closed:
+                raise ControlError("The program ended before the instruction became visible.")
+            raise ControlError(
+                f"Instruction {revision} was not visible within {timeout_s:g} s.",
+                hint="Look at the status: the mode must be edit and the engine live.",
+            )
+
+    def view(self) -> LedgerView:
+        """Snapshot for the status."""
+        with self._changed:
+            newest = self._newest.get()
+            shown = self._visible
+            shown_revision = shown.revision if shown else 0
+            is_pending = (
+                newest is not None
+                and newest.revision > shown_revision
+                and newest.revision not in self._refused
+            )
+            return LedgerView(
+                instruction=shown.prompt if shown else None,
+                revision=shown_revision,
+                pending=newest.prompt if newest and is_pending else None,
+                pending_revision=newest.revision if newest and is_pending else 0,
+                notice=self._notices.get(self._encoded_revision),
+                rejected_revision=self._rejected_revision,
+            )
+
+    def close(self) -> None:
+        """Wake whoever waits. May be called twice."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def _is_settled(self, revision: int) -> bool:
+        return revision in self._refused or self._shown_at(revision) is not None
+
+    def _shown_at(self, revision: int) -> float | None:
+        return next((at for shown, at in self._visible_at.items() if shown >= revision), None)
+
+    @staticmethod
+    def _remember(book: dict[int, T], revision: int, value: T) -> None:
+        book[revision] = value
+        while len(book) > NUM_REMEMBERED:
+            del book[min(book)]

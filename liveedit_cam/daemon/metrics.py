@@ -1,0 +1,131 @@
+"""Rates, latencies and counts for the status. Knows no threads but its callers, and no clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+from threading import Lock
+
+from liveedit_cam.types import Latency
+
+LATE_S = 0.008
+"""A sink write that begins more than this after its due time counts as late."""
+
+WINDOW_S = 3.0
+RING = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One snapshot of the measurements; rates per second."""
+
+    capture_fps: float
+    edit_fps: float
+    sink_fps: float
+    chunk_latency: Latency
+    glass_to_sink: Latency
+    frames_captured: int
+    frames_edited: int
+    frames_shown: int
+    late_ticks: int
+    cache_skip: float
+    edit_age_s: float
+    """Seconds since the last edited chunk; 0 before the first."""
+
+
+class Metrics:
+    """Filled by the three loops, read by any thread. Lock: ``_lock``."""
+
+    def __init__(self) -> None:
+        """All zero."""
+        self._lock = Lock()
+        self._capture = _Rate()
+        self._edit = _Rate()
+        self._sink = _Rate()
+        self._chunk_s: deque[float] = deque(maxlen=RING)
+        self._glass_s: deque[float] = deque(maxlen=RING)
+        self._skip: deque[float] = deque(maxlen=16)
+        self._num_shown = 0
+        self._num_late = 0
+
+    def captured(self, now: float) -> None:
+        """One frame came from the source at ``now`` (seconds, monotonic; so everywhere here)."""
+        with self._lock:
+            self._capture.add(1, now)
+
+    def edited(self, count: int, chunk_s: float, cache_skip: float, now: float) -> None:
+        """A chunk of ``count`` frames came back ``chunk_s`` seconds after it was taken."""
+        with self._lock:
+            self._edit.add(count, now)
+            self._chunk_s.append(chunk_s)
+            self._skip.append(cache_skip)
+
+    def written(self, late_s: float, now: float) -> None:
+        """The sinks were written at ``now``, beginning ``late_s`` seconds after the due time."""
+        with self._lock:
+            self._sink.add(1, now)
+            self._num_late += late_s > LATE_S
+
+    def shown(self, glass_to_sink_s: float) -> None:
+        """An edited frame reached the sinks for the first time."""
+        with self._lock:
+            self._num_shown += 1
+            self._glass_s.append(glass_to_sink_s)
+
+    def snapshot(self, now: float) -> Figures:
+        """The figures as of ``now``."""
+        with self._lock:
+            return Figures(
+                capture_fps=self._capture.per_second(now),
+                edit_fps=self._edit.per_second(now),
+                sink_fps=self._sink.per_second(now),
+                chunk_latency=_latency(self._chunk_s),
+                glass_to_sink=_latency(self._glass_s),
+                frames_captured=self._capture.total,
+                frames_edited=self._edit.total,
+                frames_shown=self._num_shown,
+                late_ticks=self._num_late,
+                cache_skip=sum(self._skip) / len(self._skip) if self._skip else 0.0,
+                edit_age_s=self._edit.age_s(now),
+            )
+
+
+class _Rate:
+    """Throughput: counts over the time they took, not the mean of single distances.
+
+    A chunk of four frames at once would make single distances jump between 0 and 133 ms.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._events: deque[tuple[float, int]] = deque(maxlen=RING)
+
+    def add(self, count: int, now: float) -> None:
+        self.total += count
+        self._events.append((now, count))
+        while len(self._events) > 2 and self._events[0][0] < now - WINDOW_S:
+            self._events.popleft()
+
+    def age_s(self, now: float) -> float:
+        return now - self._events[-1][0] if self._events else 0.0
+
+    def per_second(self, now: float) -> float:
+        """0 before two events; falls once the wait is longer than any distance in the window."""
+        if len(self._events) < 2:
+            return 0.0
+        times = [at for at, _ in self._events]
+        longest_s = max(later - earlier for earlier, later in pairwise(times))
+        elapsed_s = max(times[-1], now - longest_s) - times[0]
+        count = sum(count for _, count in self._events) - self._events[0][1]
+        return count / elapsed_s if elapsed_s > 0 else 0.0
+
+
+def _latency(delays_s: Iterable[float]) -> Latency:
+    ordered = sorted(delays_s)
+    if not ordered:
+        return Latency()
+    p50, p95 = (ordered[ceil(share * len(ordered)) - 1] for share in (0.5, 0.95))
+    return Latency(1000 * p50, 1000 * p95)

@@ -1,0 +1,72 @@
+"""One sink that comes back: a failed write closes it, and it is opened again with back-off.
+
+Knows no backend: a sink is opened by the function it was given, always at the same size.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.errors import LiveEditError
+from liveedit_cam.protocols import Sink
+from liveedit_cam.types import Frame
+
+_log = logging.getLogger(__name__)
+
+
+class Outlet:
+    """A sink and how to open it again. Belongs to the present thread once that runs."""
+
+    def __init__(self, sink: Sink, reopen: Callable[[], Sink], now: Callable[[], float]) -> None:
+        """``now`` gives seconds on a monotonic clock."""
+        self._sink: Sink | None = sink
+        self._reopen = reopen
+        self._backoff = Backoff(now)
+        self._name = sink.name
+        self.error: str | None = None
+        """Why the last write or opening failed; None while the sink works."""
+
+    @property
+    def name(self) -> str:
+        """The sink's name, for people; says so while it is being reopened."""
+        return self._name if self._sink is not None else f"{self._name}, being reopened"
+
+    @property
+    def url(self) -> str | None:
+        """The page that shows this sink; None where there is none."""
+        return None if self._sink is None else self._sink.url
+
+    def write(self, frame: Frame) -> bool:
+        """Write one frame; False where the sink is not there. Never raises."""
+        try:
+            if self._sink is None:
+                if self._backoff.remaining_s() > 0:
+                    return False
+                self._sink = self._reopen()
+                self._name = self._sink.name
+                _log.info("the sink is open again: %s", self._name)
+            self._sink.write(frame)
+        except Exception as error:  # noqa: BLE001 - one sink never stops the others; see error
+            self._lose(error)
+            return False
+        self._backoff.succeeded()
+        self.error = None
+        return True
+
+    def close(self) -> None:
+        """Close the sink. May be called twice. Raises what the sink's ``close`` raises."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+
+    def _lose(self, error: Exception) -> None:
+        wait_s = self._backoff.failed()
+        is_ours = isinstance(error, LiveEditError)
+        self.error = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        _log.warning("%s is opened again in %g s: %s", self._name, wait_s, self.error)
+        try:
+            self.close()
+        except LiveEditError as close_error:
+            _log.warning("%s did not close: %s", self._name, close_error)

@@ -1,0 +1,1 @@
+"""The child process that hosts an Editor: shared-memory frames, messages, watchdog."""

@@ -1,0 +1,213 @@
+"""Keeps an engine process running: starts it, watches it, starts it again. Knows no pictures.
+
+The daemon calls ``poll`` in a loop and sees one stream of events; a death is an event like others.
+After a restart the instruction in force is encoded again before the first edit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.engine.messages import Edited, Encoded, Event, Failed, Fatal, Ready, Rejected
+from liveedit_cam.engine.watchdog import ANSWER_TIMEOUT_S, START_TIMEOUT_S, Watchdog
+from liveedit_cam.errors import (
+    EngineError,
+    LiveEditError,
+    MissingDependencyError,
+    UsageError,
+    WeightsError,
+)
+from liveedit_cam.types import EditInstruction, Frame
+
+_HOPELESS = (UsageError, WeightsError, MissingDependencyError)
+"""Errors another start cannot mend: a wrong name, missing weights, a missing package."""
+
+_log = logging.getLogger(__name__)
+
+
+class EngineLink(Protocol):
+    """What the supervisor needs of ``EngineClient``; a test may bring its own."""
+
+    @property
+    def pid(self) -> int: ...
+    def start(self) -> None: ...
+    def encode(self, instruction: EditInstruction) -> None: ...
+    def submit(self, frames: Sequence[Frame]) -> None: ...
+    def collect(self, edited: Edited) -> tuple[Frame, ...]: ...
+    def receive(self, timeout_s: float) -> Event | None: ...
+    def kill(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The engine process is gone; its chunk is lost. It is started again unless ``is_final``."""
+
+    error: LiveEditError
+    is_final: bool
+    """True when it never ran and another start cannot help."""
+
+
+class EngineSupervisor:
+    """One engine that comes back. Used by one thread."""
+
+    def __init__(
+        self,
+        link: EngineLink,
+        *,
+        start_timeout_s: float = START_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        now: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """``pause`` waits that many seconds; it is used while no process runs."""
+        self._link = link
+        self._watchdog = Watchdog(
+            now, start_timeout_s=start_timeout_s, answer_timeout_s=answer_timeout_s
+        )
+        self._backoff = Backoff(now)
+        self._pause = pause
+        self._wanted: EditInstruction | None = None
+        self._good: EditInstruction | None = None
+        self._asked: dict[int, EditInstruction] = {}
+        self._broken: EngineError | None = None
+        self._is_up = False
+        self._is_given_up = False
+        self._has_been_ready = False
+        self._forget_process()
+        self.num_restarts = 0
+
+    @property
+    def pid(self) -> int:
+        """Number of the engine process; 0 while there is none."""
+        return self._link.pid
+
+    @property
+    def can_edit(self) -> bool:
+        """True when ``submit`` may be called."""
+        return self._is_conditioned and not self._is_editing and self._broken is None
+
+    @property
+    def is_idle(self) -> bool:
+        """True when the editor is loaded and owes no answer."""
+        return self._is_ready and not self._asked and not self._is_editing
+
+    def instruct(self, instruction: EditInstruction) -> None:
+        """Edit by this instruction from the next chunk on; also after a restart."""
+        self._wanted = instruction
+        if self._is_ready:
+            self._encode(instruction)
+
+    def submit(self, frames: Sequence[Frame]) -> None:
+        """Have ``chunk_frames`` frames edited; only while ``can_edit``."""
+        assert self.can_edit, "submit() while the engine cannot edit"
+        self._is_editing = True
+        self._watchdog.asked()
+        try:
+            self._link.submit(frames)
+        except EngineError as error:
+            self._broken = error  # the next poll tells it
+
+    def collect(self, edited: Edited) -> tuple[Frame, ...]:
+        """The frames of an Edited event; call once, before the next ``submit``."""
+        return self._link.collect(edited)
+
+    def poll(self, timeout_s: float) -> Event | Died | None:
+        """The next event, None when none came in time; starts the process where it is missing."""
+        if not self._is_up:
+            return self._start_when_due(timeout_s)
+        if self._broken is not None:
+            return self._bury(self._broken)
+        try:
+            event = self._link.receive(timeout_s)
+        except EngineError as error:
+            return self._bury(error)
+        if event is None:
+            return self._bury(self._silence()) if self._watchdog.is_overdue() else None
+        return self._bury(event.error) if isinstance(event, Fatal) else self._note(event)
+
+    def close(self) -> None:
+        """End the process and free everything. May be called twice."""
+        self._forget_process()
+        self._is_up = False
+        self._link.close()
+
+    def _start_when_due(self, timeout_s: float) -> Died | None:
+        remaining_s = self._backoff.remaining_s()
+        if self._is_given_up or remaining_s > 0:
+            self._pause(timeout_s if self._is_given_up else min(timeout_s, remaining_s))
+            return None
+        try:
+            self._link.start()
+        except EngineError as error:
+            return self._bury(error)
+        self._is_up = True
+        self._watchdog.started()
+        return None
+
+    def _note(self, event: Event) -> Event:
+        if isinstance(event, Ready):
+            self._is_ready = self._has_been_ready = True
+        elif isinstance(event, Encoded | Rejected):
+            self._note_encoding(event)
+        elif isinstance(event, Edited | Failed):
+            self._is_editing = False
+        if isinstance(event, Ready | Edited | Failed):
+            self.chunk_frames = event.chunk_frames
+        if isinstance(event, Edited):
+            self._backoff.succeeded()
+        self._watchdog.answered(is_more_due=bool(self._asked) or self._is_editing)
+        if isinstance(event, Ready) and self._wanted is not None:
+            self._encode(self._wanted)
+        return event
+
+    def _note_encoding(self, event: Encoded | Rejected) -> None:
+        instruction = self._asked.pop(event.revision)
+        for revision in [asked for asked in self._asked if asked < event.revision]:
+            del self._asked[revision]  # replaced before it was encoded: it gets no answer
+        if isinstance(event, Encoded):
+            self._is_conditioned = True
+            self._good = instruction
+        elif instruction is self._wanted:
+            self._wanted = self._good
+
+    def _encode(self, instruction: EditInstruction) -> None:
+        self._asked[instruction.revision] = instruction
+        self._watchdog.asked()
+        try:
+            self._link.encode(instruction)
+        except EngineError as error:
+            self._broken = error  # the next poll tells it
+
+    def _silence(self) -> EngineError:
+        return EngineError(
+            f"The engine process was silent for {self._watchdog.limit_s:g} s, expected an answer.",
+            hint="It is started again; if this repeats, choose a smaller model or a faster device.",
+        )
+
+    def _bury(self, error: LiveEditError) -> Died:
+        self._link.kill()
+        self._is_up = False
+        self._forget_process()
+        self._is_given_up = isinstance(error, _HOPELESS) and not self._has_been_ready
+        wait_s = self._backoff.failed()
+        if self._is_given_up:
+            _log.error("the engine cannot start: %s", error)
+        else:
+            self.num_restarts += 1
+            _log.warning("the engine is started again in %g s: %s", wait_s, error)
+        return Died(error, self._is_given_up)
+
+    def _forget_process(self) -> None:
+        self.chunk_frames = 0
+        self._broken = None
+        self._is_ready = False
+        self._is_conditioned = False
+        self._asked.clear()
+        self._is_editing = False
+        self._watchdog.stopped()

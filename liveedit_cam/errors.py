@@ -1,0 +1,108 @@
+"""One tree of errors; every message says what came, what was expected and what to do now.
+
+    LiveEditError                        exit code
+    ├── UsageError                       2   a value the user gave is wrong
+    │   ├── ConfigError                      configuration file, unknown key
+    │   ├── InstructionError                 an instruction that cannot be used
+    │   └── UnknownBackendError              no such source, sink, editor, trigger
+    ├── DeviceError                      3   something outside failed
+    │   ├── SourceError
+    │   │   └── SourceEnded                  the normal end of a file
+    │   └── SinkError
+    ├── ModelError                       4
+    │   ├── WeightsError                     missing, corrupt, wrong names or shapes
+    │   ├── EditorError                      an edit raised
+    │   └── EngineError                      the engine process died or is silent
+    ├── ControlError                     5   the daemon is not there, refuses, or runs already
+    └── MissingDependencyError           6   an optional package; the hint names the extra
+"""
+
+from __future__ import annotations
+
+
+class LiveEditError(Exception):
+    """Base of all errors a user may see; ``str()`` is the whole message, ``hint`` the way out."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep ``message`` (got and expected) and ``hint`` (what to do now; None = nothing to add)."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.hint))
+
+
+def _rebuild(kind: type[LiveEditError], message: str, hint: str | None) -> LiveEditError:
+    return kind(message, hint=hint)
+
+
+class UsageError(LiveEditError):
+    """A value the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration is not valid."""
+
+
+class InstructionError(UsageError):
+    """The instruction cannot be used."""
+
+
+class UnknownBackendError(UsageError):
+    """No source, sink, editor or trigger of that name."""
+
+
+class DeviceError(LiveEditError):
+    """A camera, screen, file or output device failed."""
+
+    exit_code = 3
+
+
+class SourceError(DeviceError):
+    """A source cannot be opened or stopped delivering."""
+
+
+class SourceEnded(SourceError):  # noqa: N818 - an end is not an error to the reader of a file
+    """The source has delivered its last frame."""
+
+
+class SinkError(DeviceError):
+    """A sink cannot be opened or written."""
+
+
+class ModelError(LiveEditError):
+    """The model cannot be loaded or run."""
+
+    exit_code = 4
+
+
+class WeightsError(ModelError):
+    """Weight files are missing, corrupt or of another model."""
+
+
+class EditorError(ModelError):
+    """One edit failed."""
+
+
+class EngineError(ModelError):
+    """The engine process died, hung or could not start."""
+
+
+class ControlError(LiveEditError):
+    """The background program is not there, refuses, or runs already."""
+
+    exit_code = 5
+
+
+class MissingDependencyError(LiveEditError):
+    """An optional package is not installed."""
+
+    exit_code = 6

@@ -1,0 +1,168 @@
+"""Every size of the model in one frozen value; NANO and WAN_1_3B are two values of it.
+
+Knows no torch. Sizes that follow from others are properties, so that no literal repeats them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from liveedit_cam.errors import WeightsError
+
+Prediction = Literal["flow", "source_change"]
+"""What the network's output means: the flow (noise - x0), or x0 minus the source latent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecConfig:
+    """Sizes of the video codec."""
+
+    latent_channels: int
+    spatial_stride: int = 8
+    """Pixels per latent cell, both ways."""
+    frames_per_latent: int = 4
+    decoder_width: int = 64
+    decoder_blocks: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """Sizes of the text encoder."""
+
+    width: int
+    """D of the embeddings handed to the DiT."""
+    max_tokens: int
+    num_layers: int = 2
+    num_heads: int = 4
+    num_buckets: int = 8192
+    """Rows of the hashed table for words and character n-grams."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One CausalDiT with its codec, text encoder, window and schedule."""
+
+    name: str
+    dim: int
+    ffn_dim: int
+    num_layers: int
+    num_heads: int
+    codec: CodecConfig
+    text: TextConfig
+    prediction: Prediction
+    height: int
+    """Height in pixels of the landscape picture the model edits at."""
+    width: int
+    chunk_latents: int
+    """Latents edited in one go."""
+    window_latents: int
+    """Latents visible to attention: sinks, history and the current chunk."""
+    num_sink_latents: int
+    timesteps: tuple[int, ...] = (1000, 750, 500, 250)
+    shift: float = 5.0
+    freq_dim: int = 256
+    patch: int = 2
+    """Latent cells per token, both ways."""
+    eps: float = 1e-6
+    mask_threshold: float = 0.02
+    """Mask cache: mean squared latent change above which a token is recomputed."""
+    mask_dilation: int = 1
+    """Mask cache: tokens by which the mask grows, for motion."""
+
+    def __post_init__(self) -> None:
+        if self.dim % self.num_heads or self.head_dim % 2:
+            raise WeightsError(
+                f"got dim {self.dim} with {self.num_heads} heads, expected an even head size"
+            )
+        if self.window_latents < self.num_sink_latents + self.chunk_latents:
+            raise WeightsError(
+                f"got a window of {self.window_latents} latents, expected at least the "
+                f"{self.num_sink_latents} sinks and the {self.chunk_latents} of a chunk"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """Channels per attention head."""
+        return self.dim // self.num_heads
+
+    @property
+    def latent_channels(self) -> int:
+        """C of a latent."""
+        return self.codec.latent_channels
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames of one chunk."""
+        return self.chunk_latents * self.codec.frames_per_latent
+
+    @property
+    def token_px(self) -> int:
+        """Pixels per token, both ways."""
+        return self.patch * self.codec.spatial_stride
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of one latent at the model's own picture size."""
+        return (self.height // self.token_px) * (self.width // self.token_px)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.json."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Inverse of ``to_dict``. Raises WeightsError for unknown or missing keys."""
+        try:
+            return cls(
+                **{
+                    **values,
+                    "codec": CodecConfig(**values["codec"]),
+                    "text": TextConfig(**values["text"]),
+                    "timesteps": tuple(values["timesteps"]),
+                }
+            )
+        except (TypeError, KeyError) as error:
+            raise WeightsError(
+                f"got a config.json that does not describe a model ({error}), expected the keys "
+                f"of ModelConfig",
+                hint="Reinstall the package or pull the model again.",
+            ) from error
+
+
+NANO = ModelConfig(
+    name="nano",
+    dim=256,
+    ffn_dim=768,
+    num_layers=6,
+    num_heads=4,
+    codec=CodecConfig(latent_channels=48),
+    text=TextConfig(width=192, max_tokens=24),
+    prediction="source_change",
+    height=144,
+    width=256,
+    chunk_latents=1,
+    window_latents=3,
+    num_sink_latents=1,
+    freq_dim=128,
+)
+
+WAN_1_3B = ModelConfig(
+    name="liveedit-1.3b",
+    dim=1536,
+    ffn_dim=8960,
+    num_layers=30,
+    num_heads=12,
+    codec=CodecConfig(latent_channels=16, decoder_width=96),
+    text=TextConfig(width=4096, max_tokens=512, num_layers=24, num_heads=64),
+    prediction="flow",
+    height=480,
+    width=832,
+    chunk_latents=3,
+    window_latents=12,
+    num_sink_latents=3,
+)
+
+PRESETS = {config.name: config for config in (NANO, WAN_1_3B)}

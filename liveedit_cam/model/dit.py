@@ -1,0 +1,263 @@
+"""The diffusion transformer: the Wan2.1 block, with the source latent beside the noisy one.
+
+One class at every size. Parameter names are Wan-native, so released weights load by name. It
+knows neither schedule nor cache policy: how a layer attends is handed in (``SelfAttend``), which
+tokens it recomputes is handed in (``Reuse``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from liveedit_cam.model.attention import SelfAttend, attend
+from liveedit_cam.model.config import ModelConfig
+
+TextKV = tuple[Tensor, Tensor]
+"""Cross-attention keys and values of one layer, each (B, L, H, D)."""
+
+
+class Reuse(Protocol):
+    """Which tokens a pass recomputes and what the others take instead (the mask cache)."""
+
+    def self_attention(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
+        """Merge fresh outputs of ``tokens`` (B, n, D) into stored ones; returns (B, N, D)."""
+        ...
+
+    def attention_tokens(self) -> Tensor | None:
+        """Tokens whose self-attention this pass recomputes, int64 (n,); None = all."""
+        ...
+
+    def ffn_tokens(self) -> Tensor | None:
+        """Tokens whose FFN this pass recomputes; None = all (the paper's ablation caches it)."""
+        ...
+
+    def ffn(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
+        """Merge fresh FFN outputs as ``self_attention`` does."""
+        ...
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight over the last axis; computed in float32."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).type_as(x) * self.weight
+
+
+class Attention(nn.Module):
+    """The four projections of an attention layer, with RMS-normalised queries and keys."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q = nn.Linear(config.dim, config.dim)
+        self.k = nn.Linear(config.dim, config.dim)
+        self.v = nn.Linear(config.dim, config.dim)
+        self.o = nn.Linear(config.dim, config.dim)
+        self.norm_q = RMSNorm(config.dim, config.eps)
+        self.norm_k = RMSNorm(config.dim, config.eps)
+
+    def query(self, x: Tensor) -> Tensor:
+        """(B, N, D) to (B, N, H, D/H)."""
+        return self.norm_q(self.q(x)).unflatten(-1, (self.num_heads, -1))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+
+    def key_value(self, x: Tensor) -> TextKV:
+        """(B, N, D) to two of (B, N, H, D/H)."""
+        k = self.norm_k(self.k(x)).unflatten(-1, (self.num_heads, -1))
+        return k, self.v(x).unflatten(-1, (self.num_heads, -1))
+
+    def output(self, x: Tensor) -> Tensor:
+        """(B, N, H, D/H) to (B, N, D)."""
+        return self.o(x.flatten(-2))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention to the text, FFN; modulated by the timestep per latent."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.norm1 = nn.LayerNorm(dim, eps=config.eps, elementwise_affine=False)
+        self.self_attn = Attention(config)
+        self.norm3 = nn.LayerNorm(dim, eps=config.eps)
+        self.cross_attn = Attention(config)
+        self.norm2 = nn.LayerNorm(dim, eps=config.eps, elementwise_affine=False)
+        self.ffn = nn.Sequential(
+            nn.Linear(dim, config.ffn_dim), nn.GELU("tanh"), nn.Linear(config.ffn_dim, dim)
+        )
+        self.modulation = nn.Parameter(torch.randn(1, 6, dim) / math.sqrt(dim))
+
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        text: TextKV,
+        layer: int,
+        attend_self: SelfAttend,
+        reuse: Reuse | None,
+        *,
+        only_kv: bool = False,
+    ) -> Tensor:
+        """One block. x (B, N, D); time (B, T, 6, D), each row for the N/T tokens of a latent.
+
+        ``only_kv`` stops once keys and values are written: the last block of a clean-context pass.
+        """
+        shift_sa, scale_sa, gate_sa, shift_ffn, scale_ffn, gate_ffn = (
+            self.modulation.unsqueeze(1) + time
+        ).unbind(2)
+        y = _modulate(self.norm1(x), shift_sa, scale_sa)
+        tokens = reuse.attention_tokens() if reuse else None
+        fresh = y if tokens is None else y[:, tokens]
+        k, v = self.self_attn.key_value(fresh)
+        out = attend_self(layer, self.self_attn.query(fresh), k, v, tokens)
+        if only_kv:
+            return x
+        out = self.self_attn.output(out)
+        if reuse:
+            out = reuse.self_attention(layer, tokens, out)
+        x = x + _gate(out, gate_sa)
+        x = x + self.cross_attn.output(attend(self.cross_attn.query(self.norm3(x)), *text))
+        y = _modulate(self.norm2(x), shift_ffn, scale_ffn)
+        tokens = reuse.ffn_tokens() if reuse else None
+        out = self.ffn(y if tokens is None else y[:, tokens])
+        if reuse:
+            out = reuse.ffn(layer, tokens, out)
+        return x + _gate(out, gate_ffn)
+
+
+class Head(nn.Module):
+    """Last norm and projection to the latent values of a token."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim, eps=config.eps, elementwise_affine=False)
+        self.head = nn.Linear(config.dim, config.patch**2 * config.latent_channels)
+        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / math.sqrt(config.dim))
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """x (B, N, D), time (B, T, D) to (B, N, patch^2 C)."""
+        shift, scale = (self.modulation.unsqueeze(1) + time.unsqueeze(2)).unbind(2)
+        return self.head(_modulate(self.norm(x), shift, scale))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+
+
+class CausalDiT(nn.Module):
+    """Wan2.1's transformer over [noisy | source] latents, block-causal by the way it attends."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Random weights; the head starts at zero, so an untrained model predicts 0."""
+        super().__init__()
+        self.config = config
+        patch = (1, config.patch, config.patch)
+        self.patch_embedding = nn.Conv3d(
+            2 * config.latent_channels, config.dim, kernel_size=patch, stride=patch
+        )
+        self.text_embedding = nn.Sequential(
+            nn.Linear(config.text.width, config.dim),
+            nn.GELU("tanh"),
+            nn.Linear(config.dim, config.dim),
+        )
+        self.time_embedding = nn.Sequential(
+            nn.Linear(config.freq_dim, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
+        )
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(config.dim, 6 * config.dim))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.head = Head(config)
+        nn.init.zeros_(self.head.head.weight)
+        nn.init.zeros_(self.head.head.bias)
+
+    def grid(self, latents: Tensor) -> tuple[int, int]:
+        """Tokens (h, w) of one latent of ``latents`` (B, C, T, H, W)."""
+        return latents.shape[-2] // self.config.patch, latents.shape[-1] // self.config.patch
+
+    def text_kv(self, embeddings: Tensor) -> list[TextKV]:
+        """Cross-attention K and V of every layer; once per instruction. embeddings (B, L, text D)."""
+        context = self.text_embedding(embeddings)
+        return [block.cross_attn.key_value(context) for block in self.blocks]  # type: ignore[operator,union-attr,misc]  # ModuleList forgets the block type
+
+    def forward(
+        self,
+        noisy: Tensor,
+        source: Tensor,
+        timestep: Tensor,
+        text: Sequence[TextKV],
+        attend_self: SelfAttend,
+        reuse: Reuse | None = None,
+    ) -> Tensor:
+        """Network output for ``noisy`` beside ``source``, both (B, C, T, H, W).
+
+        timestep float (B, T), 0..1000, one per latent; returns (B, C, T, H, W). What it means is
+        ``ModelConfig.prediction``.
+        """
+        x, embedded, time = self.embed(noisy, source, timestep)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, time, text[layer], layer, attend_self, reuse)
+        return self._unpatchify(self.head(x, embedded), self.grid(noisy))
+
+    def write_context(
+        self,
+        clean: Tensor,
+        source: Tensor,
+        text: Sequence[TextKV],
+        attend_self: SelfAttend,
+    ) -> None:
+        """The clean-context pass: run at timestep 0 for its keys and values alone."""
+        timestep = torch.zeros(clean.shape[0], clean.shape[2], device=clean.device)
+        x, _, time = self.embed(clean, source, timestep)
+        last = len(self.blocks) - 1
+        for layer, block in enumerate(self.blocks):
+            x = block(x, time, text[layer], layer, attend_self, None, only_kv=layer == last)
+
+    def embed(
+        self, noisy: Tensor, source: Tensor, timestep: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (B, N, D), timestep embedding (B, T, D) and its projection (B, T, 6, D)."""
+        x = self._patchify(torch.cat((noisy, source), dim=1))
+        weight = self.patch_embedding.weight
+        x = F.linear(x, weight.flatten(1), self.patch_embedding.bias)
+        embedded = self.time_embedding(timestep_features(timestep, self.config.freq_dim).to(x))
+        return x, embedded, self.time_projection(embedded).unflatten(-1, (6, -1))
+
+    def _patchify(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) to (B, T h w, C p p): a convolution without overlap is a product."""
+        p = self.config.patch
+        x = x.unflatten(-1, (-1, p)).unflatten(-3, (-1, p))  # (B, C, T, h, p, w, p)
+        return x.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(1, 3)
+
+    def _unpatchify(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, T h w, p p C), channel fastest, to (B, C, T, H, W)."""
+        p = self.config.patch
+        x = x.unflatten(-1, (p, p, -1)).unflatten(1, (-1, *grid))  # (B, T, h, w, p, p, C)
+        return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+
+
+def timestep_features(timestep: Tensor, dim: int) -> Tensor:
+    """Sinusoids of ``timestep`` (...,), cosines first, base 10000; float32 (..., dim)."""
+    half = dim // 2
+    frequency = torch.exp(
+        -math.log(10000) * torch.arange(half, dtype=torch.float64, device=timestep.device) / half
+    )
+    angle = timestep.double().unsqueeze(-1) * frequency
+    return torch.cat((angle.cos(), angle.sin()), dim=-1).float()
+
+
+def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """x (B, N, D) times 1 + scale plus shift, each (B, T, D) for N/T tokens."""
+    latents = x.unflatten(1, (shift.shape[1], -1))
+    return (latents * (1 + scale.unsqueeze(2)) + shift.unsqueeze(2)).flatten(1, 2)
+
+
+def _gate(x: Tensor, gate: Tensor) -> Tensor:
+    """x (B, N, D) times gate (B, T, D) for N/T tokens."""
+    return (x.unflatten(1, (gate.shape[1], -1)) * gate.unsqueeze(2)).flatten(1, 2)

@@ -1,0 +1,122 @@
+"""Keys and values of the latents a stream still sees: sinks, a rolling window, the current chunk.
+
+Layout per layer, in latents: [sinks | history | current chunk]. Keys are stored un-rotated, so
+a latent can move towards the front as the window rolls; positions are its place in the window,
+never its age, so a stream has no end. The current chunk has one fixed slot: each denoising
+step and the clean-context pass overwrite it. Positions are Python ints and advance in
+``generator.py`` only. One thread owns a cache.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from liveedit_cam.model.attention import attend, rotate, rotation_table
+from liveedit_cam.model.config import ModelConfig
+
+
+class KVCache:
+    """Preallocated K and V of every layer for one stream; also the live way to attend."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        grid: tuple[int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+        batch: int = 1,
+    ) -> None:
+        """Allocate 2 x layers x (B, window N, H, D); ``grid`` = tokens (h, w) of one latent."""
+        self.config = config
+        self.grid = grid
+        self.latent_tokens = grid[0] * grid[1]
+        self.num_latents = 0
+        """Committed latents now in the cache, sinks included."""
+        self.total_latents = 0
+        """Committed latents since the last reset; grows for ever, used for nothing but reports."""
+        size = config.window_latents * self.latent_tokens
+        shape = (config.num_layers, batch, size, config.num_heads, config.head_dim)
+        self._k = torch.zeros(shape, device=device, dtype=dtype)
+        self._v = torch.zeros(shape, device=device, dtype=dtype)
+        self._rotated = torch.zeros(shape, device=device, dtype=dtype)
+        self._rotated_layers = [False] * config.num_layers
+        self._rotation = rotation_table(
+            range(config.window_latents), grid, config.head_dim, device
+        )
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Tokens of the current chunk."""
+        return self.config.chunk_latents * self.latent_tokens
+
+    @property
+    def _slot_start(self) -> int:
+        return self.num_latents * self.latent_tokens
+
+    def reset(self) -> None:
+        """Forget every latent."""
+        self.num_latents = 0
+        self.total_latents = 0
+        self._forget_rotated()
+
+    def make_room(self) -> None:
+        """Evict the oldest window latents, never the sinks, until the next chunk fits."""
+        config, n = self.config, self.latent_tokens
+        excess = self.num_latents + config.chunk_latents - config.window_latents
+        if excess > 0:
+            sinks, end = config.num_sink_latents * n, self._slot_start
+            for store in (self._k, self._v):
+                store[:, :, sinks : end - excess * n] = store[:, :, sinks + excess * n : end].clone()
+            self.num_latents -= excess
+        self._forget_rotated()
+
+    def commit(self) -> None:
+        """Keep what the clean-context pass wrote to the current slot as history."""
+        assert self.num_latents + self.config.chunk_latents <= self.config.window_latents, (
+            f"{self.num_latents} latents committed in a window of {self.config.window_latents}: "
+            "make_room was not called"
+        )
+        self.num_latents += self.config.chunk_latents
+        self.total_latents += self.config.chunk_latents
+        self._forget_rotated()
+
+    def _forget_rotated(self) -> None:
+        self._rotated_layers = [False] * self.config.num_layers
+
+    def write(self, layer: int, k: Tensor, v: Tensor, tokens: Tensor | None) -> None:
+        """Store K and V (B, n, H, D) of the current chunk; ``tokens`` = which of its tokens."""
+        start = self._slot_start
+        if tokens is None:
+            slot = slice(start, start + k.shape[1])
+            self._k[layer][:, slot] = k
+            self._v[layer][:, slot] = v
+            self._rotated[layer][:, slot] = rotate(k, self._rotation.select(slot))
+        else:
+            slot_index = tokens + start
+            self._k[layer].index_copy_(1, slot_index, k)
+            self._v[layer].index_copy_(1, slot_index, v)
+            rotated = rotate(k, self._rotation.select(slot_index))
+            self._rotated[layer].index_copy_(1, slot_index, rotated)
+
+    def __call__(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
+    ) -> Tensor:
+        """Write the current chunk's K, V, then attend over sinks, history and the chunk."""
+        self.write(layer, k, v, tokens)
+        start = self._slot_start
+        if not self._rotated_layers[layer]:
+            history = slice(0, start)
+            self._rotated[layer][:, history] = rotate(
+                self._k[layer][:, history], self._rotation.select(history)
+            )
+            self._rotated_layers[layer] = True
+        end = start + self.chunk_tokens
+        index = slice(start, end) if tokens is None else tokens + start
+        query = rotate(q, self._rotation.select(index))
+        return attend(query, self._rotated[layer][:, :end], self._v[layer][:, :end])
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the cache; constant over its life."""
+        return sum(t.numel() * t.element_size() for t in (self._k, self._v, self._rotated))

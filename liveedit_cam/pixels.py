@@ -1,0 +1,116 @@
+"""Pictures as arrays: fit into a size, draw the still card, make a JPEG. Knows no frame, no device.
+
+Everything takes and returns RGB uint8 (H, W, 3). OpenCV is used here for arithmetic and drawing
+only; cameras are opened in ``sources/camera.py``.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels
+
+    Colour = tuple[int, int, int]
+
+_TOP = np.array((30, 33, 44), np.float32)
+_BOTTOM = np.array((11, 12, 17), np.float32)
+_ACCENT_LEFT = np.array((64, 208, 190), np.float32)
+_ACCENT_RIGHT = np.array((128, 110, 240), np.float32)
+_TITLE = (238, 241, 246)
+_TEXT = (158, 166, 182)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_MAX_LINES = 3
+
+
+def fit(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Scale a picture into ``width`` x ``height`` with its aspect kept and black bars around it.
+
+    Takes and returns uint8 (H, W, 3) RGB; the very same array where the size is already right.
+    Area averaging on the way down, cubic on the way up.
+    """
+    source_height, source_width = pixels.shape[:2]
+    if (source_width, source_height) == (width, height):
+        return pixels
+    scale = min(width / source_width, height / source_height)
+    inner_width = max(1, min(width, round(source_width * scale)))
+    inner_height = max(1, min(height, round(source_height * scale)))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    inner = cv2.resize(pixels, (inner_width, inner_height), interpolation=interpolation)
+    if (inner_width, inner_height) == (width, height):
+        return cast("Pixels", inner)
+    canvas: Pixels = np.zeros((height, width, 3), np.uint8)
+    x, y = (width - inner_width) // 2, (height - inner_height) // 2
+    canvas[y : y + inner_height, x : x + inner_width] = inner
+    return canvas
+
+
+def slate(width: int, height: int, title: str, text: str) -> Pixels:
+    """Draw the still card: dark, ``title`` large, ``text`` small below, up to three lines.
+
+    Returns uint8 (height, width, 3) RGB. Text that does not fit ends in an ellipsis.
+    """
+    card = _vertical_gradient(width, height)
+    left, limit = width // 12, width - width // 6
+    base = min(height, width * 9 // 16)
+    title_scale = _scale_to_fit(title, base * 0.085, limit)
+    text_scale = _scale_for_height(max(9.0, base * 0.036))
+    y = round(height * 0.5 - base * 0.04)
+    _write(card, title, (left, y), title_scale, _TITLE)
+    y += round(base * 0.055)
+    _accent(card, left, y, round(base * 0.26), max(2, round(base * 0.006)))
+    for line in _wrap(text, text_scale, limit):
+        y += max(15, round(base * 0.075))
+        if y > height - 6:  # a very small card shows fewer lines
+            break
+        _write(card, line, (left, y), text_scale, _TEXT)
+    return card
+
+
+def jpeg(pixels: Pixels, quality: int = 80) -> bytes:
+    """Encode uint8 (H, W, 3) RGB as JPEG, ``quality`` 1..100."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    ok, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert ok, f"JPEG encoding refused an array of shape {pixels.shape}, quality {quality}"
+    return encoded.tobytes()
+
+
+def _vertical_gradient(width: int, height: int) -> Pixels:
+    share = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    column = _TOP * (1 - share) + _BOTTOM * share
+    return np.repeat(column[:, None, :].astype(np.uint8), width, axis=1)
+
+
+def _accent(card: Pixels, x: int, y: int, length: int, thickness: int) -> None:
+    stripe = card[y : y + thickness, x : x + length]
+    share = np.linspace(0, 1, stripe.shape[1], dtype=np.float32)[:, None]
+    stripe[:] = (_ACCENT_LEFT * (1 - share) + _ACCENT_RIGHT * share).astype(np.uint8)
+
+
+def _write(card: Pixels, line: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
+    thickness = max(1, round(scale * 1.2))
+    cv2.putText(card, line, at, _FONT, scale, colour, thickness, cv2.LINE_AA)
+
+
+def _text_size(line: str, scale: float) -> tuple[int, int]:
+    (width, height), _ = cv2.getTextSize(line, _FONT, scale, max(1, round(scale * 1.2)))
+    return width, height
+
+
+def _scale_for_height(pixels_high: float) -> float:
+    return max(0.2, pixels_high / _text_size("Hg", 1.0)[1])
+
+
+def _scale_to_fit(line: str, pixels_high: float, limit_px: int) -> float:
+    scale = _scale_for_height(pixels_high)
+    return scale * min(1.0, limit_px / max(1, _text_size(line, scale)[0]))
+
+
+def _wrap(text: str, scale: float, limit_px: int) -> list[str]:
+    letter_px = max(1.0, _text_size("the quick brown fox jumps", scale)[0] / 25)
+    columns = max(8, int(limit_px / letter_px))
+    return textwrap.wrap(text, columns, max_lines=_MAX_LINES, placeholder=" ...")

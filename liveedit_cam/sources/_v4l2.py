@@ -1,0 +1,137 @@
+"""Ask Linux which cameras exist: names from sysfs, abilities by ioctl. Opens no stream.
+
+Only the three read-only questions QUERYCAP, ENUM_FMT and ENUM_FRAMESIZES of the V4L2 interface;
+none of them changes a device or disturbs a program that uses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+Ioctl = Callable[[int, bytearray], bool]
+"""(request, buffer filled in place) -> False where the driver has no such entry."""
+
+QUERYCAP = 0x80685600
+ENUM_FMT = 0xC0405602
+ENUM_FRAMESIZES = 0xC02C564A
+
+CAPABILITY = struct.Struct("=16s32s32sIII3I")
+"""driver, card, bus, version, capabilities, device capabilities, reserved."""
+FORMAT = struct.Struct("=III32sI4I")
+"""index, buffer type, flags, description, pixel format, media bus code, reserved."""
+FRAME_SIZE = struct.Struct("=III6I2I")
+"""index, pixel format, type, width and height (or a range of six numbers), reserved."""
+
+_CAN_CAPTURE = 0x00000001 | 0x00001000
+_HAS_DEVICE_CAPABILITIES = 0x80000000
+_BUFFER_TYPES = (1, 9)
+"""Capture, and capture with several planes."""
+_SIZE_DISCRETE = 1
+_MAX_ENTRIES = 128
+"""Bound for both lists; a driver that never ends its list is not followed further."""
+_LOOPBACK_DRIVER = "v4l2 loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one /dev/videoN says of itself."""
+
+    name: str
+    sizes: tuple[tuple[int, int], ...]
+    """(width, height) in pixels, largest first; empty where the driver lists none."""
+    is_capture: bool
+    is_virtual: bool
+    """A loopback device: another program's output, perhaps our own."""
+
+
+def device_names(sysfs: Path = Path("/sys/class/video4linux")) -> tuple[tuple[str, str], ...]:
+    """``("/dev/video0", "HD Webcam")`` for every video node, by number."""
+    found = [entry for entry in sysfs.glob("video*") if entry.name[5:].isdigit()]
+    found.sort(key=lambda entry: int(entry.name[5:]))
+    return tuple((f"/dev/{entry.name}", _first_line(entry / "name")) for entry in found)
+
+
+def query_path(path: str) -> Node:
+    """Ask the device at ``path``. Raises OSError where it cannot be opened or is no V4L2 device."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        return query(_ioctl_on(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def query(ioctl: Ioctl) -> Node:
+    """Ask an open device. Raises OSError where it does not answer QUERYCAP."""
+    buffer = bytearray(CAPABILITY.size)
+    if not ioctl(QUERYCAP, buffer):
+        raise OSError(errno.ENOTTY, "not a video device")
+    driver, card, _, _, capabilities, device_capabilities, *_ = CAPABILITY.unpack(buffer)
+    if capabilities & _HAS_DEVICE_CAPABILITIES:
+        capabilities = device_capabilities
+    is_capture = bool(capabilities & _CAN_CAPTURE)
+    return Node(
+        name=_text(card),
+        sizes=_frame_sizes(ioctl) if is_capture else (),
+        is_capture=is_capture,
+        is_virtual=_text(driver) == _LOOPBACK_DRIVER,
+    )
+
+
+def _frame_sizes(ioctl: Ioctl) -> tuple[tuple[int, int], ...]:
+    sizes = {
+        size
+        for buffer_type in _BUFFER_TYPES
+        for pixel_format in _pixel_formats(ioctl, buffer_type)
+        for size in _sizes_of(ioctl, pixel_format)
+    }
+    return tuple(sorted(sizes, key=lambda size: (-size[0] * size[1], size)))
+
+
+def _pixel_formats(ioctl: Ioctl, buffer_type: int) -> Iterator[int]:
+    for index in range(_MAX_ENTRIES):
+        buffer = bytearray(FORMAT.pack(index, buffer_type, 0, b"", 0, 0, 0, 0, 0))
+        if not ioctl(ENUM_FMT, buffer):
+            return
+        yield FORMAT.unpack(buffer)[4]
+
+
+def _sizes_of(ioctl: Ioctl, pixel_format: int) -> Iterator[tuple[int, int]]:
+    for index in range(_MAX_ENTRIES):
+        buffer = bytearray(FRAME_SIZE.pack(index, pixel_format, *[0] * 9))
+        if not ioctl(ENUM_FRAMESIZES, buffer):
+            return
+        _, _, kind, *numbers = FRAME_SIZE.unpack(buffer)
+        if kind != _SIZE_DISCRETE:  # one range: min, max, step of the width, then of the height
+            yield numbers[1], numbers[4]
+            return
+        yield numbers[0], numbers[1]
+
+
+def _ioctl_on(descriptor: int) -> Ioctl:
+    def call(request: int, buffer: bytearray) -> bool:
+        try:
+            fcntl.ioctl(descriptor, request, buffer, True)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOTTY, errno.ENODATA):
+                return False
+            raise
+        return True
+
+    return call
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()

@@ -1,0 +1,201 @@
+"""A video file through PyAV: in real time by its own timestamps, or as fast as it is read.
+
+Real time means the clock decides: a reader that comes late gets the picture that is due now, the
+ones before it are left out. Knows containers and codecs, not what the pictures are for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from liveedit_cam.errors import SourceEnded, SourceError, UsageError
+from liveedit_cam.pacing import Now, Sleep, wait_until
+from liveedit_cam.pixels import fit
+from liveedit_cam.protocols import Source
+from liveedit_cam.types import Frame
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+
+    from liveedit_cam.types import Pixels
+
+_FALLBACK_FPS = 30.0
+_MAX_SKIP_S = 1.0
+"""At most so much video is left out in one ``read``: a decoder slower than real time still shows
+a picture now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A decoded picture and when it belongs."""
+
+    decoded: VideoFrame
+    at_s: float
+    """Seconds since the first picture of the first round; goes on rising from loop to loop."""
+
+
+def describe() -> str:
+    """One line of help."""
+    return "file:PATH  a video file; loops or ends, in real time or as fast as possible"
+
+
+def create(target: str, *, loop: bool, realtime: bool) -> Source:
+    """Open the file. Raises UsageError without a path and SourceError where it is no video."""
+    return VideoFile(target, loop=loop, realtime=realtime)
+
+
+class VideoFile:
+    """One video file as a Source; ``index`` counts the pictures delivered."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        loop: bool,
+        realtime: bool,
+        now: Now = time.monotonic,
+        sleep: Sleep | None = None,
+    ) -> None:
+        """Open and decode the first picture. Raises SourceError, UsageError."""
+        self._path = _checked_path(target)
+        self._loop, self._realtime = loop, realtime
+        self._now = now
+        self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
+        self._lock = threading.Lock()  # guards the decoder: the generator and its container
+        self._pictures = self._play()
+        self._pending: _Picture | None = next(self._pictures)
+        self._started_at: float | None = None
+        self._index = 0
+        self.height, self.width = _upright(self._pending.decoded).shape[:2]
+        self.name = f"file:{self._path.name} ({self.width}x{self.height} at {self.fps:.4g} fps)"
+
+    def read(self) -> Frame:
+        """Deliver the next picture, in real time the one due now. Raises SourceEnded at the end."""
+        picture = self._next()
+        if self._started_at is None:
+            self._started_at = self._now() - picture.at_s
+        if self._realtime:
+            picture = self._wait_for_due(picture, self._started_at)
+        index, self._index = self._index, self._index + 1
+        captured_at = self._now()
+        pixels = fit(_upright(picture.decoded), self.width, self.height)
+        return Frame(pixels=pixels, index=index, captured_at=captured_at)
+
+    def close(self) -> None:
+        """End a waiting ``read`` and free the decoder."""
+        self._closed.set()
+        with self._lock:
+            self._pictures.close()  # closes the container inside
+
+    def _wait_for_due(self, picture: _Picture, started_at: float) -> _Picture:
+        """Leave out what is late by more than a period, then wait until the picture is due."""
+        latest = picture.at_s + _MAX_SKIP_S
+        while started_at + picture.at_s + 1 / self.fps <= self._now() and picture.at_s < latest:
+            picture = self._next()
+        if not wait_until(started_at + picture.at_s, now=self._now, sleep=self._sleep):
+            raise self._ended()
+        return picture
+
+    def _next(self) -> _Picture:
+        with self._lock:
+            if self._closed.is_set():
+                raise self._ended()
+            picture, self._pending = self._pending, None
+            picture = picture or next(self._pictures, None)
+        if picture is None:
+            raise self._ended()
+        return picture
+
+    def _ended(self) -> SourceEnded:
+        return SourceEnded(f"{self._path.name} has ended after {self._index} frames.")
+
+    def _play(self) -> Generator[_Picture, None, None]:
+        """Decode round after round; one round where the file does not loop."""
+        begin_s = 0.0
+        while True:
+            last_s = begin_s
+            for picture in self._play_once(begin_s):
+                last_s = picture.at_s
+                yield picture
+            if not self._loop:
+                return
+            begin_s = last_s + 1 / self.fps
+
+    def _play_once(self, begin_s: float) -> Iterator[_Picture]:
+        try:
+            with av.open(str(self._path)) as container:
+                self.fps = _nominal_fps(container, self._path)
+                first_s, at_s, num_pictures = None, begin_s - 1 / self.fps, 0
+                for decoded in container.decode(container.streams.video[0]):
+                    time_s = decoded.time
+                    if time_s is None:  # no timestamp: one period after the one before
+                        at_s += 1 / self.fps
+                    else:
+                        first_s = time_s if first_s is None else first_s
+                        at_s = begin_s + time_s - first_s
+                    num_pictures += 1
+                    yield _Picture(decoded, at_s)
+        except FFmpegError as error:
+            raise SourceError(
+                f"{self._path} cannot be read as a video: {error.strerror or error}.",
+                hint="Check that a video player shows it; MP4, MOV, MKV and WebM are understood.",
+            ) from error
+        if num_pictures == 0:
+            raise SourceError(
+                f"{self._path} holds a video track without a single picture.",
+                hint="Choose another file.",
+            )
+
+
+def _checked_path(target: str) -> Path:
+    if not target:
+        raise UsageError("The file source got no path.", hint="Such as file:clip.mp4")
+    path = Path(target).expanduser()
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder, expected a video file.", hint="Name a file in it.")
+    if not path.exists():
+        raise SourceError(f"There is no file {path}.", hint="Check the spelling and the folder.")
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty (0 bytes).", hint="Record or copy it again.")
+        path.open("rb").close()
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be opened: {error.strerror}.", hint="Check its permissions."
+        ) from error
+    return path
+
+
+def _nominal_fps(container: InputContainer, path: Path) -> float:
+    if not container.streams.video:
+        raise SourceError(
+            f"{path} has no video track, only {_track_kinds(container)}.",
+            hint="Choose a file with pictures.",
+        )
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate else _FALLBACK_FPS
+    return fps if 1 <= fps <= 240 else _FALLBACK_FPS
+
+
+def _track_kinds(container: InputContainer) -> str:
+    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+
+
+def _upright(decoded: VideoFrame) -> Pixels:
+    """RGB uint8 (H, W, 3), turned as the file's metadata says (phones store pictures lying)."""
+    pixels = decoded.to_ndarray(format="rgb24")
+    quarter_turns = round(decoded.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns), dtype=np.uint8)

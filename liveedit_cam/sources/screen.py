@@ -1,0 +1,217 @@
+"""The screen, or a rectangle of it, through mss. The only file that imports it.
+
+Knows monitors as rectangles on one desktop; does not know what windows are on them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+from mss.exception import ScreenShotError
+
+from liveedit_cam.errors import SourceEnded, SourceError, UsageError
+from liveedit_cam.pacing import Now, Pacer, Sleep
+from liveedit_cam.pixels import fit
+from liveedit_cam.protocols import Source
+from liveedit_cam.types import Frame
+
+try:
+    from mss import MSS
+except ImportError:  # before 10.2 the same thing was made by a function
+    from mss import mss as MSS  # type: ignore[assignment] # one name for both
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels
+
+FPS = 30.0
+
+_RECTANGLE = re.compile(r"(-?\d+),(-?\d+),(\d+),(\d+)")
+_MONITOR = re.compile(r"monitor:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of the desktop, in the desktop's own units (pixels, or points on a Mac)."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} at {self.left},{self.top}"
+
+    def holds(self, other: Area) -> bool:
+        """Whether ``other`` lies wholly inside."""
+        return (
+            self.left <= other.left
+            and self.top <= other.top
+            and other.left + other.width <= self.left + self.width
+            and other.top + other.height <= self.top + self.height
+        )
+
+
+class Grabber(Protocol):
+    """Takes pictures of the desktop; made and used by one thread."""
+
+    def monitors(self) -> tuple[Area, ...]:
+        """The whole desktop first, then each monitor."""
+        ...
+
+    def grab(self, area: Area) -> Pixels:
+        """uint8 (H, W, 3) RGB. Raises SourceError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def describe() -> str:
+    """One line of help."""
+    return "screen[:monitor:N|X,Y,W,H]  a monitor or a rectangle of the desktop at 30 fps"
+
+
+def create(target: str, *, loop: bool, realtime: bool) -> Source:
+    """Open the screen; it neither ends nor can be read faster. Raises SourceError, UsageError."""
+    problem = display_problem(sys.platform, os.environ)
+    if problem is not None:
+        raise problem
+    return Screen(target)
+
+
+def display_problem(system: str, environment: Mapping[str, str]) -> SourceError | None:
+    """Why no picture of the screen can be had here; None where nothing speaks against it."""
+    if system != "linux":
+        return None
+    if environment.get("XDG_SESSION_TYPE") == "wayland" or environment.get("WAYLAND_DISPLAY"):
+        return SourceError(
+            "This desktop session is Wayland, where one program may not read the whole screen.",
+            hint="Choose an X11 (Xorg) session at log-in, or use OBS: capture the screen there and "
+            "start its virtual camera, then use --source camera.",
+        )
+    if not environment.get("DISPLAY"):
+        return SourceError(
+            "There is no display to read: DISPLAY is not set.",
+            hint="Start from a desktop session, or set DISPLAY (often DISPLAY=:0).",
+        )
+    return None
+
+
+def choose_area(target: str, monitors: Sequence[Area]) -> Area:
+    """The rectangle a user meant: "" first monitor, "monitor:N", or "X,Y,W,H".
+
+    ``monitors`` begins with the whole desktop. Raises UsageError where the target cannot be read
+    and SourceError where it is not on the screen.
+    """
+    listed = "; ".join(f"monitor:{i} {area}" for i, area in enumerate(monitors) if i > 0)
+    if monitor := _MONITOR.fullmatch(target or "monitor:1"):
+        number = int(monitor[1])
+        if 1 <= number < len(monitors):
+            return monitors[number]
+        raise SourceError(f"There is no monitor {number}.", hint=f"There are: {listed or 'none'}.")
+    rectangle = _RECTANGLE.fullmatch(target.replace(" ", ""))
+    if rectangle is None:
+        raise UsageError(
+            f"Got the screen target {target!r}, expected X,Y,W,H or monitor:N.",
+            hint="Such as screen:0,0,1280,720 or screen:monitor:1.",
+        )
+    area = Area(*(int(number) for number in rectangle.groups()))
+    if area.width < 16 or area.height < 16 or not monitors[0].holds(area):
+        raise SourceError(
+            f"The rectangle {area} is not on the screen, or smaller than 16x16.",
+            hint=f"The desktop is {monitors[0]}; {listed}.",
+        )
+    return area
+
+
+class Screen:
+    """A rectangle of the desktop as a Source, 30 times a second."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        open_grabber: Callable[[], Grabber] | None = None,
+        now: Now = time.monotonic,
+        sleep: Sleep | None = None,
+    ) -> None:
+        """Check ``target`` and take one picture for its size. Raises SourceError, UsageError."""
+        self._open_grabber = open_grabber or _MssGrabber
+        grabber = self._open_grabber()
+        try:
+            self._area = choose_area(target, grabber.monitors())
+            self.height, self.width = grabber.grab(self._area).shape[:2]
+        finally:
+            grabber.close()
+        self.fps = FPS
+        self.name = f"screen:{target or 'monitor:1'} ({self._area})"
+        self._now = now
+        self._closed = threading.Event()
+        self._pacer = Pacer(FPS, now=now, sleep=sleep or self._closed.wait)
+        self._lock = threading.Lock()  # guards the grabber
+        self._grabber: Grabber | None = None  # made by the reading thread, see Grabber
+        self._index = 0
+
+    def read(self) -> Frame:
+        """Wait for the next due time and take a picture."""
+        self._pacer.wait()
+        with self._lock:
+            if self._closed.is_set():
+                raise SourceEnded(f"{self.name} was closed.")
+            if self._grabber is None:
+                self._grabber = self._open_grabber()
+            captured_at = self._now()
+            pixels = fit(self._grabber.grab(self._area), self.width, self.height)
+        index, self._index = self._index, self._index + 1
+        return Frame(pixels=pixels, index=index, captured_at=captured_at)
+
+    def close(self) -> None:
+        """End a waiting ``read`` and free the connection to the display."""
+        self._closed.set()
+        with self._lock:
+            grabber, self._grabber = self._grabber, None
+        if grabber is not None:
+            grabber.close()
+
+
+class _MssGrabber:
+    """mss behind the Grabber seam; its errors become SourceError."""
+
+    def __init__(self) -> None:
+        try:
+            self._mss = MSS()
+        except (ScreenShotError, OSError) as error:
+            raise SourceError(
+                f"The screen cannot be read: {error}.",
+                hint="Start from a desktop session of the same user.",
+            ) from error
+
+    def monitors(self) -> tuple[Area, ...]:
+        try:
+            found = self._mss.monitors
+        except ScreenShotError as error:
+            raise SourceError(f"The monitors cannot be listed: {error}.") from error
+        return tuple(Area(m["left"], m["top"], m["width"], m["height"]) for m in found)
+
+    def grab(self, area: Area) -> Pixels:
+        box = {"left": area.left, "top": area.top, "width": area.width, "height": area.height}
+        try:
+            shot = self._mss.grab(box)
+        except ScreenShotError as error:
+            raise SourceError(
+                f"The screen area {area} cannot be read: {error}.",
+                hint="If monitors were changed, start again; on a Mac allow Screen Recording.",
+            ) from error
+        bgra = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)
+        return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
+
+    def close(self) -> None:
+        self._mss.close()

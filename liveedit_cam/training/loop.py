@@ -1,0 +1,201 @@
+"""What every stage shares: optimisers, EMA, checkpoints, progress, resuming. Knows no loss.
+
+A stage hands over its modules and a function that returns the loss of one iteration. A run can be
+interrupted at any moment and resumes from its last checkpoint with the same random state.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from liveedit_cam.errors import UsageError
+from liveedit_cam.training.muon import Muon
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """How long and how fast one stage trains."""
+
+    iterations: int
+    learning_rate: float = 2e-3
+    warmup_iterations: int = 200
+    decay_share: float = 0.35
+    """Share of the iterations, at the end, over which the rate falls linearly to zero."""
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    ema: float = 0.998
+    checkpoint_every: int = 200
+    log_every: int = 20
+    muon: bool = True
+    """Use Muon for matrices inside blocks, AdamW for the rest; otherwise AdamW alone."""
+
+
+class Ema:
+    """Running mean of a module's weights."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, iteration: int) -> None:
+        """Move towards ``module``; faster in the first iterations."""
+        decay = min(self.decay, (1 + iteration) / (10 + iteration))
+        for mean, value in zip(self.module.parameters(), module.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+
+
+def rate_factor(iteration: int, config: LoopConfig) -> float:
+    """Learning rate at ``iteration`` as a share of its maximum: warm up, hold, fall."""
+    warm = min(1.0, (iteration + 1) / max(1, config.warmup_iterations))
+    decay_from = config.iterations * (1 - config.decay_share)
+    left = (config.iterations - iteration) / max(1.0, config.iterations - decay_from)
+    return warm * min(1.0, left)
+
+
+def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the weight matrices of repeated blocks, AdamW for everything else."""
+    matrices, others = [], []
+    for name, parameter in module.named_parameters():
+        is_matrix = parameter.ndim == 2 and "blocks." in name and config.muon
+        (matrices if is_matrix else others).append(parameter)
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            others, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+    ]
+    if matrices:
+        optimisers.append(Muon(matrices, config.learning_rate, config.weight_decay))
+    return optimisers
+
+
+class Run:
+    """One resumable training run in a folder: checkpoint.pt, log.jsonl, loss.png."""
+
+    def __init__(self, folder: Path, module: nn.Module, config: LoopConfig) -> None:
+        """Resume when ``folder`` holds a checkpoint. Raises UsageError for one of another model."""
+        self.folder = folder
+        self.module = module
+        self.config = config
+        self.ema = Ema(module, config.ema)
+        self.optimisers = make_optimisers(module, config)
+        self.iteration = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.is_file():
+            self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the newest state is kept."""
+        return self.folder / "checkpoint.pt"
+
+    def train(self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]) -> None:
+        """Train to ``config.iterations``; Ctrl-C saves and ends."""
+        config = self.config
+        console = Console(stderr=True)
+        columns = (TextColumn(self.folder.name), BarColumn(), MofNCompleteColumn(),
+                   TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=config.iterations, completed=self.iteration, note="")
+            mean: dict[str, float] = {}
+            began = time.monotonic()
+            try:
+                while self.iteration < config.iterations:
+                    values = self._step(loss_of)
+                    for key, value in values.items():
+                        mean[key] = mean.get(key, 0.0) + value / config.log_every
+                    if self.iteration % config.log_every == 0:
+                        mean["s_per_iteration"] = (time.monotonic() - began) / config.log_every
+                        self._log(mean)
+                        progress.update(task, note=f"loss {mean['loss']:.4f}")
+                        mean, began = {}, time.monotonic()
+                    if self.iteration % config.checkpoint_every == 0:
+                        self.save()
+                    progress.update(task, completed=self.iteration)
+            except KeyboardInterrupt:
+                console.print(f"interrupted at iteration {self.iteration}; saved, resumes there")
+            self.save()
+
+    def _step(
+        self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]
+    ) -> dict[str, float]:
+        loss, values = loss_of(self.iteration)
+        if not math.isfinite(loss.item()):
+            raise UsageError(
+                f"got a loss of {loss.item()} at iteration {self.iteration}, expected a finite one",
+                hint="Lower --learning-rate; the last checkpoint is kept.",
+            )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip)
+        factor = rate_factor(self.iteration, self.config)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.config.learning_rate * factor
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.ema.update(self.module, self.iteration)
+        self.iteration += 1
+        return {"loss": loss.item(), **values}
+
+    def _log(self, values: dict[str, float]) -> None:
+        line = {"iteration": self.iteration, **{k: round(v, 6) for k, v in values.items()}}
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Write the state beside the old one, then replace it: a full disk keeps the old one."""
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(
+            {
+                "module": self.module.state_dict(),
+                "ema": self.ema.module.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "iteration": self.iteration,
+                "random": torch.get_rng_state(),
+                "config": asdict(self.config),
+            },
+            partial,
+        )
+        partial.replace(self.checkpoint)
+        self._plot()
+
+    def _resume(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True)
+        try:
+            self.module.load_state_dict(state["module"])
+            self.ema.module.load_state_dict(state["ema"])
+        except RuntimeError as error:
+            raise UsageError(
+                f"got {self.checkpoint}, which is of another model ({error})",
+                hint="Give another --out folder, or delete this one.",
+            ) from error
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.iteration = state["iteration"]
+        torch.set_rng_state(state["random"])
+
+    def _plot(self) -> None:
+        """Draw loss.png from the log, where matplotlib is installed."""
+        log = self.folder / "log.jsonl"
+        if not log.is_file():
+            return
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        figure = Figure(figsize=(7, 3.5))
+        axes = figure.add_subplot(xlabel="iteration", ylabel="loss", yscale="log")
+        axes.plot([line["iteration"] for line in lines], [line["loss"] for line in lines], lw=0.8)
+        figure.savefig(self.folder / "loss.png", dpi=110, bbox_inches="tight")

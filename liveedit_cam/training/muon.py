@@ -1,0 +1,56 @@
+"""Muon in float32: momentum whose matrices are made orthogonal before the step (Jordan, 2024).
+
+torch has a Muon too, but it orthogonalises in bfloat16, one matrix at a time: 20 s an iteration on
+a processor without bfloat16 products. This one stacks matrices of one shape and stays in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum 0.95 (Nesterov), orthogonalised, scaled to the update size of AdamW."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure here
+        """Update every matrix from its gradient."""
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[nn.Parameter]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape.setdefault(parameter.shape, []).append(parameter)
+            for shape, parameters in by_shape.items():
+                updates = orthogonalise(torch.stack([self._momentum(p) for p in parameters]))
+                size = 0.2 * max(shape) ** 0.5
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(update, alpha=-group["lr"] * size)
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(parameter)
+        assert parameter.grad is not None
+        momentum: Tensor = state["momentum"].lerp_(parameter.grad, 0.05)
+        return torch.lerp(parameter.grad, momentum, 0.95)
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Move the singular values of ``matrices`` (B, M, N) towards 1 by Newton-Schulz iterations."""
+    a, b, c = NEWTON_SCHULZ
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if is_tall else matrices
+    x = x / x.flatten(1).norm(dim=1).clamp_min(1e-7).view(-1, 1, 1)
+    for _ in range(steps):
+        gram = x @ x.transpose(1, 2)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.transpose(1, 2) if is_tall else x

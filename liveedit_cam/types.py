@@ -1,0 +1,143 @@
+"""The values that travel between layers: frames, instructions, states. Knows no library but numpy.
+
+A value here is frozen; whoever needs another one makes it with ``dataclasses.replace``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    """uint8 (H, W, 3), RGB, 0..255."""
+
+MAX_PROMPT_CHARS = 2000
+"""Longest instruction accepted, in characters; a longer one is refused with its length."""
+
+
+class Mode(StrEnum):
+    """What the sinks show."""
+
+    EDIT = "edit"
+    """The edited picture; the last one again where no newer is ready."""
+    BYPASS = "bypass"
+    """The raw camera. Only ever by the user's explicit choice."""
+    SLATE = "slate"
+    """A still card; nothing of the camera leaves."""
+
+
+class State(StrEnum):
+    """Where the engine stands."""
+
+    STARTING = "starting"
+    WARMING = "warming"
+    LIVE = "live"
+    HOLDING = "holding"
+    """No new edited frame for a while: the last one is shown again."""
+    RECOVERING = "recovering"
+    """The engine process died or hung and is being started again."""
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture and where it comes from."""
+
+    pixels: Pixels
+    """uint8 (H, W, 3) RGB; treat as read-only."""
+    index: int
+    """Position in the source's stream, from 0."""
+    captured_at: float
+    """Seconds on ``time.monotonic()`` when the source delivered it."""
+    revision: int = 0
+    """Revision of the instruction that made it; 0 = untouched."""
+    source: Pixels | None = None
+    """The camera's picture this one was edited from, same size; None where that is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle as shares of the picture, 0..1, origin top left."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class EditInstruction:
+    """One instruction as a user gave it."""
+
+    prompt: str
+    strength: float = 1.0
+    """0 (leave the picture as it is) .. 1 (the whole edit)."""
+    region: Region | None = None
+    """Where the edit may act; None = everywhere."""
+    seed: int = 0
+    origin: str = "cli"
+    """Who asked: "cli", "web", "start", "obs:scene"."""
+    created_at: float = 0.0
+    """Seconds on ``time.monotonic()``."""
+    revision: int = 0
+    """Given by the Controller, counts up from 1; 0 = not accepted yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Median and 95th percentile of a delay, in milliseconds."""
+
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One snapshot of the whole program; what ``liveedit-cam status --json`` prints."""
+
+    state: State = State.STARTING
+    mode: Mode = Mode.EDIT
+    instruction: str | None = None
+    """Prompt of the edit now visible; None before the first edited frame."""
+    revision: int = 0
+    """Revision of the edit now visible."""
+    pending: str | None = None
+    """Prompt accepted but not visible yet; None when nothing waits."""
+    pending_revision: int = 0
+    notice: str | None = None
+    """What the user should know about the instruction, such as words not understood; None = nothing."""
+    rejected_revision: int = 0
+    """Newest revision that was refused after acceptance; its reason is ``last_error``."""
+    source: str = ""
+    sinks: tuple[str, ...] = ()
+    preview_url: str | None = None
+    """Where a browser sees source and edited pictures; None without a preview sink."""
+    model: str = ""
+    device: str = ""
+    capture_fps: float = 0.0
+    edit_fps: float = 0.0
+    sink_fps: float = 0.0
+    chunk_latency: Latency = field(default_factory=Latency)
+    """Taking a chunk's frames to having all of them edited."""
+    glass_to_sink: Latency = field(default_factory=Latency)
+    """Capture of a frame to the moment its edited picture was first written to the sinks."""
+    delay_ms: float = 0.0
+    """The playout delay now in force."""
+    frames_captured: int = 0
+    frames_edited: int = 0
+    frames_shown: int = 0
+    frames_dropped: int = 0
+    late_ticks: int = 0
+    """Sink writes that began more than 8 ms after their due time."""
+    cache_skip: float = 0.0
+    """Share of tokens whose self-attention the mask cache reused, 0..1, over the last chunks."""
+    kv_latents: int = 0
+    engine_restarts: int = 0
+    engine_pid: int = 0
+    last_error: str | None = None
+    uptime_s: float = 0.0

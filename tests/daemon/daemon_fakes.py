@@ -1,0 +1,122 @@
+"""A clock, a source, a sink and an engine that do what a test tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from liveedit_cam.engine.messages import Edited, Encoded, Event, Failed, Ready, Rejected
+from liveedit_cam.errors import SinkError, SourceEnded
+from liveedit_cam.protocols import EditorReport
+from liveedit_cam.types import EditInstruction, Frame
+
+WIDTH, HEIGHT = 64, 48
+SIZE = (WIDTH, HEIGHT)
+CHUNK_FRAMES = 2
+REPORT = EditorReport(cache_skip=0.5, kv_latents=6, device="cuda:0")
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self, time: float = 1000.0) -> None:
+        self.time = time
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> bool:
+        self.time += seconds
+        return False
+
+
+def frame(index: int, captured_at: float = 0.0, revision: int = 0) -> Frame:
+    """A frame all of whose pixels are its index."""
+    pixels = np.full((HEIGHT, WIDTH, 3), index % 256, np.uint8)
+    return Frame(pixels, index, captured_at, revision)
+
+
+class FakeSource:
+    """Gives the frames or raises the errors of its script, then ends."""
+
+    width, height, fps, name = WIDTH, HEIGHT, 30.0, "fake source"
+
+    def __init__(self, script: Sequence[Frame | Exception]) -> None:
+        self.num_closes = 0
+        self._script = list(script)
+
+    def read(self) -> Frame:
+        if not self._script:
+            raise SourceEnded("The end.")
+        item = self._script.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.num_closes += 1
+
+
+class FakeSink:
+    """Keeps what is written; the writes whose number is in ``failing`` raise, counted from 1."""
+
+    def __init__(self, name: str = "fake sink", failing: Sequence[int] = ()) -> None:
+        self.name = name
+        self.url: str | None = f"http://127.0.0.1/{name}"
+        self.frames: list[Frame] = []
+        self.num_closes = 0
+        self._failing = set(failing)
+        self._num_writes = 0
+
+    def write(self, frame: Frame) -> None:
+        self._num_writes += 1
+        if self._num_writes in self._failing:
+            raise SinkError(f"{self.name} is gone.", hint="Plug it in.")
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        self.num_closes += 1
+
+
+class EchoLink:
+    """An engine at once ready: inverts every chunk, refuses "refuse", fails at "raise"."""
+
+    pid = 4711
+
+    def __init__(self) -> None:
+        self.answers: list[Event] = []
+        self._revision = 0
+        self._is_raising = False
+        self._submitted: Sequence[Frame] = ()
+
+    def start(self) -> None:
+        self.answers.append(Ready("echo", CHUNK_FRAMES, REPORT))
+
+    def encode(self, instruction: EditInstruction) -> None:
+        if instruction.prompt == "refuse":
+            self.answers.append(Rejected(instruction.revision, "impossible"))
+            return
+        self._revision = instruction.revision
+        self._is_raising = instruction.prompt == "raise"
+        self.answers.append(Encoded(instruction.revision, "unknown words: foo"))
+
+    def submit(self, frames: Sequence[Frame]) -> None:
+        self._submitted = frames
+        edited = Edited(self._revision, 0.1, REPORT, CHUNK_FRAMES)
+        self.answers.append(Failed("bad chunk", CHUNK_FRAMES) if self._is_raising else edited)
+
+    def collect(self, edited: Edited) -> tuple[Frame, ...]:
+        return tuple(
+            Frame(255 - f.pixels, f.index, f.captured_at, edited.revision, f.pixels)
+            for f in self._submitted
+        )
+
+    def receive(self, timeout_s: float) -> Event | None:
+        return self.answers.pop(0) if self.answers else None
+
+    def kill(self) -> None:
+        """Nothing to end."""
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,196 @@
+"""Which picture is shown: the whole rule as a table, then sinks that fail and come back."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import numpy as np
+import pytest
+from daemon_fakes import SIZE, Clock, FakeSink, frame
+
+from liveedit_cam.daemon.board import Board
+from liveedit_cam.daemon.ledger import EditLedger
+from liveedit_cam.daemon.mailbox import Latest
+from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.outlet import Outlet
+from liveedit_cam.daemon.playout import Playout
+from liveedit_cam.daemon.present import Picture, Presenter, Rules, choose, slate_text
+from liveedit_cam.pacing import Pacer
+from liveedit_cam.types import EditInstruction, Frame, Mode, State, Status
+
+CARD, RAW, EDITED = Picture.SLATE, Picture.RAW, Picture.EDITED
+NEVER, FRESH, OLD = None, 0.1, 2.1
+
+
+@pytest.mark.parametrize(
+    ("mode", "edited", "raw", "on_slate", "on_raw"),
+    [
+        (Mode.EDIT, FRESH, FRESH, EDITED, EDITED),
+        (Mode.EDIT, FRESH, OLD, EDITED, EDITED),
+        (Mode.EDIT, OLD, FRESH, CARD, RAW),
+        (Mode.EDIT, OLD, OLD, CARD, CARD),
+        (Mode.EDIT, NEVER, FRESH, CARD, RAW),
+        (Mode.EDIT, NEVER, NEVER, CARD, CARD),
+        (Mode.BYPASS, FRESH, FRESH, RAW, RAW),
+        (Mode.BYPASS, NEVER, FRESH, RAW, RAW),
+        (Mode.BYPASS, FRESH, OLD, CARD, CARD),
+        (Mode.BYPASS, FRESH, NEVER, CARD, CARD),
+        (Mode.SLATE, FRESH, FRESH, CARD, CARD),
+        (Mode.SLATE, NEVER, FRESH, CARD, CARD),
+    ],
+)
+def test_choose(
+    mode: Mode, edited: float | None, raw: float | None, on_slate: Picture, on_raw: Picture
+) -> None:
+    """Catches the raw camera shown without the user's choice: the one fault nobody can undo."""
+    assert choose(mode, Rules(False, 2.0), edited, raw) is on_slate
+    assert choose(mode, Rules(True, 2.0), edited, raw) is on_raw
+
+
+def test_no_hold_does_not_flicker_between_chunks() -> None:
+    """Catches a card between every two frames where the user chose to hold for 0 s."""
+    assert choose(Mode.EDIT, Rules(False, 0.0), 0.13, FRESH) is EDITED
+
+
+def test_the_card_tells_a_meeting_no_detail() -> None:
+    """Catches a card that shows paths or errors to everyone, or one text for all states."""
+    texts = [slate_text(Mode.EDIT, state, has_raw=True) for state in State]
+    assert len(set(texts)) == 4
+    assert slate_text(Mode.SLATE, State.STOPPED, has_raw=False) == "The picture is paused."
+    assert "camera" in slate_text(Mode.EDIT, State.LIVE, has_raw=False)
+
+
+class Stage:
+    """A presenter with everything around it, on a clock of its own, at 10 pictures per second."""
+
+    def __init__(self, *outlets_of: list[FakeSink], is_raw_on_failure: bool = False) -> None:
+        self.clock = Clock()
+        self.playout = Playout()
+        self.raw: Latest[Frame] = Latest()
+        self.shown: Latest[Frame] = Latest()
+        self.ledger = EditLedger(self.clock.now)
+        self.board = Board(Status(state=State.LIVE))
+        self.metrics = Metrics()
+        self.drained, self.done = Event(), Event()
+        self.presenter = Presenter(
+            [self._outlet(sinks) for sinks in outlets_of],
+            self.playout,
+            self.raw,
+            self.shown,
+            size=SIZE,
+            rules=Rules(is_raw_on_failure, 2.0),
+            pacer=Pacer(10, now=self.clock.now, sleep=self.clock.wait),
+            ledger=self.ledger,
+            board=self.board,
+            metrics=self.metrics,
+            editing_drained=self.drained,
+            done=self.done,
+            now=self.clock.now,
+        )
+
+    def _outlet(self, sinks: list[FakeSink]) -> Outlet:
+        """The first sink, then each time it is opened again the next one."""
+        waiting = iter(sinks)
+        return Outlet(next(waiting), lambda: next(waiting), self.clock.now)
+
+    def tick(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self.presenter.step()
+
+
+def test_modes_switch_with_the_next_picture() -> None:
+    """Catches a SLATE that still lets frames of the camera out, and a BYPASS that is edited."""
+    sink = FakeSink()
+    stage = Stage([sink])
+    stage.ledger.accept(EditInstruction("mark"))
+    stage.raw.put(frame(20, stage.clock.time))
+    stage.playout.put([frame(10, stage.clock.time, revision=1)], stage.clock.time)
+    for mode in (Mode.EDIT, Mode.BYPASS, Mode.SLATE, Mode.EDIT):
+        stage.board.update(mode=mode)
+        stage.tick()
+    assert [f.index for f in sink.frames if f.revision] == [10, 10]
+    assert sink.frames[1].index == 20
+    card = sink.frames[2].pixels
+    assert card.shape == (SIZE[1], SIZE[0], 3)
+    assert len(np.unique(card)) > 2
+    assert stage.shown.get() is sink.frames[3]
+
+
+def test_without_new_frames_the_last_one_stays_then_the_card() -> None:
+    """Catches a face frozen for ever, and a card at the first missing frame."""
+    sink = FakeSink()
+    stage = Stage([sink])
+    stage.ledger.accept(EditInstruction("mark"))
+    stage.playout.put([frame(10, stage.clock.time, revision=1)], stage.clock.time)
+    stage.tick(30)
+    revisions = [f.revision for f in sink.frames]
+    assert sum(revisions) in (20, 21)  # 2 s at 10 pictures per second, the last one on the edge
+    assert revisions == sorted(revisions, reverse=True)
+
+
+def test_visible_is_reported_at_the_first_write_only() -> None:
+    """Catches latencies that grow with every repetition of a held frame."""
+    stage = Stage([FakeSink()])
+    stage.ledger.accept(EditInstruction("mark"))
+    captured_at = stage.clock.time
+    stage.clock.wait(0.25)
+    stage.playout.put([frame(10, captured_at, revision=1)], stage.clock.time)
+    stage.tick(5)
+    figures = stage.metrics.snapshot(stage.clock.time)
+    assert figures.frames_shown == 1
+    assert figures.glass_to_sink.p95_ms == pytest.approx(250)
+    assert stage.ledger.wait_visible(1, 0.0) == pytest.approx(0.25)
+
+
+def test_edit_in_slate_mode_is_not_visible() -> None:
+    """Catches `edit --wait` that answers "visible" while the card hides the edit."""
+    stage = Stage([FakeSink()])
+    stage.ledger.accept(EditInstruction("mark"))
+    stage.board.update(mode=Mode.SLATE)
+    stage.playout.put([frame(1, stage.clock.time, revision=1)], stage.clock.time)
+    stage.tick(3)
+    assert stage.ledger.view().instruction is None
+
+
+def test_a_failing_sink_comes_back_while_the_other_goes_on() -> None:
+    """Catches one unplugged device that stops the others, or is never opened again."""
+    broken, again, steady = FakeSink("cam", failing=[3]), FakeSink("cam again"), FakeSink("file")
+    stage = Stage([broken, again], [steady])
+    stage.tick(3)
+    status = stage.board.status()
+    assert status.sinks == ("cam, being reopened", "file")
+    assert status.last_error == "cam is gone. Plug it in."
+    assert status.preview_url == "http://127.0.0.1/file"
+    assert broken.num_closes == 1
+    stage.tick(17)
+    assert len(steady.frames) == 20
+    assert len(broken.frames) == 2
+    assert len(again.frames) == 13  # 0.5 s of back-off at 10 pictures per second
+    assert stage.board.status().sinks == ("cam again", "file")
+
+
+def test_a_stall_is_late_once_and_not_followed_by_a_burst() -> None:
+    """Catches the burst of 60 frames in a second after a stall, and lateness not counted."""
+    sink = FakeSink()
+    stage = Stage([sink])
+    stage.tick(5)
+    stage.clock.wait(3.05)
+    began_at, num_before = stage.clock.time, len(sink.frames)
+    while stage.clock.time < began_at + 1.0:
+        stage.tick()
+    assert len(sink.frames) - num_before <= 12
+    assert stage.metrics.snapshot(stage.clock.time).late_ticks == 1
+
+
+def test_done_only_after_the_last_frame_was_shown() -> None:
+    """Catches a file whose last second is never seen."""
+    sink = FakeSink()
+    stage = Stage([sink])
+    stage.ledger.accept(EditInstruction("mark"))
+    start = stage.clock.time
+    stage.playout.put([frame(i, start + i / 10, revision=1) for i in range(8)], start)
+    stage.drained.set()
+    while not stage.done.is_set():
+        stage.tick()
+    assert sink.frames[-1].index == 7
+    assert len(sink.frames) < 12

@@ -1,0 +1,285 @@
+"""The engine process, for real: spawned, with shared memory, crashing, hanging, leaving nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+from scripted_editors import CHUNK_FRAMES, MARK
+
+from liveedit_cam.engine.client import EngineClient
+from liveedit_cam.engine.messages import Edited, Encoded, Failed, Ready, Rejected
+from liveedit_cam.engine.slots import FrameSlots
+from liveedit_cam.engine.supervisor import Died, EngineSupervisor
+from liveedit_cam.errors import EngineError, WeightsError
+from liveedit_cam.types import EditInstruction, Frame
+
+WIDTH, HEIGHT = 64, 48
+PATIENCE_S = 30.0
+"""A bound for a loaded machine, never waited for when all is well."""
+
+E = TypeVar("E")
+MakeSupervisor = Callable[..., EngineSupervisor]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[MakeSupervisor]:
+    made = []
+
+    def make(factory: str = "create", answer_timeout_s: float = PATIENCE_S) -> EngineSupervisor:
+        client = EngineClient(
+            f"scripted_editors:{factory}",
+            str(tmp_path / "memory"),
+            "cpu",
+            width=WIDTH,
+            height=HEIGHT,
+            max_chunk_frames=4,
+        )
+        made.append(EngineSupervisor(client, answer_timeout_s=answer_timeout_s))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        supervisor.close()
+
+
+def expect(supervisor: EngineSupervisor, kind: type[E]) -> E:
+    """Poll until an event of this kind; every other event on the way is a failure of the test."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        event = supervisor.poll(0.2)
+        if event is not None:
+            assert isinstance(event, kind), event
+            return event
+    raise AssertionError(f"no {kind.__name__} within {PATIENCE_S} s")
+
+
+def instruct(supervisor: EngineSupervisor, prompt: str, revision: int) -> None:
+    supervisor.instruct(EditInstruction(prompt, revision=revision))
+
+
+def frames(first: int) -> list[Frame]:
+    pixels = [np.full((HEIGHT, WIDTH, 3), first + i, np.uint8) for i in range(CHUNK_FRAMES)]
+    return [Frame(p, first + i, 0.1 * (first + i)) for i, p in enumerate(pixels)]
+
+
+def edit(supervisor: EngineSupervisor, first: int) -> tuple[Frame, ...]:
+    supervisor.submit(frames(first))
+    return supervisor.collect(expect(supervisor, Edited))
+
+
+def bring_up(supervisor: EngineSupervisor, prompt: str) -> None:
+    instruct(supervisor, prompt, 1)
+    expect(supervisor, Ready)
+    expect(supervisor, Encoded)
+
+
+def test_frames_come_back_edited_in_order_with_their_source(make: MakeSupervisor) -> None:
+    """Catches mixed-up slots, lost times and indices, and edits shown over the wrong picture."""
+    supervisor = make()
+    bring_up(supervisor, "mark")
+    for first in (10, 20):
+        edited = edit(supervisor, first)
+        assert [f.index for f in edited] == [first, first + 1]
+        assert [f.captured_at for f in edited] == [0.1 * first, 0.1 * (first + 1)]
+        for frame in edited:
+            assert np.all(frame.pixels == frame.index + MARK)
+            assert frame.source is not None
+            assert np.all(frame.source == frame.index)
+            assert frame.revision == 1
+
+
+def test_report_and_notice_reach_the_daemon(make: MakeSupervisor) -> None:
+    """Catches a status without device, cache figures or the words the model did not know."""
+    supervisor = make()
+    instruct(supervisor, "gibberish", 4)
+    ready = expect(supervisor, Ready)
+    assert (ready.name, ready.chunk_frames, ready.report.device) == (
+        "scripted",
+        CHUNK_FRAMES,
+        "cpu/0",
+    )
+    encoded = expect(supervisor, Encoded)
+    assert (encoded.revision, encoded.notice) == (4, "unknown words: gibberish")
+    supervisor.submit(frames(0))
+    report = expect(supervisor, Edited).report
+    assert (report.cache_skip, report.kv_latents) == (0.5, 1)
+
+
+def test_refused_instruction_keeps_the_one_before(make: MakeSupervisor) -> None:
+    """Catches a refused instruction that stops or changes the picture."""
+    supervisor = make()
+    bring_up(supervisor, "mark")
+    instruct(supervisor, "refuse", 2)
+    assert "expected something possible" in expect(supervisor, Rejected).reason
+    assert edit(supervisor, 0)[0].revision == 1
+
+
+def test_crash_restarts_and_encodes_the_instruction_again(make: MakeSupervisor) -> None:
+    """Catches an engine that stays dead, or comes back without the instruction in force."""
+    supervisor = make()
+    bring_up(supervisor, "crash once")
+    first_pid = supervisor.pid
+    supervisor.submit(frames(0))
+    died = expect(supervisor, Died)
+    assert "exit code 3" in str(died.error)
+    assert not died.is_final
+    assert not supervisor.can_edit
+    expect(supervisor, Ready)
+    expect(supervisor, Encoded)
+    assert supervisor.pid not in (0, first_pid)
+    assert np.all(edit(supervisor, 5)[0].pixels == 5 + MARK)
+    assert supervisor.num_restarts == 1
+
+
+def test_hang_is_killed(make: MakeSupervisor) -> None:
+    """Catches a camera that waits for ever on an edit that never returns."""
+    supervisor = make(answer_timeout_s=0.3)
+    bring_up(supervisor, "hang")
+    hung_pid = supervisor.pid
+    supervisor.submit(frames(0))
+    assert "silent for 0.3 s" in str(expect(supervisor, Died).error)
+    with pytest.raises(ProcessLookupError):
+        os.kill(hung_pid, 0)
+
+
+def test_one_raise_costs_one_chunk_and_resets_the_editor(make: MakeSupervisor) -> None:
+    """Catches a restart for a single bad chunk, and a stream that goes on without its reset."""
+    supervisor = make()
+    bring_up(supervisor, "raise once")
+    supervisor.submit(frames(0))
+    assert "one bad chunk" in expect(supervisor, Failed).reason
+    supervisor.submit(frames(2))
+    edited = expect(supervisor, Edited)
+    assert edited.report.device == "cpu/1"
+    assert supervisor.num_restarts == 0
+
+
+@pytest.mark.parametrize(("prompt", "reason"), [("raise", "no room"), ("short", "returned []")])
+def test_three_failures_in_a_row_end_the_process(
+    make: MakeSupervisor, prompt: str, reason: str
+) -> None:
+    """Catches an engine that fails for ever, and an editor that breaks its contract unnoticed."""
+    supervisor = make()
+    bring_up(supervisor, prompt)
+    for first in (0, 2, 4):
+        supervisor.submit(frames(first))
+        assert reason in expect(supervisor, Failed).reason
+    assert "3 edits in a row" in str(expect(supervisor, Died).error)
+
+
+def test_missing_weights_are_final(make: MakeSupervisor) -> None:
+    """Catches endless restarts of a model that cannot be there, and a reason lost in the pipe."""
+    died = expect(make("create_without_weights"), Died)
+    assert died.is_final
+    assert isinstance(died.error, WeightsError)
+    assert died.error.hint == "Pull them."
+
+
+def test_chunk_larger_than_shared_memory_is_told(make: MakeSupervisor) -> None:
+    """Catches a write beyond the slots, which would end the daemon itself."""
+    assert "chunks of 100 frames" in str(expect(make("create_hungry"), Died).error)
+
+
+def test_close_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> None:
+    """Catches orphans and blocks that stay in memory until the machine is restarted."""
+    client = EngineClient(
+        "scripted_editors:create", str(tmp_path / "m"), "cpu", width=WIDTH, height=HEIGHT
+    )
+    client.start()
+    assert isinstance(client.receive(PATIENCE_S), Ready)
+    pid, name = client.pid, shared_name(client)
+    client.close()
+    client.close()
+    assert client.pid == 0
+    assert pid not in [child.pid for child in multiprocessing.active_children()]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(name)
+
+
+def shared_name(client: EngineClient) -> str:
+    assert client.layout is not None
+    return client.layout.name
+
+
+def test_engine_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    """Catches an engine that lives on, with its GPU memory, after the daemon was killed."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "memory")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline().strip() == "hanging"
+        parent.kill()
+        # The engine process inherited this pipe: its end is read once the engine is gone too.
+        rest, _ = parent.communicate(timeout=PATIENCE_S)
+        assert rest == ""
+
+
+PARENT = f"""
+import numpy as np, os, sys
+from liveedit_cam.engine.client import EngineClient
+from liveedit_cam.types import EditInstruction, Frame
+
+if __name__ == "__main__":
+    client = EngineClient("scripted_editors:create", sys.argv[1], "cpu", width=64, height=48)
+    client.start()
+    client.receive({PATIENCE_S})
+    client.encode(EditInstruction("hang", revision=1))
+    client.receive({PATIENCE_S})
+    client.submit([Frame(np.zeros((48, 64, 3), np.uint8), i, 0.0) for i in range(2)])
+    print("hanging", flush=True)
+    client.receive({PATIENCE_S} * 10)
+"""
+
+
+def test_importing_the_daemon_side_loads_no_model_library() -> None:
+    """Catches an import of torch in the daemon: seconds of start-up and a gigabyte of memory."""
+    code = (
+        "import sys, liveedit_cam.engine.supervisor, liveedit_cam.engine.client\n"
+        "import liveedit_cam.daemon.service\n"
+        "print('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_slots_keep_inputs_and_outputs_apart() -> None:
+    """Catches an output that overwrites the input of the next chunk, and views after close."""
+    slots = FrameSlots.create(4, 2, 3)
+    other = FrameSlots.attach(slots.layout)
+    ones, twos = np.full((2, 4, 3), 1, np.uint8), np.full((2, 4, 3), 2, np.uint8)
+    slots.write_inputs([ones, twos])
+    other.write_outputs([twos, ones])
+    assert [int(p[0, 0, 0]) for p in other.inputs(2)] == [1, 2]
+    assert [int(p[0, 0, 0]) for p in slots.copy_outputs(2)] == [2, 1]
+    assert not other.inputs(1)[0].flags.writeable
+    other.close(unlink=False)
+    slots.close(unlink=True)
+    slots.close(unlink=True)
+
+
+def test_picture_larger_than_shared_memory_is_an_error() -> None:
+    """Catches a bus error, which no Python code could report, where /dev/shm is small."""
+    with pytest.raises(EngineError, match="hared memory"):
+        FrameSlots.create(2_000_000, 2_000_000, 1)

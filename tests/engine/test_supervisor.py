@@ -1,0 +1,190 @@
+"""When the engine is started, judged silent and started again: with a scripted link and clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.engine.messages import Edited, Encoded, Event, Fatal, Ready, Rejected
+from liveedit_cam.engine.supervisor import Died, EngineSupervisor
+from liveedit_cam.engine.watchdog import Watchdog
+from liveedit_cam.errors import EngineError, LiveEditError, UnknownBackendError
+from liveedit_cam.protocols import EditorReport
+from liveedit_cam.types import EditInstruction, Frame
+
+REPORT = EditorReport()
+READY = Ready("fake", 2, REPORT)
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class FakeLink:
+    """An engine process that says what it was given to say; an error in the script is a death."""
+
+    def __init__(self, clock: Clock, script: Sequence[Event | LiveEditError | None]) -> None:
+        self.pid = 1
+        self.started_at: list[float] = []
+        self.encoded: list[int] = []
+        self.num_kills = 0
+        self._clock = clock
+        self._script = deque(script)
+
+    def start(self) -> None:
+        self.started_at.append(self._clock.now())
+
+    def encode(self, instruction: EditInstruction) -> None:
+        self.encoded.append(instruction.revision)
+
+    def submit(self, frames: Sequence[Frame]) -> None:
+        """Nothing: the script answers."""
+
+    def collect(self, edited: Edited) -> tuple[Frame, ...]:
+        return ()
+
+    def receive(self, timeout_s: float) -> Event | None:
+        event = self._script.popleft() if self._script else None
+        if event is None:
+            self._clock.wait(timeout_s)
+        if isinstance(event, LiveEditError):
+            raise event
+        return event
+
+    def kill(self) -> None:
+        self.num_kills += 1
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def supervise(
+    *script: Event | LiveEditError | None,
+) -> tuple[EngineSupervisor, FakeLink, Clock]:
+    clock = Clock()
+    link = FakeLink(clock, script)
+    return EngineSupervisor(link, now=clock.now, pause=clock.wait), link, clock
+
+
+def poll_until_died(supervisor: EngineSupervisor, limit: int = 10_000) -> Died:
+    for _ in range(limit):
+        event = supervisor.poll(0.1)
+        if isinstance(event, Died):
+            return event
+    raise AssertionError("the engine was never buried")
+
+
+def test_restarts_wait_longer_each_time_up_to_fifteen_seconds() -> None:
+    """Catches a restart loop that burns the processor, and one that waits for ever longer."""
+    supervisor, link, _ = supervise(*[EngineError("dead")] * 8)
+    for _ in range(8):
+        poll_until_died(supervisor)
+    waits = [b - a for a, b in pairwise(link.started_at)]
+    assert waits == pytest.approx([0.5, 1, 2, 4, 8, 15, 15])
+
+
+def test_backoff_starts_small_again_only_after_calm() -> None:
+    """Catches an engine that edits once, dies and is started again in a rush, for ever."""
+    clock = Clock()
+    backoff = Backoff(clock.now)
+    assert [backoff.failed(), backoff.failed()] == [0.5, 1.0]
+    backoff.succeeded()
+    clock.wait(29.9)
+    assert backoff.failed() == 2.0
+    backoff.succeeded()
+    clock.wait(30.0)
+    backoff.succeeded()
+    assert backoff.failed() == 0.5
+
+
+def test_silent_start_is_given_three_minutes_and_no_more() -> None:
+    """Catches a slow model that is killed while it loads, and one that hangs there for ever."""
+    supervisor, link, clock = supervise()
+    began = clock.time
+    assert "silent for 180 s" in str(poll_until_died(supervisor).error)
+    assert 180 < clock.time - began < 180.5
+    assert link.num_kills == 1
+
+
+def test_an_engine_nobody_asked_may_be_silent() -> None:
+    """Catches the restart of a healthy engine while the camera delivers nothing."""
+    supervisor, link, clock = supervise(READY, Encoded(1, None))
+    supervisor.instruct(EditInstruction("x", revision=1))
+    for _ in range(3):
+        supervisor.poll(0.1)
+    clock.wait(10_000)
+    assert supervisor.poll(0.1) is None
+    assert link.num_kills == 0
+
+
+def test_only_the_newest_instruction_is_encoded_after_a_restart() -> None:
+    """Catches a return to an old instruction, or to none, when the engine comes back."""
+    supervisor, link, _ = supervise(
+        READY, Encoded(1, None), EngineError("dead"), READY, Encoded(2, None)
+    )
+    supervisor.instruct(EditInstruction("one", revision=1))
+    poll_until_died(supervisor)
+    supervisor.instruct(EditInstruction("two", revision=2))
+    assert not supervisor.can_edit
+    while not supervisor.can_edit:
+        supervisor.poll(0.1)
+    assert link.encoded == [1, 2]
+
+
+def test_a_refused_instruction_is_not_sent_again() -> None:
+    """Catches a restart that begins with an instruction the model refused, so nothing is edited."""
+    supervisor, link, _ = supervise(
+        READY, Encoded(2, None), Rejected(3, "no"), EngineError("dead"), READY, Encoded(2, None)
+    )
+    supervisor.instruct(EditInstruction("one", revision=1))
+    for _ in range(2):
+        supervisor.poll(0.1)
+    for revision in (2, 3):
+        supervisor.instruct(EditInstruction("later", revision=revision))
+    poll_until_died(supervisor)
+    while not supervisor.can_edit:
+        supervisor.poll(0.1)
+    assert link.encoded == [1, 2, 3, 2]
+
+
+def test_a_wrong_name_is_final_only_before_the_first_ready() -> None:
+    """Catches a live camera given up for good because a restart met a passing failure."""
+    wrong = Fatal(UnknownBackendError("no such editor"))
+    supervisor, link, clock = supervise(wrong)
+    assert poll_until_died(supervisor).is_final
+    clock.wait(1000)
+    supervisor.poll(0.1)
+    assert len(link.started_at) == 1
+    supervisor, _, _ = supervise(READY, wrong)
+    assert not poll_until_died(supervisor).is_final
+
+
+def test_watchdog_counts_from_the_oldest_open_question() -> None:
+    """Catches an engine kept alive by questions: each new one would put off the judgement."""
+    clock = Clock()
+    watchdog = Watchdog(clock.now, answer_timeout_s=20)
+    watchdog.asked()
+    clock.wait(15)
+    watchdog.asked()
+    clock.wait(6)
+    assert watchdog.is_overdue()
+    watchdog.answered(is_more_due=True)
+    assert not watchdog.is_overdue()
+    clock.wait(21)
+    assert watchdog.is_overdue()
+    watchdog.answered(is_more_due=False)
+    clock.wait(1000)
+    assert not watchdog.is_overdue()

@@ -1,0 +1,233 @@
+"""The camera, with a driver that does what the test says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from liveedit_cam.errors import SourceEnded, SourceError
+from liveedit_cam.sources.camera import Camera, DeviceInfo, StillWatch, choose, open_error
+
+WEBCAM = DeviceInfo("0", "HD Webcam", ((1280, 720),))
+OTHER = DeviceInfo("2", "Document Camera")
+LOOPBACK = DeviceInfo("4", "OBS Camera", is_virtual=True)
+
+
+def bgr(blue: int, size: tuple[int, int] = (64, 36)) -> np.ndarray:
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    picture[..., 0] = blue
+    return picture
+
+
+class FakeCapture:
+    """Delivers the given pictures, then hangs inside ``read`` as a dead driver does."""
+
+    def __init__(self, pictures: Iterable[np.ndarray | None], *, is_open: bool = True) -> None:
+        self._pictures: Iterator[np.ndarray | None] = iter(pictures)
+        self._is_open = is_open
+        self.hang = threading.Event()
+        self.is_released = threading.Event()
+
+    def isOpened(self) -> bool:
+        return self._is_open
+
+    def get(self, propId: int) -> float:
+        return 25.0 if propId == cv2.CAP_PROP_FPS else 0.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        try:
+            picture = next(self._pictures)
+        except StopIteration:
+            self.hang.wait(20)
+            return False, None
+        return picture is not None, picture
+
+    def release(self) -> None:
+        self.is_released.set()
+
+
+class StepCapture(FakeCapture):
+    """Delivers one picture each time the test asks for it."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        super().__init__([])
+        self._picture = picture
+        self.steps = threading.Semaphore(1)
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        self.steps.acquire(timeout=20)
+        return (False, None) if self.hang.is_set() else (True, self._picture)
+
+
+def finish(camera: Camera, capture: FakeCapture) -> None:
+    capture.hang.set()
+    if isinstance(capture, StepCapture):
+        capture.steps.release()
+    camera.close()
+    assert capture.is_released.wait(20)
+
+
+def test_pictures_become_rgb_frames_of_the_true_size() -> None:
+    """Catches blue faces, and a size believed from the driver instead of the picture."""
+    capture = FakeCapture([bgr(200)])
+    camera = Camera(WEBCAM, open_capture=lambda device: capture, now=lambda: 7.0)
+    frame = camera.read()
+    assert (camera.width, camera.height, camera.fps) == (64, 36, 25.0)
+    assert tuple(frame.pixels[0, 0]) == (0, 0, 200)
+    assert (frame.index, frame.captured_at) == (0, 7.0)
+    assert "HD Webcam" in camera.name
+    finish(camera, capture)
+
+
+def test_a_camera_that_falls_silent_is_noticed() -> None:
+    """Catches a read that waits for ever inside the library for a driver that died."""
+    capture = FakeCapture([bgr(200)])
+    camera = Camera(WEBCAM, open_capture=lambda device: capture, no_frame_s=0.0)
+    camera.read()
+    with pytest.raises(SourceError, match="sent no picture"):
+        camera.read()
+    finish(camera, capture)
+
+
+def test_a_camera_that_repeats_one_picture_is_noticed() -> None:
+    """Catches a frozen driver that delivers the same buffer at full rate."""
+    now = [100.0]
+    capture = StepCapture(bgr(200))
+    camera = Camera(WEBCAM, open_capture=lambda device: capture, now=lambda: now[0])
+    for now[0] in (100.0, 102.0, 104.9):
+        camera.read()
+        capture.steps.release()
+    now[0] = 105.0
+    with pytest.raises(SourceError, match="the very same picture"):
+        camera.read()
+    finish(camera, capture)
+
+
+def test_one_changed_byte_is_life() -> None:
+    """Catches a comparison of samples only: a still scene differs in a few pixels of noise."""
+    watch = StillWatch(limit_s=5.0)
+    one = bgr(10)
+    other = one.copy()
+    other[5, 5, 1] = 1  # between the samples
+    assert not watch.is_frozen(one, 0.0)
+    assert not watch.is_frozen(other, 6.0)
+    assert not watch.is_frozen(other.copy(), 10.9)
+    assert watch.is_frozen(other.copy(), 11.0)
+
+
+def test_a_node_that_vanishes_is_called_unplugged(tmp_path: Path) -> None:
+    """Catches three seconds of waiting and the wrong advice when the cable was pulled."""
+    node = tmp_path / "video0"
+    node.touch()
+    capture = FakeCapture([bgr(1), None])
+    pulled = DeviceInfo(str(node), "HD Webcam")
+
+    def open_then_pull(device: str) -> FakeCapture:
+        node.unlink()
+        return capture
+
+    # The node is there while the device is opened and gone at the first failing read.
+    camera = Camera(pulled, open_capture=open_then_pull)
+    camera.read()
+    with pytest.raises(SourceError, match="was unplugged"):
+        camera.read()
+    finish(camera, capture)
+
+
+def test_an_exception_in_the_thread_reaches_the_reader() -> None:
+    """Catches a thread that dies silently and lets the reader time out, or a foreign error."""
+
+    class Broken(FakeCapture):
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            raise cv2.error("driver gave nonsense")
+
+    capture = Broken([])
+    with pytest.raises(SourceError, match=r"HD Webcam.*nonsense"):
+        Camera(WEBCAM, open_capture=lambda device: capture)
+    assert capture.is_released.wait(20)
+
+
+def test_a_camera_that_never_starts_says_who_may_hold_it() -> None:
+    """Catches an open that succeeds on a busy camera: the first picture is what counts."""
+    capture = FakeCapture([])
+    capture.hang.set()
+    device = DeviceInfo("3", "HD Webcam")
+    with pytest.raises(SourceError, match=r"sent no picture.*(uses it|camera (apps|programs))"):
+        Camera(device, open_capture=lambda _: capture, first_frame_s=0.0)
+    assert capture.is_released.wait(20)
+
+
+def test_close_ends_a_waiting_read_and_frees_the_device() -> None:
+    """Catches a daemon that cannot stop, and a camera whose light stays on."""
+    capture = FakeCapture([bgr(1)])
+    camera = Camera(WEBCAM, open_capture=lambda device: capture, no_frame_s=20)
+    camera.read()
+    ended: list[SourceEnded] = []
+
+    def read() -> None:
+        try:
+            camera.read()
+        except SourceEnded as error:
+            ended.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    capture.hang.set()
+    camera.close()
+    camera.close()
+    reader.join(timeout=20)
+    assert ended
+    assert capture.is_released.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("exists", "may_open", "said"),
+    [
+        (False, False, "There is no camera at /dev/video7"),
+        (True, False, "may not open .* -aG video"),
+        (True, True, "in use by another program.* fuser -v /dev/video7"),
+    ],
+)
+def test_each_failure_to_open_has_its_own_message(exists: bool, may_open: bool, said: str) -> None:
+    """Catches one sentence for absent, forbidden and busy, which need different hands."""
+    device = DeviceInfo("/dev/video7", "HD Webcam")
+    error = open_error(device, "linux", lambda _: exists, lambda _: may_open)
+    with pytest.raises(SourceError, match=said):
+        raise error
+
+
+def test_a_refused_open_is_released() -> None:
+    """Catches a handle that leaks when opening fails, which keeps the camera busy."""
+    capture = FakeCapture([], is_open=False)
+    with pytest.raises(SourceError, match="could not be opened"):
+        Camera(WEBCAM, open_capture=lambda device: capture)
+    assert capture.is_released.is_set()
+
+
+def test_nothing_named_means_the_first_lens() -> None:
+    """Catches our own or another program's output taken as the source: a picture in itself."""
+    assert choose("", [LOOPBACK, WEBCAM, OTHER]) is WEBCAM
+    with pytest.raises(SourceError, match="No camera was found"):
+        choose("", [])
+    with pytest.raises(SourceError, match=r"camera:4 \(OBS Camera\)"):
+        choose("", [LOOPBACK])
+
+
+def test_a_camera_is_found_by_name() -> None:
+    """Catches a name that must be typed exactly, and one that silently picks the first of two."""
+    assert choose("webcam", [WEBCAM, OTHER]) is WEBCAM
+    assert choose("Document Camera", [WEBCAM, OTHER]) is OTHER
+    with pytest.raises(SourceError, match="Several cameras match 'cam'"):
+        choose("cam", [WEBCAM, OTHER])
+    with pytest.raises(SourceError, match=r"No camera matches 'phone'.*HD Webcam"):
+        choose("phone", [WEBCAM, OTHER])
+
+
+def test_an_unlisted_path_is_tried() -> None:
+    """Catches a refusal of stable names such as /dev/v4l/by-id/..., which no list holds."""
+    assert choose("/dev/v4l/by-id/x", [WEBCAM]).device == "/dev/v4l/by-id/x"

@@ -1,0 +1,142 @@
+"""The screen, with a desktop drawn by the test."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from liveedit_cam.errors import SourceEnded, SourceError, UsageError
+from liveedit_cam.sources.screen import Area, Screen, choose_area, display_problem
+
+DESKTOP = (Area(0, 0, 3200, 1080), Area(0, 0, 1920, 1080), Area(1920, 0, 1280, 720))
+
+
+class FakeGrabber:
+    """A desktop that counts its pictures and knows the thread it was made in."""
+
+    made: list[int]
+
+    def __init__(self, made: list[int]) -> None:
+        made.append(threading.get_ident())
+        self.is_closed = False
+        self._num_grabs = 0
+
+    def monitors(self) -> tuple[Area, ...]:
+        return DESKTOP
+
+    def grab(self, area: Area) -> np.ndarray:
+        assert not self.is_closed
+        self._num_grabs += 1
+        return np.full((area.height, area.width, 3), self._num_grabs, np.uint8)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 5.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("target", "area"),
+    [
+        ("", DESKTOP[1]),
+        ("monitor:2", DESKTOP[2]),
+        ("100,50,640,360", Area(100, 50, 640, 360)),
+        ("1900, 0, 100, 100", Area(1900, 0, 100, 100)),
+    ],
+)
+def test_a_target_names_an_area(target: str, area: Area) -> None:
+    """Catches monitors counted from 0 and rectangles refused across two monitors."""
+    assert choose_area(target, DESKTOP) == area
+
+
+@pytest.mark.parametrize("target", ["3000,0,640,360", "0,1000,64,200", "-10,0,64,64", "0,0,8,8"])
+def test_a_rectangle_off_the_screen_is_refused_with_the_sizes(target: str) -> None:
+    """Catches black borders or a crash deep in X11, and a message without the way out."""
+    with pytest.raises(SourceError, match=r"not on the screen.*monitor:2 1280x720 at 1920,0"):
+        choose_area(target, DESKTOP)
+
+
+def test_bad_targets_are_refused() -> None:
+    """Catches a typing error taken for the first monitor."""
+    with pytest.raises(SourceError, match=r"no monitor 3.*monitor:1 1920x1080"):
+        choose_area("monitor:3", DESKTOP)
+    with pytest.raises(UsageError, match="X,Y,W,H"):
+        choose_area("left half", DESKTOP)
+
+
+def test_frames_come_thirty_times_a_second_and_a_stall_makes_no_burst() -> None:
+    """Catches pacing by sleep after work, and a run of quick frames after a stall."""
+    clock = Clock()
+    screen = Screen(
+        "0,0,64,36", open_grabber=lambda: FakeGrabber([]), now=clock.now, sleep=clock.sleep
+    )
+    times = [screen.read().captured_at for _ in range(4)]
+    clock.now_s += 0.5
+    times += [screen.read().captured_at for _ in range(3)]
+    screen.close()
+    assert np.diff(times[:4]) == pytest.approx([1 / 30] * 3)
+    assert np.diff(times[4:]) == pytest.approx([1 / 30] * 2)
+    assert (screen.width, screen.height) == (64, 36)
+
+
+def test_the_grabber_is_made_in_the_reading_thread() -> None:
+    """Catches an X11 connection used from two threads (older mss cannot), or one per picture."""
+    made: list[int] = []
+    screen = Screen("", open_grabber=lambda: FakeGrabber(made))
+    readers: list[int] = []
+
+    def read() -> None:
+        readers.append(threading.get_ident())
+        screen.read()
+        screen.read()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join(timeout=20)
+    screen.close()
+    assert made == [threading.get_ident(), *readers]  # one to look at the size, one to read with
+
+
+def test_close_twice_then_read_ends() -> None:
+    """Catches a grab on a closed connection."""
+    screen = Screen("0,0,64,36", open_grabber=lambda: FakeGrabber([]))
+    screen.read()
+    screen.close()
+    screen.close()
+    with pytest.raises(SourceEnded):
+        screen.read()
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "no display"),
+        ({"DISPLAY": ":0", "XDG_SESSION_TYPE": "wayland"}, "Wayland"),
+        ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, "Wayland"),
+    ],
+)
+def test_a_session_without_a_readable_screen_says_why(
+    environment: dict[str, str], said: str
+) -> None:
+    """Catches a black picture on Wayland, where the X11 half of the desktop is all there is."""
+    problem = display_problem("linux", environment)
+    assert problem is not None
+    assert said in str(problem)
+    assert problem.hint
+
+
+def test_ordinary_sessions_are_let_through() -> None:
+    """Catches a check that refuses everybody."""
+    assert display_problem("linux", {"DISPLAY": ":0", "XDG_SESSION_TYPE": "x11"}) is None
+    assert display_problem("darwin", {}) is None

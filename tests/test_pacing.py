@@ -1,0 +1,101 @@
+"""Pacing against a clock that only moves when it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from liveedit_cam.pacing import Pacer, wait_until
+
+
+class Clock:
+    """Time that passes only in ``sleep`` and by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.is_woken = False
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> bool:
+        if self.is_woken:
+            return True
+        self.now_s += seconds
+        return False
+
+
+def make_pacer(clock: Clock, fps: float = 10.0) -> Pacer:
+    return Pacer(fps, now=clock.now, sleep=clock.sleep)
+
+
+def test_work_between_ticks_does_not_add_up() -> None:
+    """Catches "due = now + period", where every tick's work shifts all later ones."""
+    clock = Clock()
+    pacer = make_pacer(clock)
+    dues = []
+    for _ in range(50):
+        tick = pacer.wait()
+        assert tick is not None
+        dues.append(tick.due)
+        clock.now_s += 0.03
+    assert dues == pytest.approx([100.0 + 0.1 * i for i in range(50)])
+
+
+def test_a_stall_skips_whole_periods_and_keeps_the_phase() -> None:
+    """Catches a burst after a stall: 0.57 s late must cost skipped ticks, not five quick ones."""
+    clock = Clock()
+    pacer = make_pacer(clock)
+    pacer.wait()
+    clock.now_s += 0.57
+    late = pacer.wait()
+    following = pacer.wait()
+    assert late is not None
+    assert following is not None
+    assert late.skipped == 4
+    assert late.due == pytest.approx(100.5)
+    assert late.late_s == pytest.approx(0.07)
+    assert following.skipped == 0
+    assert following.due == pytest.approx(100.6)
+    assert following.late_s == pytest.approx(0.0)
+
+
+def test_a_little_late_is_not_a_skip() -> None:
+    """Catches a pacer that throws a tick away because the caller was less than a period late."""
+    clock = Clock()
+    pacer = make_pacer(clock)
+    pacer.wait()
+    clock.now_s += 0.15
+    tick = pacer.wait()
+    assert tick is not None
+    assert (tick.skipped, tick.due) == (0, pytest.approx(100.1))
+
+
+def test_a_woken_wait_gives_no_tick_and_loses_none() -> None:
+    """Catches a closed source that still delivers, or a phase moved by an interrupted wait."""
+    clock = Clock()
+    pacer = make_pacer(clock)
+    pacer.wait()
+    clock.is_woken = True
+    assert pacer.wait() is None
+    clock.is_woken = False
+    tick = pacer.wait()
+    assert tick is not None
+    assert tick.due == pytest.approx(100.1)
+
+
+def test_wait_until_sleeps_again_when_woken_a_little_early() -> None:
+    """Catches trust in one sleep call: timers may return before the time asked for."""
+    clock = Clock()
+
+    def short_sleep(seconds: float) -> None:
+        clock.now_s += max(seconds / 2, 1e-6)
+
+    assert wait_until(101.0, now=clock.now, sleep=short_sleep)
+    assert clock.now_s >= 101.0
+
+
+def test_wait_until_returns_at_once_for_a_past_time() -> None:
+    """Catches a negative sleep."""
+    clock = Clock()
+    assert wait_until(99.0, now=clock.now, sleep=clock.sleep)
+    assert clock.now_s == 100.0
