@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from liveedit_cam.errors import ConfigError
+from liveedit_cam.errors import ConfigError, shown
 from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
 
 PREFIX = "LIVEEDIT_CAM_"
@@ -173,6 +173,6 @@ def _not_valid(found: ErrorDetails, settings: Mapping[str, _Setting]) -> ConfigE
     setting = settings[name]
     expected = Config.model_fields[name].description
     return ConfigError(
-        f"{setting.place}: got {name} = {setting.value!r}, expected {expected}.",
+        f"{setting.place}: got {name} = {shown(setting.value)}, expected {expected}.",
         hint=f"Correct it there ({found['msg'][0].lower()}{found['msg'][1:]}).",
     )

@@ -1,23 +1,29 @@
 """One tree of errors; every message says what came, what was expected and what to do now.
 
-    LiveEditError                        exit code
-    ├── UsageError                       2   a value the user gave is wrong
-    │   ├── ConfigError                      configuration file, unknown key
-    │   ├── InstructionError                 an instruction that cannot be used
-    │   └── UnknownBackendError              no such source, sink, editor, trigger
-    ├── DeviceError                      3   something outside failed
-    │   ├── SourceError
-    │   │   └── SourceEnded                  the normal end of a file
-    │   └── SinkError
-    ├── ModelError                       4
-    │   ├── WeightsError                     missing, corrupt, wrong names or shapes
-    │   ├── EditorError                      an edit raised
-    │   └── EngineError                      the engine process died or is silent
-    ├── ControlError                     5   the daemon is not there, refuses, or runs already
-    └── MissingDependencyError           6   an optional package; the hint names the extra
+LiveEditError                        exit code
+├── UsageError                       2   a value the user gave is wrong
+│   ├── ConfigError                      configuration file, unknown key
+│   ├── InstructionError                 an instruction that cannot be used
+│   └── UnknownBackendError              no such source, sink, editor, trigger
+├── DeviceError                      3   something outside failed
+│   ├── SourceError
+│   │   └── SourceEnded                  the normal end of a file
+│   └── SinkError
+├── ModelError                       4
+│   ├── WeightsError                     missing, corrupt, wrong names or shapes
+│   ├── EditorError                      an edit raised
+│   └── EngineError                      the engine process died or is silent
+├── ControlError                     5   the daemon is not there, refuses, or runs already
+└── MissingDependencyError           6   an optional package; the hint names the extra
 """
 
 from __future__ import annotations
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: its ``repr``, shortened in the middle to 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:50]}...{text[-27:]}"
 
 
 class LiveEditError(Exception):
@@ -32,7 +38,10 @@ class LiveEditError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        if self.hint is None:
+            return self.message
+        is_sentence = self.message.endswith((".", "!", "?", ":"))
+        return f"{self.message}{'' if is_sentence else '.'} {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.hint))

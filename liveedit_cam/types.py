@@ -110,7 +110,9 @@ class Status:
     """Prompt accepted but not visible yet; None when nothing waits."""
     pending_revision: int = 0
     notice: str | None = None
-    """What the user should know about the instruction, such as words not understood; None = nothing."""
+    """What the user should know about an instruction, such as words not understood; None = nothing."""
+    notice_revision: int = 0
+    """Revision the notice is about, the newest the engine made ready; 0 = none yet."""
     rejected_revision: int = 0
     """Newest revision that was refused after acceptance; its reason is ``last_error``."""
     source: str = ""

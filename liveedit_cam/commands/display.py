@@ -1,4 +1,4 @@
-"""What ``run`` shows while it runs: a live table on a terminal, a plain line elsewhere."""
+"""What ``run`` and ``process`` show while they run: drawn on a terminal, plain or nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
+from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from liveedit_cam.commands.lines import rows, summary
 from liveedit_cam.commands.serving import Display
@@ -81,7 +84,7 @@ def status_table(status: Status, page_url: str) -> Table:
     styles = {"notice": "yellow", "last error": "red", "instruction": "bold"}
     table.add_row("page", page_url, style="cyan")
     for label, text in rows(status):
-        table.add_row(label, text, style=styles.get(label))
+        table.add_row(label, Text(text), style=styles.get(label))  # Text: "[red]" is no markup
     table.add_row("", "Ctrl-C ends it", style="dim")
     return table
 
@@ -97,3 +100,16 @@ def choose_display(*, quiet: bool) -> Iterator[Display]:
         with Live(auto_refresh=False) as live:
             live.update("starting ...", refresh=True)
             yield LiveDisplay(live)
+
+
+@contextmanager
+def choose_progress(console: Console | None = None) -> Iterator[Callable[[int, int | None], None]]:
+    """Takes frames done and frames in all (None = not known); a bar on a terminal, else nothing."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

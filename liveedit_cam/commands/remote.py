@@ -16,8 +16,8 @@ from liveedit_cam.commands.lines import rows, table
 from liveedit_cam.control.client import ControlClient, find_daemon
 from liveedit_cam.control.state import read_address, runtime_path
 from liveedit_cam.control.wire import status_to_json
-from liveedit_cam.errors import ControlError
-from liveedit_cam.types import Mode, Region
+from liveedit_cam.errors import ControlError, InstructionError
+from liveedit_cam.types import Mode, Region, State
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
@@ -27,6 +27,10 @@ COMMANDS = {
 }
 """Name and purpose of each command here."""
 
+NOTICE_TIMEOUT_S = 0.2
+"""Longest wait for the engine to say what it thinks of an instruction; it answers within a chunk."""
+POLL_S = 0.03
+MAX_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 20.0
 """Longest wait for a daemon to close its devices and end."""
 
@@ -51,16 +55,16 @@ def main(arguments: Sequence[str]) -> str:
 
 
 def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
-    """Hand in the instruction and, where the user wants to wait, tell when it was visible."""
+    """Hand in the instruction and tell what the model does not know of it.
+
+    Where the user wants to wait, tell also when it was visible. Raises InstructionError,
+    ControlError.
+    """
     accepted = client.instruct(
         wanted.prompt, strength=wanted.strength, region=wanted.region, seed=wanted.seed
     )
-    seconds = notice = None
-    if wanted.wait:
-        seconds = client.wait_visible(accepted.revision, wanted.timeout)
-        found = client.status()
-        if max(found.revision, found.pending_revision) == accepted.revision:
-            notice = found.notice  # of this instruction, not of one that came after it
+    seconds = client.wait_visible(accepted.revision, wanted.timeout) if wanted.wait else None
+    notice = notice_about(client, accepted.revision)
     if wanted.json:
         answer = {
             "revision": accepted.revision,
@@ -77,6 +81,23 @@ def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
+def notice_about(client: ControlClient, revision: int) -> str | None:
+    """What the engine says about an instruction; None = nothing, or no answer within 0.2 s.
+
+    An engine that still loads is not waited for. Raises InstructionError where it refuses.
+    """
+    give_up_at = time.monotonic() + NOTICE_TIMEOUT_S
+    while True:
+        found = client.status()
+        if found.rejected_revision == revision:
+            raise InstructionError(found.last_error or f"The model refused instruction {revision}.")
+        if found.notice_revision >= revision:  # a newer one's notice is not about this one
+            return found.notice if found.notice_revision == revision else None
+        if found.state not in (State.LIVE, State.HOLDING) or time.monotonic() > give_up_at:
+            return None
+        time.sleep(POLL_S)
+
+
 def stop(client: ControlClient) -> str:
     """Ask the daemon to end and wait until it has. Raises ControlError."""
     address = client.address
@@ -90,7 +111,7 @@ def stop(client: ControlClient) -> str:
                 f" {STOP_TIMEOUT_S:.0f} s.",
                 hint=f"Wait a little, or end process {address.pid} by force.",
             )
-        time.sleep(0.05)
+        time.sleep(POLL_S)
     return f"stopped (process {address.pid})"
 
 
@@ -113,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_edit_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("prompt", help='the instruction, such as "make the background a blue night"')
+    add("prompt", help='the instruction, such as "make the background blue"')
     add("--strength", type=float, default=1.0, metavar="0..1", help="how much of the edit is shown")
     add(
         "--region",
@@ -123,8 +144,20 @@ def _add_edit_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, default=0, metavar="N", help="start of the random numbers")
     add("--wait", action="store_true", help="wait until the edit is visible and print the seconds")
-    add("--timeout", type=float, default=30.0, metavar="S", help="longest wait in seconds (30)")
+    add("--timeout", type=_seconds, default=30.0, metavar="S", help="longest wait in seconds (30)")
     add("--json", action="store_true", help="print the answer as JSON")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_TIMEOUT_S:  # checked here: refused later, the edit would be made
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected seconds from 0 to {MAX_TIMEOUT_S:.0f}"
+        )
+    return seconds
 
 
 def _region(text: str) -> Region:

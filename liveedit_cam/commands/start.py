@@ -1,4 +1,4 @@
-"""``start``: the camera in the background. Runs ``run`` detached and waits until it answers."""
+"""``start``: the camera in the background. Runs ``run`` detached and waits until it edits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -14,10 +15,23 @@ import typer
 from liveedit_cam.control.client import ControlClient
 from liveedit_cam.control.state import DaemonAddress, DaemonLock, read_address, runtime_path
 from liveedit_cam.errors import ControlError
+from liveedit_cam.types import State
 
-START_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 120.0
 """Longest wait for devices to open and the control plane to answer."""
+LIVE_TIMEOUT_S = 30.0
+"""Longest wait for the model, once the control plane answers; loading then goes on without us."""
+NOT_YET = (State.STARTING, State.WARMING, State.STOPPED)
+"""States before the first picture, or just before the end of a run that failed."""
 TAIL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A daemon that answers."""
+
+    address: DaemonAddress
+    state: State
 
 
 def start(context: typer.Context) -> None:
@@ -28,9 +42,9 @@ def start(context: typer.Context) -> None:
         log.touch(mode=0o600)
         log.write_bytes(b"")
     child = _spawn([*context.args, "--quiet"], log)
-    address = _wait_until_answering(child, folder, log)
-    typer.echo(f"liveedit-cam runs (process {address.pid})")
-    typer.echo(f"page: {address.page_url}")
+    found = _wait_until_live(child, folder, log)
+    typer.echo(f"liveedit-cam runs (process {found.address.pid}, {found.state})")
+    typer.echo(f"page: {found.address.page_url}")
     typer.echo(f"log:  {log}")
 
 
@@ -52,25 +66,43 @@ def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_answering(child: subprocess.Popen[bytes], folder: Path, log: Path) -> DaemonAddress:
-    give_up_at = time.monotonic() + START_TIMEOUT_S
-    while child.poll() is None and time.monotonic() < give_up_at:
-        address = read_address(folder)
-        if address is not None and address.port:
-            ControlClient(address).status()
-            return address
+def _wait_until_live(child: subprocess.Popen[bytes], folder: Path, log: Path) -> Started:
+    """Wait for the first edited picture, or for the control plane where that takes long.
+
+    Raises ControlError where neither comes, typer.Exit with the child's code where it ended.
+    """
+    started_at = time.monotonic()
+    found: Started | None = None
+    while child.poll() is None:
+        found = _look(folder)
+        waited_s = time.monotonic() - started_at
+        if found is not None and (found.state not in NOT_YET or waited_s > LIVE_TIMEOUT_S):
+            return found
+        if waited_s > ANSWER_TIMEOUT_S:
+            break
         time.sleep(0.1)
     typer.echo(log_tail(log), err=True)
     if child.returncode is None:
         child.terminate()
         raise ControlError(
-            f"liveedit-cam did not answer within {START_TIMEOUT_S:.0f} s and was ended.",
+            f"liveedit-cam did not answer within {ANSWER_TIMEOUT_S:.0f} s and was ended.",
             hint=f"The whole log is {log}.",
         )
     typer.echo(
         f"liveedit-cam did not start (exit code {child.returncode}); the log is {log}.", err=True
     )
     raise typer.Exit(child.returncode or 1)
+
+
+def _look(folder: Path) -> Started | None:
+    """The daemon as it is now, None while it does not answer."""
+    address = read_address(folder)
+    if address is None or address.port == 0:
+        return None
+    try:
+        return Started(address, ControlClient(address).status().state)
+    except ControlError:  # it ended between the two lines above: its exit code tells more
+        return None
 
 
 def log_tail(log: Path) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from liveedit_cam.cores import share_cores
 
 
 def process(
@@ -19,24 +22,23 @@ def process(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
+    share_cores(os.environ)
     from liveedit_cam import offline
+    from liveedit_cam.commands.display import choose_progress
 
-    offline.process(
-        source,
-        result,
-        instruction,
-        model=model,
-        device=device,
-        overwrite=overwrite,
-        progress=_print_progress,
-    )
-    typer.echo("", err=True)
+    with choose_progress() as progress:
+        unknown = offline.process(
+            source,
+            result,
+            instruction,
+            model=model,
+            device=device,
+            overwrite=overwrite,
+            progress=progress,
+        )
     typer.echo(f"wrote {result}")
-
-
-def _print_progress(done_frames: int, total_frames: int | None) -> None:
-    of_total = "" if total_frames is None else f" of {total_frames}"
-    typer.echo(f"\r{done_frames}{of_total} frames", nl=False, err=True)
+    if unknown:
+        typer.echo(f"note: not understood: {', '.join(unknown)}", err=True)
 
 
 def models_list(

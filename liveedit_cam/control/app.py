@@ -17,11 +17,12 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 from liveedit_cam.control.guard import COOKIE, Guard
 from liveedit_cam.control.wire import status_to_json
-from liveedit_cam.errors import InstructionError, LiveEditError
+from liveedit_cam.errors import InstructionError, LiveEditError, shown
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 MAX_WAIT_S = 600.0
@@ -65,7 +66,7 @@ class RegionBody(BaseModel):
     def stay_inside(self) -> RegionBody:
         """Refuse a rectangle that reaches beyond the picture."""
         if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
-            raise ValueError("the region reaches beyond the picture")
+            raise PydanticCustomError("region", "The region reaches beyond the picture")
         return self
 
 
@@ -171,7 +172,8 @@ def _add_error_answers(app: FastAPI) -> None:
     def not_valid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = [str(part) for part in first["loc"] if part not in ("body", "query")]
-        return JSONResponse({"field": ".".join(where) or "body", "reason": first["msg"]}, 422)
+        reason = f"{first['msg']}, got {shown(first['input'])}."
+        return JSONResponse({"field": ".".join(where) or "body", "reason": reason}, 422)
 
     @app.exception_handler(InstructionError)
     def not_usable(request: Request, error: InstructionError) -> JSONResponse:

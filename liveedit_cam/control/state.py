@@ -169,7 +169,7 @@ def _running_already(folder: Path) -> ControlError:
     else:
         who = f"process {address.pid} on port {address.port}"
     return ControlError(
-        f"liveedit-cam runs already: {who}.",
+        f"one runs already: {who}.",
         hint="Use it with `liveedit-cam edit`, or end it first with `liveedit-cam stop`.",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,15 +12,8 @@ from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.errors import InstructionError
-from liveedit_cam.types import (
-    MAX_PROMPT_CHARS,
-    EditInstruction,
-    Frame,
-    Mode,
-    Region,
-    State,
-    Status,
-)
+from liveedit_cam.prompt import checked_prompt
+from liveedit_cam.types import EditInstruction, Frame, Mode, Region, State, Status
 
 HOLDING_S = 1.0
 """Without an edited frame for longer than this the state is HOLDING."""
@@ -68,7 +60,7 @@ class Controller:
         ``strength`` 0..1; ``region`` None = everywhere. Raises InstructionError.
         """
         instruction = EditInstruction(
-            prompt=_checked_prompt(prompt),
+            prompt=checked_prompt(prompt),
             strength=_checked_strength(strength),
             region=_checked_region(region),
             seed=_checked_seed(seed),
@@ -97,6 +89,7 @@ class Controller:
             pending=edits.pending,
             pending_revision=edits.pending_revision,
             notice=edits.notice,
+            notice_revision=edits.notice_revision,
             rejected_revision=edits.rejected_revision,
             capture_fps=figures.capture_fps,
             edit_fps=figures.edit_fps,
@@ -124,32 +117,6 @@ class Controller:
         engine refused it, ControlError where it did not become visible in ``timeout_s`` seconds.
         """
         return self._ledger.wait_visible(revision, timeout_s)
-
-
-def _checked_prompt(prompt: str) -> str:
-    if not isinstance(prompt, str):
-        raise InstructionError(
-            f"Got an instruction of type {type(prompt).__name__}, expected text.",
-            hint='Write it in words, such as "make it black and white".',
-        )
-    if len(prompt) > MAX_PROMPT_CHARS:
-        raise InstructionError(
-            f"Got an instruction of {len(prompt)} characters, expected at most {MAX_PROMPT_CHARS}.",
-            hint="Say it in one or two sentences.",
-        )
-    for position, character in enumerate(prompt):
-        if unicodedata.category(character) in ("Cc", "Cs"):
-            raise InstructionError(
-                f"Got the control character U+{ord(character):04X} at position {position}, "
-                "expected printable text on one line.",
-                hint="Replace line breaks and tabs by blanks.",
-            )
-    if not any(unicodedata.category(character)[0] not in "ZC" for character in prompt):
-        raise InstructionError(
-            "Got an empty instruction, expected at least one word.",
-            hint='Write what to change, such as "make the background a blue night".',
-        )
-    return prompt.strip()
 
 
 def _checked_strength(strength: float) -> float:

@@ -29,6 +29,7 @@ class LedgerView:
     pending: str | None
     pending_revision: int
     notice: str | None
+    notice_revision: int
     rejected_revision: int
 
 
@@ -141,6 +142,7 @@ class EditLedger:
                 pending=newest.prompt if newest and is_pending else None,
                 pending_revision=newest.revision if newest and is_pending else 0,
                 notice=self._notices.get(self._encoded_revision),
+                notice_revision=self._encoded_revision,
                 rejected_revision=self._rejected_revision,
             )
 

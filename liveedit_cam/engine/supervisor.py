@@ -197,7 +197,7 @@ class EngineSupervisor:
         self._is_given_up = isinstance(error, _HOPELESS) and not self._has_been_ready
         wait_s = self._backoff.failed()
         if self._is_given_up:
-            _log.error("the engine cannot start: %s", error)
+            _log.info("the engine cannot start: %s", error)  # who started it raises the error
         else:
             self.num_restarts += 1
             _log.warning("the engine is started again in %g s: %s", wait_s, error)

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, cast
 
 from liveedit_cam import registry
+from liveedit_cam.cores import share_cores
 from liveedit_cam.engine.messages import (
     Command,
     Edit,
@@ -54,6 +55,7 @@ def run_engine(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the daemon, which closes the pipe
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    share_cores(os.environ)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     slots = FrameSlots.attach(layout)
     try:

@@ -5,6 +5,7 @@ Knows monitors as rectangles on one desktop; does not know what windows are on t
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ except ImportError:  # before 10.2 the same thing was made by a function
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
+
+log = logging.getLogger(__name__)
 
 FPS = 30.0
 
@@ -144,7 +147,7 @@ class Screen:
         sleep: Sleep | None = None,
     ) -> None:
         """Check ``target`` and take one picture for its size. Raises SourceError, UsageError."""
-        self._open_grabber = open_grabber or _MssGrabber
+        self._open_grabber = open_grabber or MssGrabber
         grabber = self._open_grabber()
         try:
             self._area = choose_area(target, grabber.monitors())
@@ -182,12 +185,13 @@ class Screen:
             grabber.close()
 
 
-class _MssGrabber:
+class MssGrabber:
     """mss behind the Grabber seam; its errors become SourceError."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_mss: Callable[[], Any] = MSS) -> None:
+        """Connect to the display. Raises SourceError."""
         try:
-            self._mss = MSS()
+            self._mss = open_mss()
         except (ScreenShotError, OSError) as error:
             raise SourceError(
                 f"The screen cannot be read: {error}.",
@@ -205,13 +209,16 @@ class _MssGrabber:
         box = {"left": area.left, "top": area.top, "width": area.width, "height": area.height}
         try:
             shot = self._mss.grab(box)
-        except ScreenShotError as error:
+        except (ScreenShotError, AssertionError) as error:  # the latter once the display is gone
             raise SourceError(
-                f"The screen area {area} cannot be read: {error}.",
+                f"The screen area {area} cannot be read: {str(error) or 'the display is gone'}.",
                 hint="If monitors were changed, start again; on a Mac allow Screen Recording.",
             ) from error
         bgra = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)
         return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
 
     def close(self) -> None:
-        self._mss.close()
+        try:
+            self._mss.close()
+        except ScreenShotError as error:  # a display that is gone cannot be left
+            log.debug("closing the connection to the display: %s", error)

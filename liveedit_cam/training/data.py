@@ -94,13 +94,13 @@ class PairMaker:
 
     def _instruction(self, source: Tensor, has_subject: bool) -> tuple[EditSpec, str]:
         rng, kind = self.rng, self.rng.random()
-        if has_subject and kind < 0.62:
+        if has_subject and kind < 0.55:
             return draw_spec(rng, self.palette, SUBJECT_FAMILIES)
-        if kind < 0.66:
+        if kind < 0.58:
             return draw_spec(rng, self.palette, ("identity",))
-        if kind < 0.80:
+        if kind < 0.68:
             return draw_spec(rng, self.palette, WHOLE_FAMILIES)
-        if kind < 0.84:
+        if kind < 0.70:
             return draw_spec(rng, self.palette, ("recolour",))
         return self._colour_change(source)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -101,8 +102,9 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     def train(self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]) -> None:
-        """Train to ``config.iterations``; Ctrl-C saves and ends."""
+        """Train to ``config.iterations``; Ctrl-C and SIGTERM save and end."""
         config = self.config
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         console = Console(stderr=True)
         columns = (TextColumn(self.folder.name), BarColumn(), MofNCompleteColumn(),
                    TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip

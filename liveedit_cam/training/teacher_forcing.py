@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from liveedit_cam.errors import UsageError
 from liveedit_cam.model.attention import MaskedAttend, rotation_table, teacher_forcing_mask
 from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.config import ModelConfig
@@ -222,7 +223,7 @@ def train_editor(
     seed: int,
     curriculum: Sequence[Phase] = CURRICULUM,
 ) -> CausalDiT:
-    """Train; writes ``out/model.safetensors`` (16 bit, mean weights) and returns the DiT."""
+    """Train in folder ``out`` and return the DiT with its mean weights."""
     torch.manual_seed(seed)
     editor = Editor(config)
     run = Run(out, editor, loop)
@@ -233,6 +234,20 @@ def train_editor(
     run.train(lambda _: stage(editor, queue.get()))
     mean = run.ema.module
     assert isinstance(mean, Editor)
-    state = {k: v.half().contiguous() for k, v in mean.dit.state_dict().items()}
-    save_file(state, out / "model.safetensors")
     return mean.dit
+
+
+def export_editor(config: ModelConfig, run: Path, path: Path) -> None:
+    """Write the mean DiT weights of a run's newest checkpoint as 16-bit safetensors."""
+    checkpoint = run / "checkpoint.pt"
+    if not checkpoint.is_file():
+        raise UsageError(
+            f"got no {checkpoint}, expected one of the editor stage",
+            hint="Run `liveedit-cam train editor` first.",
+        )
+    editor = Editor(config)
+    editor.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+    state = {k: v.half().contiguous() for k, v in editor.dit.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial)
+    partial.replace(path)

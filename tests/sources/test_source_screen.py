@@ -6,9 +6,10 @@ import threading
 
 import numpy as np
 import pytest
+from mss.exception import ScreenShotError
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
-from liveedit_cam.sources.screen import Area, Screen, choose_area, display_problem
+from liveedit_cam.sources.screen import Area, MssGrabber, Screen, choose_area, display_problem
 
 DESKTOP = (Area(0, 0, 3200, 1080), Area(0, 0, 1920, 1080), Area(1920, 0, 1280, 720))
 
@@ -140,3 +141,27 @@ def test_ordinary_sessions_are_let_through() -> None:
     """Catches a check that refuses everybody."""
     assert display_problem("linux", {"DISPLAY": ":0", "XDG_SESSION_TYPE": "x11"}) is None
     assert display_problem("darwin", {}) is None
+
+
+class GoneDisplay:
+    """What mss 10.2 does once the X server it is connected to has ended."""
+
+    def __init__(self) -> None:
+        self.num_closes = 0
+
+    def grab(self, box: dict[str, int]) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        self.num_closes += 1
+        raise ScreenShotError("Connection to X server closed")
+
+
+def test_a_display_that_ends_is_a_source_error() -> None:
+    """Catches a capture loop that repeats the failing call instead of opening the screen again."""
+    display = GoneDisplay()
+    grabber = MssGrabber(lambda: display)
+    with pytest.raises(SourceError, match="640x480 at 0,0 cannot be read: the display is gone"):
+        grabber.grab(Area(0, 0, 640, 480))
+    grabber.close()
+    assert display.num_closes == 1

@@ -1,0 +1,150 @@
+"""What does a live run cost, and what does it deliver?
+
+A source in real time (the drawn scene, or a video file given with --source file:PATH), the model,
+and a sink of 1280x720 at 30 fps that keeps nothing: the whole daemon with its engine process, as
+`liveedit-cam run` starts it. Measured after a warm-up. Latencies are the daemon's own, from the
+capture of a frame to the write of its edited picture; they are read every 8 s, so that each
+reading covers fresh frames. The last line is one JSON object.
+
+    python benchmarks/live.py [--source file:clip.mp4] [--model nano] [--seconds 40]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import live_service, print_result, watch
+
+from liveedit_cam.config import Config
+from liveedit_cam.daemon.service import Service
+from liveedit_cam.types import Latency, Status
+
+QUESTION = "What does a live run cost and deliver?"
+LATENCY_EVERY = 8
+"""Looks, one a second, from one latency reading to the next; the daemon keeps the last 8.5 s."""
+
+
+@dataclass(slots=True)
+class Readings:
+    """What was seen once a second."""
+
+    sink_fps: list[float] = field(default_factory=list)
+    glass: list[Latency] = field(default_factory=list)
+    cache_skip: list[float] = field(default_factory=list)
+    num_looks: int = 0
+
+    def look(self, status: Status) -> None:
+        """Note one status."""
+        self.num_looks += 1
+        self.sink_fps.append(status.sink_fps)
+        self.cache_skip.append(status.cache_skip)
+        if self.num_looks % LATENCY_EVERY == 0:
+            self.glass.append(status.glass_to_sink)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Processor time so far, in seconds."""
+
+    daemon_s: float
+    engine_s: float
+    """0 where the system does not tell."""
+
+
+def main() -> None:
+    """Measure and print."""
+    wanted = _parse()
+    config = Config(
+        source=wanted.source,
+        sinks=("null",),
+        model=wanted.model,
+        prompt=wanted.prompt,
+        width=1280,
+        height=720,
+        fps=30,
+    )
+    with live_service(config) as (service, first_frame_s):
+        service.wait(wanted.warmup)
+        figures = measure(service, wanted.seconds)
+    print_result(QUESTION, {"source": wanted.source, "first_frame_s": first_frame_s, **figures})
+
+
+def measure(service: Service, seconds: float) -> dict[str, float | int | str]:
+    """Watch a live service for some seconds."""
+    engine = Path(f"/proc/{service.controller.status().engine_pid}")
+    readings = Readings()
+    before, costs, began = service.controller.status(), _costs(engine), time.monotonic()
+    after = watch(service, seconds, readings.look)
+    elapsed_s, spent = time.monotonic() - began, _costs(engine)
+    glass = readings.glass or [after.glass_to_sink]
+    return {
+        "seconds": elapsed_s,
+        "capture_fps": (after.frames_captured - before.frames_captured) / elapsed_s,
+        "edited_fps": (after.frames_edited - before.frames_edited) / elapsed_s,
+        "shown_fps": (after.frames_shown - before.frames_shown) / elapsed_s,
+        "sink_fps": statistics.fmean(readings.sink_fps),
+        "sink_fps_lowest": min(readings.sink_fps),
+        "late_ticks": after.late_ticks - before.late_ticks,
+        "glass_to_sink_p50_ms": statistics.median(one.p50_ms for one in glass),
+        "glass_to_sink_p95_ms": statistics.median(one.p95_ms for one in glass),
+        "glass_to_sink_p95_worst_8_s_ms": max(one.p95_ms for one in glass),
+        "chunk_p50_ms": after.chunk_latency.p50_ms,
+        "cache_skip": statistics.fmean(readings.cache_skip),
+        "engine_restarts": after.engine_restarts,
+        "daemon_cores": (spent.daemon_s - costs.daemon_s) / elapsed_s,
+        "engine_cores": (spent.engine_s - costs.engine_s) / elapsed_s,
+        "daemon_peak_mib": _own_peak_mib(),
+        "engine_peak_mib": _peak_mib(engine),
+    }
+
+
+def _costs(engine: Path) -> Costs:
+    return Costs(time.process_time(), _processor_s(engine))
+
+
+def _processor_s(process: Path) -> float:
+    """User and system time of a process folder of /proc, in seconds."""
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _peak_mib(process: Path) -> float:
+    """Peak resident memory of a process folder of /proc in MiB; 0 where there is no /proc."""
+    try:
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    peak_kib = next(line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(peak_kib) / 1024
+
+
+def _own_peak_mib() -> float:
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=QUESTION)
+    parser.add_argument("--source", default="pattern")
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--prompt", default="make it night")
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--warmup", type=float, default=10.0, help="seconds before measuring")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Put an edit made at model size onto the full-resolution picture.
+
+What is carried over is the *change*. Near each point it is written as an affine function of the
+source colour, change = B colour + c (a guided filter with the source as guide, He et al. 2013),
+fitted between the decoded source and the decoded edit, so that the codec's blur cancels. Applied
+to the full-size picture it follows that picture's own borders and keeps its detail. What no
+affine function explains (content that is replaced) is added as the decoded edit itself. Where the
+change is below what a viewer can see, the camera's own pixels come out, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels, Region
+
+CELL_PX = 4
+"""Side of a fitting cell at model size; a fit looks at 3 x 3 cells."""
+RIDGE = 4e-4
+"""Added to colour variances: below 2 % contrast a change is a constant, not a slope."""
+INVISIBLE, VISIBLE = 3 / 255, 8 / 255
+"""Changes below the first are dropped, above the second kept, in between blended."""
+
+Field = NDArray[np.float32]
+
+
+def composite(
+    source: Pixels,
+    before: Tensor,
+    after: Tensor,
+    strength: float = 1.0,
+    region: Region | None = None,
+) -> Pixels:
+    """Apply the change from ``before`` to ``after`` to full-size frames.
+
+    source uint8 (T, H, W, 3) RGB, any H and W; before and after float (T, 3, h, w) in [0, 1], the
+    decoded source and the decoded edit at model size. strength 0..1 scales the change, region
+    limits it. Returns uint8 (T, H, W, 3).
+    """
+    before, after = before.float(), after.float()
+    slope, offset = _fit(before, after - before)
+    fine_slope = F.interpolate(slope.flatten(1, 2), before.shape[-2:], mode="bilinear")
+    explained = _apply(fine_slope, before) + F.interpolate(
+        offset, before.shape[-2:], mode="bilinear"
+    )
+    weight = strength * _visible(after - before)
+    if region is not None:
+        weight = weight * _inside(region, weight.shape[-2:])
+    fine_weight = F.interpolate(weight, before.shape[-2:], mode="bilinear")
+    rest = fine_weight * (after - before - explained)
+    cells = torch.cat((slope.flatten(1, 2) * weight, offset * weight), dim=1)
+    out = np.empty_like(source)
+    for t in range(len(source)):
+        if float(weight[t].amax()) == 0.0:
+            out[t] = source[t]
+            continue
+        _change_frame(
+            source[t],
+            cells[t].numpy(),
+            rest[t].numpy(),
+            out[t],
+        )
+    return out
+
+
+def composite_exact(source: Pixels, before: Tensor, after: Tensor) -> Pixels:
+    """The slow twin of ``composite``: the same fit, applied to every full-size pixel."""
+    before, after = before.float(), after.float()
+    size = source.shape[1:3]
+    pixels = torch.from_numpy(source).permute(0, 3, 1, 2).float() / 255
+    slope, offset = _fit(before, after - before)
+
+    def enlarge(x: Tensor, to: tuple[int, int]) -> Tensor:
+        return F.interpolate(x, to, mode="bilinear")
+
+    low = (before.shape[-2], before.shape[-1])
+    weight = _visible(after - before)
+    explained = _apply(enlarge(slope.flatten(1, 2), low), before) + enlarge(offset, low)
+    rest = enlarge(weight, low) * (after - before - explained)
+    change = _apply(enlarge(slope.flatten(1, 2) * weight, size), pixels)
+    change = change + enlarge(offset * weight, size) + enlarge(rest, size)
+    out = (pixels + change).clamp(0, 1) * 255
+    return out.round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _fit(guide: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+    """Least squares of change = B guide + c around each cell, over means of 2 x 2 pixels.
+
+    guide, change (T, 3, h, w); returns B (T, 3, 3, h/4, w/4), rows = change channels, and
+    c (T, 3, h/4, w/4).
+    """
+    guide, change = F.avg_pool2d(guide, 2), F.avg_pool2d(change, 2)
+    pairs = (guide.unsqueeze(1) * guide.unsqueeze(2)).flatten(1, 2)
+    cross = (change.unsqueeze(2) * guide.unsqueeze(1)).flatten(1, 2)
+    means = F.avg_pool2d(torch.cat((guide, change, pairs, cross), dim=1), CELL_PX // 2)
+    means = F.avg_pool2d(means, 3, stride=1, padding=1, count_include_pad=False)
+    mean_guide, mean_change, mean_pairs, mean_cross = means.split((3, 3, 9, 9), dim=1)
+    covariance = mean_pairs.unflatten(1, (3, 3)) - mean_guide.unsqueeze(1) * mean_guide.unsqueeze(2)
+    cross_cov = mean_cross.unflatten(1, (3, 3)) - mean_change.unsqueeze(2) * mean_guide.unsqueeze(1)
+    ridge = RIDGE * torch.eye(3).view(1, 3, 3, 1, 1)
+    inverse = _inverse_3x3(covariance + ridge)
+    slope = torch.einsum("tijhw,tjkhw->tikhw", cross_cov, inverse)
+    offset = mean_change - torch.einsum("tijhw,tjhw->tihw", slope, mean_guide)
+    return slope, offset
+
+
+def _inverse_3x3(m: Tensor) -> Tensor:
+    """Inverse of symmetric positive matrices (T, 3, 3, h, w) by cofactors."""
+    rows = m.unbind(1)
+    cofactors = torch.stack(
+        (
+            torch.linalg.cross(rows[1], rows[2], dim=1),
+            torch.linalg.cross(rows[2], rows[0], dim=1),
+            torch.linalg.cross(rows[0], rows[1], dim=1),
+        ),
+        dim=2,
+    )
+    determinant = (rows[0] * cofactors[:, :, 0]).sum(dim=1)
+    return cofactors / determinant.view(m.shape[0], 1, 1, *m.shape[-2:])
+
+
+def _apply(slope: Tensor, guide: Tensor) -> Tensor:
+    """B guide at every pixel; slope (T, 9, h, w), guide (T, 3, h, w)."""
+    return (slope.unflatten(1, (3, 3)) * guide.unsqueeze(1)).sum(dim=2)
+
+
+def _visible(change: Tensor) -> Tensor:
+    """Weight 0..1 (T, 1, h/4, w/4): 0 where nobody would see the change."""
+    size = F.avg_pool2d(change.abs().amax(dim=1, keepdim=True), CELL_PX)
+    size = F.max_pool2d(size, 3, stride=1, padding=1)
+    x = ((size - INVISIBLE) / (VISIBLE - INVISIBLE)).clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _inside(region: Region, size: tuple[int, int]) -> Tensor:
+    """1 inside ``region``, 0 outside, with the share of each cell on its border; (1, 1, h, w)."""
+
+    def cover(low: float, length: float, count: int) -> Tensor:
+        edges = torch.arange(count + 1) / count
+        covered = edges.clamp(low, low + length)
+        return covered.diff() * count
+
+    rows = cover(region.y, region.height, size[0])
+    columns = cover(region.x, region.width, size[1])
+    return (rows[:, None] * columns[None, :]).view(1, 1, *size)
+
+
+def _change_frame(source: Pixels, cells: Field, rest: Field, out: Pixels) -> None:
+    """Write source + change to ``out``: affine change at half size, finest detail by its gain.
+
+    cells (12, h/4, w/4) = B row by row, then c; rest (3, h, w). Cameras deliver colour at half
+    size, so the finest octave is grey, and B turns grey into its row sums. Whole planes in 16-bit
+    integers: 8 ms for 1280x720 where the same in float32 takes 22.
+    """
+    height, width = source.shape[:2]
+    half, full = (-(-width // 2), -(-height // 2)), (width, height)
+    small = cv2.resize(source, half, interpolation=cv2.INTER_AREA)
+    guides = [plane.astype(np.float32) for plane in cv2.split(small)]
+    planes = []
+    for channel in range(3):
+        change = cv2.add(cv2.resize(rest[channel], half), cv2.resize(cells[9 + channel], half))
+        change = cv2.multiply(change, 255.0, dst=change)
+        for guide in range(3):
+            slope = cv2.resize(cells[3 * channel + guide], half)
+            cv2.add(change, cv2.multiply(slope, guides[guide], dst=slope), dst=change)
+        planes.append(cv2.add(change, 0.0, dtype=cv2.CV_16S))
+    gain = 256 * cells[:9].reshape(3, 3, *cells.shape[1:]).sum(axis=1).transpose(1, 2, 0)
+    detail = cv2.subtract(source, cv2.resize(small, full), dtype=cv2.CV_16S)
+    gains = cv2.resize(np.rint(gain).astype(np.int16), full)
+    detail = cv2.multiply(detail, gains, dst=detail, scale=1 / 256)
+    detail = cv2.add(detail, cv2.resize(cv2.merge(planes), full), dst=detail)
+    cv2.add(source, detail, dst=out, dtype=cv2.CV_8U)

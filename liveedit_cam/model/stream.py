@@ -1,0 +1,238 @@
+"""Live editing as a library: chunks of frames in, edited chunks out. Knows no daemon.
+
+    stream = load("nano")
+    conditioning = stream.encode_text("make it black and white")
+    edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.chunk_frames
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from liveedit_cam.errors import EditorError
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.compositing import composite
+from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.dit import CausalDiT, TextKV
+from liveedit_cam.model.generator import denoise_chunk
+from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
+from liveedit_cam.model.schedule import FlowSchedule
+from liveedit_cam.model.text import TextEncoder, unknown_words
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels, Region
+
+KVPolicy = Literal["keep", "recache", "reset"]
+"""What a new instruction does to the history: keep it, rewrite it under the new text, drop it."""
+
+CUT_DISTANCE = 0.35
+"""Mean absolute change of source latents between chunks above which the picture was cut."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextConditioning:
+    """An instruction ready for the DiT."""
+
+    prompt: str
+    kv: tuple[TextKV, ...]
+    """Cross-attention K and V of every layer, (1, L, H, D) each."""
+    unknown: tuple[str, ...]
+    """Words of the prompt the model was never taught."""
+
+
+class EditStream:
+    """One video stream through one model; keeps caches between chunks. One thread owns it."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        dit: CausalDiT,
+        codec: Codec,
+        text: TextEncoder,
+        words: frozenset[str],
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        cache_target: CacheTarget = "self_attention",
+        kv_policy: KVPolicy = "keep",
+    ) -> None:
+        """Move the three networks to ``device`` and ``dtype``; text stays in float32."""
+        self.config = config
+        self.device = device
+        self.dtype = dtype
+        self.words = words
+        self.kv_policy: KVPolicy = kv_policy
+        self.schedule = FlowSchedule(config.timesteps, config.shift)
+        self._dit = dit.to(device, dtype).eval().requires_grad_(False)
+        self.codec = codec.to(device, dtype).eval().requires_grad_(False)
+        self._text = text.to(device).float().eval().requires_grad_(False)
+        self._mask = MaskCache(config, cache_target)
+        self._cache: KVCache | None = None
+        self._noise = torch.Generator()
+        self._seed: int | None = None
+        self._size: tuple[int, int] | None = None
+        self._conditioning: TextConditioning | None = None
+        self._history: deque[tuple[Tensor, Tensor]] = deque()
+        self._last_source: Tensor | None = None
+        self._last_pair: Tensor | None = None
+        self.skip_ratio = 0.0
+        """Share of tokens the mask cache reused in the middle steps of the last chunk."""
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames one ``edit`` takes."""
+        return self.config.chunk_frames
+
+    @property
+    def kv_latents(self) -> int:
+        """Latents now in the KV cache."""
+        return self._cache.num_latents if self._cache else 0
+
+    def reset(self) -> None:
+        """Forget the stream; weights stay."""
+        if self._cache:
+            self._cache.reset()
+        self._mask.reset()
+        self._history.clear()
+        self._seed = None
+        self._last_source = None
+        self._last_pair = None
+
+    @torch.inference_mode()
+    def encode_text(self, prompt: str) -> TextConditioning:
+        """Make an instruction ready; its K and V are computed here, once."""
+        kv = self._dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
+        return TextConditioning(prompt, tuple(kv), unknown_words(prompt, self.words))
+
+    @torch.inference_mode()
+    def edit(
+        self,
+        frames: Pixels,
+        conditioning: TextConditioning,
+        *,
+        strength: float = 1.0,
+        region: Region | None = None,
+        seed: int = 0,
+    ) -> Pixels:
+        """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out, composited.
+
+        T must be ``chunk_frames``; H and W may be anything and may change, which starts a new
+        stream. Same seed, same frames from the last ``reset`` on. Raises EditorError.
+        """
+        if frames.ndim != 4 or frames.shape[0] != self.chunk_frames or frames.shape[3] != 3:
+            raise EditorError(
+                f"got frames of shape {frames.shape}, expected ({self.chunk_frames}, H, W, 3)",
+                hint="Pass stream.chunk_frames frames at a time.",
+            )
+        self._prepare(frames.shape[1:3], conditioning, seed)
+        source = self._encode(frames)
+        x0 = self._edit_latents(source, conditioning)
+        before, after = self._decode_pair(source, x0)
+        return composite(frames, before, after, strength, region)
+
+    @torch.inference_mode()
+    def edit_small(self, frames: Pixels, conditioning: TextConditioning, seed: int = 0) -> Pixels:
+        """Like ``edit``, but return the decoded edit at model size, (T, h, w, 3), not composited."""
+        self._prepare(frames.shape[1:3], conditioning, seed)
+        source = self._encode(frames)
+        _, after = self._decode_pair(source, self._edit_latents(source, conditioning))
+        return (after * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+    def _prepare(
+        self, size: tuple[int, ...], conditioning: TextConditioning, seed: int
+    ) -> None:
+        """Follow a change of picture size, seed or instruction."""
+        height, width = model_size(self.config, size[0], size[1])
+        if self._size != (height, width):
+            self._size = (height, width)
+            grid = (height // self.config.token_px, width // self.config.token_px)
+            self._cache = KVCache(self.config, grid, self.device, self.dtype)
+            self.reset()
+        if self._seed != seed:
+            self._seed = seed
+            self._noise.manual_seed(seed)
+        if self._conditioning is not conditioning:
+            if self._conditioning is not None:
+                self._switch(conditioning)
+            self._conditioning = conditioning
+
+    def _switch(self, conditioning: TextConditioning) -> None:
+        """A new instruction: recompute everything once, treat the history by ``kv_policy``."""
+        assert self._cache is not None, "an instruction switched before the first chunk"
+        self._mask.reset()
+        if self.kv_policy == "keep":
+            return
+        self._cache.reset()
+        if self.kv_policy == "recache":
+            for x0, source in self._history:
+                self._cache.make_room()
+                self._dit.write_context(x0, source, conditioning.kv, self._cache)
+                self._cache.commit()
+
+    def _encode(self, frames: Pixels) -> Tensor:
+        """Source latents (1, C, T, h, w) of full-size frames."""
+        assert self._size is not None, "_prepare sets the size"
+        height, width = self._size
+        small = np.stack(
+            [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
+        )
+        pixels = torch.from_numpy(small).to(self.device, self.dtype) / 255
+        return self.codec.encode(pixels.permute(3, 0, 1, 2).unsqueeze(0))
+
+    def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
+        assert self._cache is not None, "_prepare makes the cache"
+        if self._last_source is not None:
+            moved = float((source - self._last_source)[:, 0].abs().mean())
+            if moved > CUT_DISTANCE:
+                self._mask.reset()
+        self._last_source = source
+        self.skip_ratio = self._mask.skip_ratio
+        x0 = denoise_chunk(
+            self._dit, source, conditioning.kv, self.schedule, self._cache, self._mask, self._noise
+        )
+        if self.kv_policy == "recache":
+            self._remember(x0, source)
+        return x0
+
+    def _remember(self, x0: Tensor, source: Tensor) -> None:
+        """Keep the latents the window shows, so that ``recache`` can rewrite them."""
+        self._history.append((x0, source))
+        chunks = self.config.window_latents // self.config.chunk_latents
+        sinks = self.config.num_sink_latents // self.config.chunk_latents
+        if len(self._history) > chunks - 1:
+            del self._history[sinks]
+
+    def _decode_pair(self, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode source and edit together; float (T, 3, h, w) each, on the CPU."""
+        pair = torch.cat((source, x0))
+        frames = self.codec.decode(pair, self._last_pair)
+        self._last_pair = pair[:, :, -1:]
+        before, after = frames.transpose(1, 2).float().cpu()
+        return before, after
+
+
+def model_size(config: ModelConfig, height: int, width: int) -> tuple[int, int]:
+    """Height and width in pixels the model edits an ``height`` x ``width`` picture at.
+
+    Whole tokens, no more than the model's own number, the aspect ratio as near as that allows.
+    """
+    if height < 16 or width < 16:
+        raise EditorError(
+            f"got a picture of {width}x{height} pixels, expected at least 16x16",
+            hint="Choose a larger source or region.",
+        )
+    aspect = width / height
+    px, limit = config.token_px, config.num_tokens
+    best = max(
+        ((rows, columns) for rows in range(2, limit // 2 + 1) for columns in range(2, limit // rows + 1)),
+        key=lambda g: g[0] * g[1] / limit - 3 * abs(np.log(g[1] / g[0] / aspect)),
+    )
+    return best[0] * px, best[1] * px

@@ -1,0 +1,136 @@
+"""The diffusion editor keeps the Editor contract."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import TINY, moving_frames, write_folder
+
+from liveedit_cam.editors.diffusion import DiffusionEditor, create, describe
+from liveedit_cam.errors import EditorError, UsageError, WeightsError
+from liveedit_cam.protocols import Conditioning, Editor
+from liveedit_cam.types import EditInstruction, Frame, Region
+
+BLUE = EditInstruction("make it blue", revision=7)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model's folder."""
+    return write_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def editor(folder: Path) -> DiffusionEditor:
+    """A new editor on the processor."""
+    return create(str(folder), "cpu")
+
+
+def frames(first: int = 40, num_frames: int = 4) -> list[Frame]:
+    """Frames as a camera gives them: every third index, uneven times, read-only pixels."""
+    made = []
+    for n, pixels in enumerate(moving_frames(num_frames)):
+        pixels.flags.writeable = False
+        made.append(Frame(pixels, first + 3 * n, 100 + 0.1 * n * n, source=pixels))
+    return made
+
+
+def test_it_is_an_editor(editor: DiffusionEditor) -> None:
+    """Catches a member of the seam that is missing, and a help line that names another backend."""
+    assert isinstance(editor, Editor)
+    assert editor.chunk_frames == TINY.chunk_frames
+    assert editor.name == "tiny"
+    assert describe().startswith("diffusion: ")
+
+
+def test_order_index_and_time_are_kept_and_the_revision_set(editor: DiffusionEditor) -> None:
+    """Catches frames renumbered by the editor, and edits that claim an instruction not theirs."""
+    given = frames()
+    edited = editor.edit(given, editor.encode(BLUE))
+    assert [f.index for f in edited] == [40, 43, 46, 49]
+    assert [f.captured_at for f in edited] == [f.captured_at for f in given]
+    assert [f.revision for f in edited] == [7] * 4
+    assert [f.revision for f in given] == [0] * 4
+    for before, after in zip(given, edited, strict=True):
+        assert after.source is before.source
+        assert after.pixels.shape == before.pixels.shape
+        assert after.pixels.dtype == np.uint8
+        assert not np.array_equal(after.pixels, before.pixels)
+
+
+def test_pictures_come_out_in_their_order(editor: DiffusionEditor) -> None:
+    """Catches frames reversed inside a chunk: strength 0 gives each frame its own picture back."""
+    given = frames()
+    edited = editor.edit(given, editor.encode(replace(BLUE, strength=0.0)))
+    for before, after in zip(given, edited, strict=True):
+        assert np.array_equal(before.pixels, after.pixels)
+
+
+def test_the_whole_instruction_counts(editor: DiffusionEditor) -> None:
+    """Catches a region, strength or seed that is dropped on the way to the model."""
+    given = frames()
+    left = editor.encode(replace(BLUE, region=Region(0, 0, 0.25, 1)))
+    edited = editor.edit(given, left)[0]
+    assert np.array_equal(edited.pixels[:, 48:], given[0].pixels[:, 48:])
+    assert not np.array_equal(edited.pixels[:, :24], given[0].pixels[:, :24])
+    played = []
+    for seed in (1, 2, 1):
+        editor.reset()
+        played.append(editor.edit(given, editor.encode(replace(BLUE, seed=seed)))[0].pixels)
+    assert np.array_equal(played[0], played[2])
+    assert not np.array_equal(played[0], played[1])
+
+
+def test_unknown_words_are_named_with_what_is_known(editor: DiffusionEditor) -> None:
+    """Catches an instruction that does nothing without a word why."""
+    told = editor.encode(EditInstruction("make it zebra purple"))
+    assert told.notice is not None
+    assert told.notice.startswith('not understood: "zebra", "purple". This model knows: ')
+    assert "black and white" in told.notice
+    assert editor.encode(BLUE).notice is None
+    assert editor.encode(BLUE).instruction is BLUE
+
+
+def test_the_report_follows_the_stream(editor: DiffusionEditor) -> None:
+    """Catches figures of another chunk, and a reset that forgets to empty the cache."""
+    assert editor.report().kv_latents == 0
+    text = editor.encode(BLUE)
+    for number in range(6):
+        editor.edit(frames(4 * number), text)
+        assert editor.report().kv_latents == min(number + 1, TINY.window_latents)
+    assert editor.report().device == "cpu"
+    assert 0.0 <= editor.report().cache_skip <= 1.0
+    editor.reset()
+    assert editor.report().kv_latents == 0
+    assert len(editor.edit(frames(), text)) == 4
+
+
+def test_close_twice(editor: DiffusionEditor) -> None:
+    """Catches a second close that raises."""
+    editor.edit(frames(), editor.encode(BLUE))
+    editor.close()
+    editor.close()
+
+
+@pytest.mark.parametrize("num_frames", [3, 5])
+def test_another_number_of_frames_is_refused(editor: DiffusionEditor, num_frames: int) -> None:
+    """Catches a chunk that is silently cut or padded."""
+    with pytest.raises(EditorError, match=rf"got frames of shape \({num_frames}, 64, 96, 3\)"):
+        editor.edit(frames(num_frames=num_frames), editor.encode(BLUE))
+
+
+def test_the_conditioning_of_another_editor_is_refused(editor: DiffusionEditor) -> None:
+    """Catches a payload that fails deep inside the model."""
+    with pytest.raises(EditorError, match="got a payload of str"):
+        editor.edit(frames(), Conditioning(BLUE, "text"))
+
+
+def test_faults_of_the_model_are_told(tmp_path: Path) -> None:
+    """Catches a create() that hides why it failed."""
+    with pytest.raises(UsageError, match="got model 'nanno'"):
+        create("nanno", "cpu")
+    with pytest.raises(WeightsError, match="got model folder"):
+        create(str(tmp_path), "cpu")

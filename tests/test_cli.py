@@ -1,0 +1,341 @@
+"""The command line as a user meets it: texts, exit codes, and what each command loads."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from liveedit_cam.commands.devices import Device, Devices, in_words
+from liveedit_cam.commands.display import (
+    PLAIN_EVERY_S,
+    PlainDisplay,
+    choose_progress,
+    status_table,
+)
+from liveedit_cam.commands.lines import rows, summary, table
+from liveedit_cam.commands.start import log_tail
+from liveedit_cam.control.app import create_app
+from liveedit_cam.control.server import ControlServer, bind
+from liveedit_cam.control.state import DaemonAddress, DaemonLock
+from liveedit_cam.control.wire import status_from_json
+from liveedit_cam.types import EditInstruction, Latency, Mode, Region, State, Status
+
+HEAVY = ("numpy", "pydantic", "rich", "typer", "fastapi", "uvicorn", "torch", "cv2", "httpx")
+STATUS = Status(
+    state=State.LIVE,
+    instruction="make it night",
+    revision=3,
+    source="pattern",
+    sinks=("preview:8643",),
+    model="nano",
+    device="cpu",
+    sink_fps=30.0,
+    glass_to_sink=Latency(310.0, 360.0),
+)
+
+
+class Controller:
+    """Accepts everything as revision 7, visible after 0.42 s; the engine knows no galaxies.
+
+    It says so in the third status after the instruction, as an engine in the middle of a chunk
+    would, and refuses "refuse me".
+    """
+
+    def __init__(self) -> None:
+        self.found = STATUS
+        self.instructions: list[EditInstruction] = []
+        self.num_looks = 0
+
+    def instruct(
+        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+    ) -> EditInstruction:
+        self.instructions.append(EditInstruction(prompt, strength, region, seed, revision=7))
+        return self.instructions[-1]
+
+    def set_mode(self, mode: Mode) -> None:
+        self.found = replace(self.found, mode=mode)
+
+    def status(self) -> Status:
+        self.num_looks += 1
+        if self.num_looks == 3 and self.instructions:
+            self._answer(self.instructions[-1].prompt)
+        return self.found
+
+    def wait_visible(self, revision: int, timeout_s: float) -> float:
+        return 0.42
+
+    def _answer(self, prompt: str) -> None:
+        if prompt == "refuse me":
+            self.found = replace(self.found, rejected_revision=7, last_error="impossible.")
+            return
+        notice = "no galaxies" if "galaxy" in prompt else None
+        self.found = replace(self.found, notice=notice, notice_revision=7)
+
+
+class Daemon:
+    """A served controller whose address lies in a runtime folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.controller = Controller()
+        self.lock = DaemonLock(folder)
+        app = create_app(self.controller, self.lock.token, self.lock.release)
+        self.server = ControlServer(app, bind(0))
+        self.server.start()
+        self.address = self.lock.publish(self.server.port)
+
+    def close(self) -> None:
+        self.server.stop()
+        self.lock.release()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def daemon(folder: Path) -> Iterator[Daemon]:
+    served = Daemon(folder)
+    yield served
+    served.close()
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``liveedit-cam`` as its own process."""
+    return python(folder, "-m", "liveedit_cam", *arguments)
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "LIVEEDIT_CAM_RUNTIME_DIR": str(folder), "HOME": str(folder)}
+    environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["edit", "x", "--wait"], ["status"], ["mode", "slate"], ["stop"]]
+)
+def test_a_remote_command_loads_nothing_heavy(
+    folder: Path, daemon: Daemon, arguments: list[str]
+) -> None:
+    """Catches an import that makes every instruction slow; the command does its whole work here."""
+    code = (
+        "import sys; from liveedit_cam.cli import main\n"
+        f"sys.argv = ['liveedit-cam', *{arguments!r}]\n"
+        "main()\n"
+        f"print('LOADED', sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    done = python(folder, "-c", code)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_edit_sends_all_it_was_told(folder: Path, daemon: Daemon) -> None:
+    """Catches an option that is parsed and dropped."""
+    options = ["--strength", "0.5", "--region", "0,0,0.5,1", "--seed", "3"]
+    done = command(folder, "edit", "make it night", *options)
+    assert (done.returncode, done.stdout) == (0, "instruction 7: make it night\n")
+    expected = EditInstruction("make it night", 0.5, Region(0, 0, 0.5, 1), 3, revision=7)
+    assert daemon.controller.instructions == [expected]
+
+
+def test_edit_tells_what_the_model_does_not_know(folder: Path, daemon: Daemon) -> None:
+    """Catches a notice that is looked for before the engine has read the instruction."""
+    done = command(folder, "edit", "add a galaxy")
+    assert done.stdout.splitlines() == ["instruction 7: add a galaxy", "note: no galaxies"]
+
+
+def test_edit_does_not_wait_for_an_engine_that_loads(folder: Path, daemon: Daemon) -> None:
+    """Catches an `edit` that hangs, or repeats the notice about an older instruction."""
+    loading = replace(STATUS, state=State.WARMING, notice="old", notice_revision=6)
+    daemon.controller.found = loading
+    done = command(folder, "edit", "add a galaxy")
+    assert done.stdout == "instruction 7: add a galaxy\n"
+    assert daemon.controller.num_looks == 1
+
+
+def test_edit_fails_where_the_engine_refuses(folder: Path, daemon: Daemon) -> None:
+    """Catches a refusal that is only visible in the status."""
+    done = command(folder, "edit", "refuse me")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "liveedit-cam: impossible.\n"
+
+
+def test_edit_waits_until_it_is_visible(folder: Path, daemon: Daemon) -> None:
+    """Catches seconds or notice that never reach the user."""
+    done = command(folder, "edit", "add a galaxy", "--wait")
+    assert done.stdout.splitlines()[1:] == ["note: no galaxies", "visible after 0.42 s"]
+    done = command(folder, "edit", "add a galaxy", "--wait", "--json")
+    expected = {"revision": 7, "prompt": "add a galaxy", "seconds": 0.42, "notice": "no galaxies"}
+    assert json.loads(done.stdout) == expected
+
+
+def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:
+    """Catches JSON that is not the status, and a page address that does not open the page."""
+    shown = command(folder, "status").stdout
+    assert daemon.address.page_url in shown
+    assert "make it night" in shown
+    printed = command(folder, "status", "--json").stdout
+    assert status_from_json(json.loads(printed)) == STATUS
+    assert daemon.lock.token not in printed
+
+
+def test_stop_returns_when_the_daemon_has_ended(folder: Path, daemon: Daemon) -> None:
+    """Catches `stop && start` that meets the old daemon."""
+    done = command(folder, "stop")
+    assert (done.returncode, done.stdout) == (0, f"stopped (process {os.getpid()})\n")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["edit", "x"], 5, "liveedit-cam: no liveedit-cam is running. Start one with"),
+        (["train", "editor", "--media", "/nowhere"], 2, "got media folder /nowhere without"),
+        (["process", "none.mp4", "out.mp4", "night"], 3, "none.mp4, which is no file. Give"),
+        (["process", "none.mp4", "out.mp4", " "], 2, "Got an empty instruction"),
+        (["-v", "status"], 5, "ControlError: no liveedit-cam is running"),
+        (["edit"], 2, "the following arguments are required: prompt"),
+        (["edit", "x", "--region", "1,2"], 2, "four shares such as 0,0,0.5,1"),
+        (["edit", "x", "--wiat"], 2, "unrecognized arguments: --wiat"),
+        (["edit", "x", "--wait", "--timeout", "-3"], 2, "got '-3', expected seconds from 0 to 600"),
+        (["run", "x" * 3000], 2, "xxx...xxx"),
+        (["mode", "black"], 2, "invalid choice: 'black' (choose from"),
+        (["run", "--width", "63"], 2, "got width = 63, expected"),
+        (["run", "--config", "none.toml"], 2, "none.toml cannot be read"),
+        (["run", "--mode", "black"], 2, "edit, bypass or slate"),
+        (["run", "--wdth", "640"], 2, "--width"),
+        (["start", "--width", "63"], 2, "got width = 63, expected"),
+        (["fly"], 2, "fly"),
+    ],
+)
+def test_a_mistake_is_one_message_and_an_exit_code(
+    folder: Path, arguments: list[str], code: int, message: str
+) -> None:
+    """Catches a traceback in front of a user, and scripts that cannot tell failures apart."""
+    done = command(folder, *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert ("Traceback" in done.stderr) == ("-v" in arguments)
+    assert not (folder / "lock").exists()
+
+
+def test_a_second_daemon_is_refused_and_the_first_keeps_its_log(
+    folder: Path, daemon: Daemon
+) -> None:
+    """Catches a start that empties the log of the daemon that runs."""
+    (folder / "daemon.log").write_text("the first one's words")
+    for name in ("start", "run"):
+        done = command(folder, name, "--source", "pattern", "--sink", "memory")
+        assert done.returncode == 5
+        assert f"process {os.getpid()} on port {daemon.server.port}" in done.stderr
+    assert (folder / "daemon.log").read_text() == "the first one's words"
+
+
+def test_help_names_commands_and_kinds(folder: Path) -> None:
+    """Catches a command that is there and not listed, and help that misses a new backend."""
+    listed = command(folder, "--help").stdout
+    names = ("run", "start", "stop", "status", "edit", "mode", "devices", "process", "models")
+    assert [name for name in (*names, "train") if f"\n  {name} " not in listed] == []
+    kinds = command(folder, "run", "--help").stdout
+    assert "pattern" in kinds
+    assert "virtual-camera" in kinds
+    assert "--region X,Y,W,H" in command(folder, "edit", "--help").stdout
+
+
+def test_version_is_printed(folder: Path) -> None:
+    """Catches --version that asks for a command."""
+    done = command(folder, "--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("liveedit-cam")
+
+
+def test_a_plain_line_comes_now_and_then() -> None:
+    """Catches a log that grows four times a second, and one that stays empty."""
+    now, lines = [0.0], list[str]()
+    display = PlainDisplay(write=lines.append, now=lambda: now[0])
+    display.started(DaemonAddress(1, 8642, "t"), STATUS)
+    assert lines == ["page: http://127.0.0.1:8642/?token=t", "sink: preview:8643"]
+    for tick in range(41):
+        now[0] = tick * PLAIN_EVERY_S / 20
+        display.show(STATUS)
+    assert lines[2:] == [summary(STATUS)] * 3
+
+
+def test_rows_leave_out_what_is_not_there() -> None:
+    """Catches a screen full of "None", and a notice or an error that is not shown."""
+    labels = [label for label, _ in rows(STATUS)]
+    assert not {"pending", "notice", "last error", "dropped", "restarts"} & set(labels)
+    loud = replace(STATUS, pending="x", notice="y", last_error="z", frames_dropped=3)
+    assert {"pending", "notice", "last error", "dropped"} <= {label for label, _ in rows(loud)}
+    assert "None" not in table(rows(STATUS)) + summary(STATUS)
+    assert "last error: z" in summary(loud)
+    assert status_table(loud, "http://page").row_count == len(rows(loud)) + 2
+
+
+def test_an_instruction_is_no_markup() -> None:
+    """Catches brackets in a prompt that colour the screen, vanish, or crash the live display."""
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(
+        status_table(replace(STATUS, instruction="make [red]it[/nope] red"), "http://page")
+    )
+    assert isinstance(screen.file, io.StringIO)
+    assert "make [red]it[/nope] red" in screen.file.getvalue()
+
+
+def test_progress_is_drawn_on_a_terminal_only() -> None:
+    """Catches control characters in a log, and a bar that does not move."""
+    for is_terminal in (False, True):
+        drawn = io.StringIO()
+        screen = Console(file=drawn, force_terminal=is_terminal, width=80)
+        with choose_progress(screen) as progress:
+            progress(3, None)
+            progress(40, 81)
+        assert ("40/81" in drawn.getvalue()) == is_terminal
+        assert bool(drawn.getvalue()) == is_terminal
+
+
+def test_devices_tell_what_is_missing() -> None:
+    """Catches a list that is silent about why there is no camera."""
+    camera = Device("--source camera:0", "HD Webcam (1280x720)")
+    shown = in_words(Devices((camera,), (), "there is no display.", None))
+    assert "--source camera:0" in shown
+    assert "No screen: there is no display." in shown
+    assert "--sink virtual-camera" in shown
+    shown = in_words(Devices((), (), None, "load v4l2loopback."))
+    assert "No camera was found." in shown
+    assert "No virtual camera: load v4l2loopback." in shown
+    assert "--sink virtual-camera" not in shown
+
+
+def test_the_tail_of_a_log_is_short(tmp_path: Path) -> None:
+    """Catches a failed start that floods the terminal, or says nothing at all."""
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    assert log_tail(log) == "(the log is empty)"
+    log.write_bytes(b"\n".join(b"%d" % number for number in range(100)) + b"\n\xff")
+    assert log_tail(log).splitlines() == [*(str(number) for number in range(81, 100)), "\ufffd"]
+
+
+def test_no_thread_is_left(folder: Path) -> None:
+    """Catches a control server that keeps the process alive after its end."""
+    before = set(threading.enumerate())
+    Daemon(folder).close()
+    assert set(threading.enumerate()) - before == set()
