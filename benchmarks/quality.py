@@ -49,7 +49,8 @@ def main() -> None:
         "model": options.model,
         "dtype": str(stream.dtype),
     }
-    text = f"{table(rows)}\n\ncodec alone: {figures['codec_db']} dB\n\nLeast gained:\n\n{worst(results, 12)}\n"
+    text = f"{table(rows)}\n\ncodec alone: {figures['codec_db']} dB\n\nLeast gained:\n\n"
+    text += worst(results, 12) + "\n"
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "report.md").write_text(text)
     (options.out / "report.json").write_text(json.dumps(figures))

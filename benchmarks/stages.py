@@ -127,7 +127,8 @@ def chunk_operations(config: ModelConfig, skip_ratio: float) -> float:
     thinned = block_operations(config, (1 - skip_ratio) * tokens)
     per_step = (num_steps - num_middle) * whole + num_middle * thinned
     visible = config.num_tokens * config.window_latents
-    last = 3 * 2 * tokens * config.dim**2 + 4 * tokens * visible * config.dim  # ends after attention
+    # the last block of the clean-context pass ends after its attention
+    last = 3 * 2 * tokens * config.dim**2 + 4 * tokens * visible * config.dim
     return config.num_layers * per_step + (config.num_layers - 1) * whole + last
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 SPINS = "1000"
-"""What libgomp itself takes once it knows that cores are shared; its usual 300,000 are milliseconds."""
+"""What libgomp takes once it knows that cores are shared; its usual 300,000 are milliseconds."""
 
 
 def share_cores(environ: MutableMapping[str, str]) -> None:

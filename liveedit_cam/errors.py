@@ -32,7 +32,7 @@ class LiveEditError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Keep ``message`` (got and expected) and ``hint`` (what to do now; None = nothing to add)."""
+        """Keep ``message`` (got, expected) and ``hint`` (what to do now; None = nothing to add)."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -79,7 +79,7 @@ class SourceError(DeviceError):
     """A source cannot be opened or stopped delivering."""
 
 
-class SourceEnded(SourceError):  # noqa: N818 - an end is not an error to the reader of a file
+class SourceEnded(SourceError):
     """The source has delivered its last frame."""
 
 

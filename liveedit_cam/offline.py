@@ -120,9 +120,11 @@ def _chunks(
             writer.copy_audio(packet)
             continue
         for frame in packet.decode():
+            if not isinstance(frame, av.VideoFrame):
+                continue
             pixels = frame.to_ndarray(format="rgb24")
             turns = (frame.rotation // 90) % 4
-            waiting.append(np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels)
+            waiting.append(np.ascontiguousarray(np.rot90(pixels, turns), dtype=np.uint8))
             if len(waiting) == size:
                 yield np.stack(waiting), size
                 waiting = []
@@ -140,7 +142,7 @@ class _Writer:
         self._rate = video.average_rate or Fraction(30)
         self._stream: VideoStream | None = None
         self._audio = out.add_stream_from_template(audio) if audio else None
-        self._held: list[av.Packet] = []
+        self._held: list[av.Packet[av.stream.Stream]] = []
         self._count = 0
 
     def write(self, frames: Pixels) -> None:
@@ -162,7 +164,7 @@ class _Writer:
         while self._held:
             self._out.mux(self._held.pop(0))
 
-    def copy_audio(self, packet: av.Packet) -> None:
+    def copy_audio(self, packet: av.Packet[av.stream.Stream]) -> None:
         """Hand an audio packet on; the file's header needs the first picture before it."""
         if packet.dts is None or self._audio is None:
             return

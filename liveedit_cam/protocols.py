@@ -40,8 +40,8 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where frames go. One thread calls ``write``, already paced; a sink never sleeps to pace.
 
-    A module in ``sinks/`` offers ``create(target: str, *, width: int, height: int, fps: float) -> Sink``
-    and ``describe() -> str``.
+    A module in ``sinks/`` offers ``create(target: str, *, width: int, height: int, fps: float)
+    -> Sink`` and ``describe() -> str``.
     """
 
     name: str

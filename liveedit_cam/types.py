@@ -110,7 +110,7 @@ class Status:
     """Prompt accepted but not visible yet; None when nothing waits."""
     pending_revision: int = 0
     notice: str | None = None
-    """What the user should know about an instruction, such as words not understood; None = nothing."""
+    """What the user should know of an instruction, such as words not understood; None = nothing."""
     notice_revision: int = 0
     """Revision the notice is about, the newest the engine made ready; 0 = none yet."""
     rejected_revision: int = 0

@@ -1,4 +1,4 @@
-"""What ``run`` and ``process`` show while they run: drawn on a terminal, plain or nothing elsewhere."""
+"""What ``run`` and ``process`` show: drawn on a terminal, plain or nothing elsewhere."""
 
 from __future__ import annotations
 

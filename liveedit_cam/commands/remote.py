@@ -28,7 +28,7 @@ COMMANDS = {
 """Name and purpose of each command here."""
 
 NOTICE_TIMEOUT_S = 0.2
-"""Longest wait for the engine to say what it thinks of an instruction; it answers within a chunk."""
+"""Longest wait for what the engine thinks of an instruction; it answers within a chunk."""
 POLL_S = 0.03
 MAX_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 20.0

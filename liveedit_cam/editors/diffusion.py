@@ -53,6 +53,12 @@ class DiffusionEditor:
         text, instruction = conditioning.payload, conditioning.instruction
         if not isinstance(text, TextConditioning):
             raise EditorError(f"got a payload of {type(text).__name__}, expected one of encode()")
+        shapes = {frame.pixels.shape for frame in frames}
+        if len(shapes) != 1 or len(frames) != self.chunk_frames:
+            raise EditorError(
+                f"got {len(frames)} frames of shapes {sorted(shapes)}, expected "
+                f"{self.chunk_frames} of one shape"
+            )
         edited = self._stream.edit(
             np.stack([frame.pixels for frame in frames]),
             text,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.edits import HUES, EditSpec, Family, Scope, colour_membership
-from liveedit_cam.training.instructions import COLOURS
+from liveedit_cam.training.wordings import COLOURS
 
 LOOKS = (
     (Family.BLACK_AND_WHITE, "make it black and white"),
@@ -50,7 +50,9 @@ def cases_for(clip: Clip) -> tuple[Case, ...]:
         bw, blur = Family.BLACK_AND_WHITE, Family.BLUR
         cases += [
             Case("subject", "make the subject black and white", EditSpec(bw, Scope.SUBJECT)),
-            Case("background", "make the background black and white", EditSpec(bw, Scope.BACKGROUND)),
+            Case(
+                "background", "make the background black and white", EditSpec(bw, Scope.BACKGROUND)
+            ),
             Case("background", "blur the background", EditSpec(blur, Scope.BACKGROUND)),
         ]
     return (*cases, *_colour_changes(clip))

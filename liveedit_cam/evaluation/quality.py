@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from liveedit_cam.evaluation.cases import Case, as_tensors, cases_for
@@ -47,8 +48,8 @@ class Result:
 class Shown:
     """A source and an edited frame, for the contact sheet; uint8 (H, W, 3)."""
 
-    source: np.ndarray
-    edited: np.ndarray
+    source: NDArray[np.uint8]
+    edited: NDArray[np.uint8]
     result: Result
 
 
@@ -92,10 +93,10 @@ def _evaluate_clip(stream: EditStream, clip: Clip) -> Iterator[Shown]:
         yield Shown(clip.frames[last], edited[0], result)
 
 
-def _edit(stream: EditStream, clip: Clip, prompt: str, first: int, last: int) -> np.ndarray:
+def _edit(stream: EditStream, clip: Clip, prompt: str, first: int, last: int) -> NDArray[np.uint8]:
     stream.reset()
     conditioning = stream.encode_text(prompt)
-    edited = np.empty(0)
+    edited = clip.frames[:0]
     for start in (*range(first, last, stream.chunk_frames), last):
         edited = stream.edit(clip.frames[start : start + stream.chunk_frames], conditioning)
     return edited

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from liveedit_cam.evaluation.quality import GroupFigures, Result, Shown
 
@@ -33,8 +34,8 @@ def worst(results: Sequence[Result], count: int) -> str:
         key=lambda r: r.inside_db - r.unedited_inside_db,
     )
     return "\n".join(
-        f"- {r.clip}, \"{r.case.prompt}\": {r.inside_db:.1f} dB inside, unedited "
-        f"{r.unedited_inside_db:.1f}; nearest to \"{r.nearest_prompt}\""
+        f'- {r.clip}, "{r.case.prompt}": {r.inside_db:.1f} dB inside, unedited '
+        f'{r.unedited_inside_db:.1f}; nearest to "{r.nearest_prompt}"'
         for r in ranked[:count]
     )
 
@@ -50,14 +51,21 @@ def as_json(rows: Sequence[GroupFigures], results: Sequence[Result]) -> dict[str
     return {
         "groups": [tidy(asdict(row)) for row in rows],
         "cases": [
-            {"clip": r.clip, "prompt": r.case.prompt, "gain_db": tidy(r.inside_db - r.unedited_inside_db),
-             "inside_db": tidy(r.inside_db), "is_nearest": r.is_nearest}
+            {
+                "clip": r.clip,
+                "prompt": r.case.prompt,
+                "gain_db": tidy(r.inside_db - r.unedited_inside_db),
+                "inside_db": tidy(r.inside_db),
+                "is_nearest": r.is_nearest,
+            }
             for r in results
         ],
-    }  # fmt: skip
+    }
 
 
-def contact_sheet(shown: Sequence[Shown], columns: int = 2, width_px: int = 320) -> np.ndarray:
+def contact_sheet(
+    shown: Sequence[Shown], columns: int = 2, width_px: int = 320
+) -> NDArray[np.uint8]:
     """Source beside edited with the instruction above, uint8 (H, W, 3) RGB; portrait is cropped."""
     height = width_px * 9 // 16
     tiles = []
@@ -73,7 +81,7 @@ def contact_sheet(shown: Sequence[Shown], columns: int = 2, width_px: int = 320)
     return np.vstack(rows)
 
 
-def _fill(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+def _fill(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Scale to cover width x height; of what hangs over, keep the middle, of portraits the top."""
     scale = max(width / frame.shape[1], height / frame.shape[0])
     size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))

@@ -51,7 +51,8 @@ def rotation_table(
         indexing="ij",
     )
     angles = [
-        position.reshape(-1, 1) * ROPE_THETA ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+        position.reshape(-1, 1)
+        * ROPE_THETA ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
         for position, dim in zip(index, axes, strict=True)
     ]
     angle = torch.cat(angles, dim=1).unsqueeze(1)  # (N, 1, D/2)
@@ -84,7 +85,7 @@ class SelfAttend(Protocol):
 
 
 class MaskedAttend:
-    """Attention of a whole sequence at once under a mask: training, and the exact twin of the cache."""
+    """Attention of a whole sequence under a mask: training, and the exact twin of the cache."""
 
     def __init__(self, rotation: Rotation, mask: Tensor | None) -> None:
         """``rotation`` of all N tokens; ``mask`` bool (N, N), True = visible, None = everything."""

@@ -42,6 +42,7 @@ class Codec(nn.Module):
         )
         self.residual = nn.Conv2d(width, self.block_values, 1)
         nn.init.zeros_(self.residual.weight)
+        assert self.residual.bias is not None
         nn.init.zeros_(self.residual.bias)
 
     @torch.no_grad()

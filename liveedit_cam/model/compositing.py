@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels, Region
 
@@ -54,7 +53,7 @@ def composite(
     )
     weight = strength * _visible(after - before)
     if region is not None:
-        weight = weight * _inside(region, weight.shape[-2:])
+        weight = weight * _inside(region, (weight.shape[-2], weight.shape[-1]))
     fine_weight = F.interpolate(weight, before.shape[-2:], mode="bilinear")
     rest = fine_weight * (after - before - explained)
     cells = torch.cat((slope.flatten(1, 2) * weight, offset * weight), dim=1)
@@ -168,11 +167,11 @@ def _change_frame(source: Pixels, cells: Field, rest: Field, out: Pixels) -> Non
     planes = []
     for channel in range(3):
         change = cv2.add(cv2.resize(rest[channel], half), cv2.resize(cells[9 + channel], half))
-        change = cv2.multiply(change, 255.0, dst=change)
+        change *= 255.0
         for guide in range(3):
             slope = cv2.resize(cells[3 * channel + guide], half)
             cv2.add(change, cv2.multiply(slope, guides[guide], dst=slope), dst=change)
-        planes.append(cv2.add(change, 0.0, dtype=cv2.CV_16S))
+        planes.append(np.rint(change, out=change).astype(np.int16))
     gain = 256 * cells[:9].reshape(3, 3, *cells.shape[1:]).sum(axis=1).transpose(1, 2, 0)
     detail = cv2.subtract(source, cv2.resize(small, full), dtype=cv2.CV_16S)
     gains = cv2.resize(np.rint(gain).astype(np.int16), full)

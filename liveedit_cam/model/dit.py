@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -71,7 +70,7 @@ class Attention(nn.Module):
 
     def query(self, x: Tensor) -> Tensor:
         """(B, N, D) to (B, N, H, D/H)."""
-        return self.norm_q(self.q(x)).unflatten(-1, (self.num_heads, -1))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        return self.norm_q(self.q(x)).unflatten(-1, (self.num_heads, -1))
 
     def key_value(self, x: Tensor) -> TextKV:
         """(B, N, D) to two of (B, N, H, D/H)."""
@@ -80,7 +79,7 @@ class Attention(nn.Module):
 
     def output(self, x: Tensor) -> Tensor:
         """(B, N, H, D/H) to (B, N, D)."""
-        return self.o(x.flatten(-2))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        return self.o(x.flatten(-2))
 
 
 class Block(nn.Module):
@@ -149,7 +148,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """x (B, N, D), time (B, T, D) to (B, N, patch^2 C)."""
         shift, scale = (self.modulation.unsqueeze(1) + time.unsqueeze(2)).unbind(2)
-        return self.head(_modulate(self.norm(x), shift, scale))  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        return self.head(_modulate(self.norm(x), shift, scale))
 
 
 class CausalDiT(nn.Module):
@@ -182,9 +181,9 @@ class CausalDiT(nn.Module):
         return latents.shape[-2] // self.config.patch, latents.shape[-1] // self.config.patch
 
     def text_kv(self, embeddings: Tensor) -> list[TextKV]:
-        """Cross-attention K and V of every layer; once per instruction. embeddings (B, L, text D)."""
+        """Cross-attention K and V of every layer, once per instruction; embeddings (B, L, D)."""
         context = self.text_embedding(embeddings)
-        return [block.cross_attn.key_value(context) for block in self.blocks]  # type: ignore[operator,union-attr,misc]  # ModuleList forgets the block type
+        return [block.cross_attn.key_value(context) for block in self.blocks]  # type: ignore[operator,union-attr]  # ModuleList forgets the block type
 
     def forward(
         self,

@@ -57,9 +57,7 @@ def denoise_chunk(
     shape = (source.shape[0], source.shape[2])
     num_steps = len(schedule.timesteps)
     x0 = source
-    for step, (timestep, sigma) in enumerate(
-        zip(schedule.timesteps, schedule.sigmas, strict=True)
-    ):
+    for step, (timestep, sigma) in enumerate(zip(schedule.timesteps, schedule.sigmas, strict=True)):
         fresh = torch.randn(source.shape, generator=noise, dtype=torch.float32).to(source)
         noisy = add_noise(x0, fresh, sigma)
         if mask is not None:

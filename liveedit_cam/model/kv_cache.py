@@ -41,9 +41,7 @@ class KVCache:
         self._v = torch.zeros(shape, device=device, dtype=dtype)
         self._rotated = torch.zeros(shape, device=device, dtype=dtype)
         self._rotated_layers = [False] * config.num_layers
-        self._rotation = rotation_table(
-            range(config.window_latents), grid, config.head_dim, device
-        )
+        self._rotation = rotation_table(range(config.window_latents), grid, config.head_dim, device)
 
     @property
     def chunk_tokens(self) -> int:
@@ -67,7 +65,9 @@ class KVCache:
         if excess > 0:
             sinks, end = config.num_sink_latents * n, self._slot_start
             for store in (self._k, self._v):
-                store[:, :, sinks : end - excess * n] = store[:, :, sinks + excess * n : end].clone()
+                store[:, :, sinks : end - excess * n] = store[
+                    :, :, sinks + excess * n : end
+                ].clone()
             self.num_latents -= excess
         self._forget_rotated()
 

@@ -1,8 +1,8 @@
 """Live editing as a library: chunks of frames in, edited chunks out. Knows no daemon.
 
-    stream = load("nano")
-    conditioning = stream.encode_text("make it black and white")
-    edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.chunk_frames
+stream = load("nano")
+conditioning = stream.encode_text("make it black and white")
+edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.chunk_frames
 """
 
 from __future__ import annotations
@@ -140,15 +140,13 @@ class EditStream:
 
     @torch.inference_mode()
     def edit_small(self, frames: Pixels, conditioning: TextConditioning, seed: int = 0) -> Pixels:
-        """Like ``edit``, but return the decoded edit at model size, (T, h, w, 3), not composited."""
+        """Like ``edit``, but return the decoded edit at model size, (T, h, w, 3) uint8."""
         self._prepare(frames.shape[1:3], conditioning, seed)
         source = self._encode(frames)
         _, after = self._decode_pair(source, self._edit_latents(source, conditioning))
         return (after * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
-    def _prepare(
-        self, size: tuple[int, ...], conditioning: TextConditioning, seed: int
-    ) -> None:
+    def _prepare(self, size: tuple[int, ...], conditioning: TextConditioning, seed: int) -> None:
         """Follow a change of picture size, seed or instruction."""
         height, width = model_size(self.config, size[0], size[1])
         if self._size != (height, width):
@@ -232,7 +230,11 @@ def model_size(config: ModelConfig, height: int, width: int) -> tuple[int, int]:
     aspect = width / height
     px, limit = config.token_px, config.num_tokens
     best = max(
-        ((rows, columns) for rows in range(2, limit // 2 + 1) for columns in range(2, limit // rows + 1)),
+        (
+            (rows, columns)
+            for rows in range(2, limit // 2 + 1)
+            for columns in range(2, limit // rows + 1)
+        ),
         key=lambda g: g[0] * g[1] / limit - 3 * abs(np.log(g[1] / g[0] / aspect)),
     )
     return best[0] * px, best[1] * px

@@ -32,7 +32,7 @@ def unknown_words(prompt: str, known: Collection[str]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def bucket_ids(word: str, num_buckets: int) -> tuple[int, ...]:
-    """Buckets 1..num_buckets-1 of a word and its 3- and 4-grams; stable across machines (CRC-32)."""
+    """Buckets 1..num_buckets-1 of a word and its 3- and 4-grams; CRC-32, so stable."""
     padded = f"<{word}>"
     grams = [padded[i : i + n] for n in (3, 4) for i in range(len(padded) - n + 1)]
     pieces = [padded, *grams[: MAX_GRAMS - 1]]

@@ -1,4 +1,4 @@
-"""Takes frames and keeps nothing: to measure what everything else costs. Touches nothing outside."""
+"""Takes frames and keeps nothing: to measure what everything else costs."""
 
 from __future__ import annotations
 

@@ -52,13 +52,16 @@ def read_video(path: Path, height_px: int, width_px: int, max_frames: int) -> ND
     return np.stack(frames)
 
 
-def _decode(path: Path, height_px: int, width_px: int, max_frames: int) -> Iterator[NDArray[np.uint8]]:
+def _decode(
+    path: Path, height_px: int, width_px: int, max_frames: int
+) -> Iterator[NDArray[np.uint8]]:
     with av.open(str(path)) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index >= max_frames:
                 return
             pixels = frame.to_ndarray(format="rgb24")
-            yield cv2.resize(pixels, (width_px, height_px), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(pixels, (width_px, height_px), interpolation=cv2.INTER_AREA)
+            yield small.astype(np.uint8, copy=False)
 
 
 def stored_size(width_px: int, height_px: int, short_side_px: int) -> tuple[int, int]:

@@ -52,7 +52,9 @@ def codec(
     """Fit the transform and train the decoder; prints PSNR on the test clips."""
     _use_threads(threads)
     loop = LoopConfig(iterations, learning_rate, muon=False)
-    trained = train_codec(NANO, load_clips(media, "train", out / "clips"), out / "codec", loop, seed)
+    trained = train_codec(
+        NANO, load_clips(media, "train", out / "clips"), out / "codec", loop, seed
+    )
     for clip in load_clips(media, "test", out / "clips"):
         print(f"{clip.name}: {codec_psnr(trained, clip, NANO.height, NANO.width):.2f} dB")
 

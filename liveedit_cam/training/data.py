@@ -29,7 +29,16 @@ from liveedit_cam.training.edits import (
 )
 from liveedit_cam.training.instructions import Palette, draw_spec
 
-WHOLE_FAMILIES = ("black_and_white", "sepia", "invert", "night", "warm", "cold", "lavender", "golden")
+WHOLE_FAMILIES = (
+    "black_and_white",
+    "sepia",
+    "invert",
+    "night",
+    "warm",
+    "cold",
+    "lavender",
+    "golden",
+)
 SUBJECT_FAMILIES = (
     "recolour:subject",
     "recolour:subject",
@@ -136,11 +145,13 @@ class PairMaker:
             y = int(np.clip(top + pan_y * t, 0, full_h - crop_h))
             x = int(np.clip(left + pan_x * t, 0, full_w - crop_w))
             window = (i, slice(y, y + crop_h), slice(x, x + crop_w))
-            frames[t] = cv2.resize(clip.frames[window], (width, height), interpolation=cv2.INTER_AREA)
+            frames[t] = cv2.resize(
+                clip.frames[window], (width, height), interpolation=cv2.INTER_AREA
+            )
             subject[t] = cv2.resize(clip.subject[window], (width, height))
         if flip:
             frames, subject = frames[:, :, ::-1], subject[:, :, ::-1]
-        return np.ascontiguousarray(frames) / 255, np.ascontiguousarray(subject) / 255
+        return frames / np.float32(255), subject / np.float32(255)
 
     def _over_other_clip(
         self,
@@ -172,11 +183,15 @@ class PairMaker:
         mix = (saturation * np.eye(3) + (1 - saturation) * grey).astype(np.float32) @ mix
         gain = np.array([rng.uniform(0.85, 1.15) for _ in range(3)], np.float32)
         exposure = math.exp(rng.gauss(0, 0.25))
-        out = np.clip(frames @ (mix * (gain * exposure)[:, None]).T + rng.uniform(-0.05, 0.05), 0, 1)
+        out = np.clip(
+            frames @ (mix * (gain * exposure)[:, None]).T + rng.uniform(-0.05, 0.05), 0, 1
+        )
         if rng.random() < 0.4:
             out = out ** rng.uniform(0.7, 1.4)
         if rng.random() < 0.3:
-            noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(out.shape, np.float32)
+            noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(
+                out.shape, np.float32
+            )
             out = np.clip(out + noise * rng.uniform(0.005, 0.03), 0, 1)
         return np.asarray(out, np.float32)
 
@@ -191,7 +206,9 @@ class PairMaker:
             x, y = rng.uniform(0, width), rng.uniform(0, height)
             dx, dy = rng.gauss(0, 1.5), rng.gauss(0, 1.0)
             aspect, angle, is_box = rng.uniform(0.5, 1.8), rng.uniform(0, 180), rng.random() < 0.4
-            light = np.linspace(rng.uniform(0.6, 1.0), rng.uniform(0.7, 1.15), width, dtype=np.float32)
+            light = np.linspace(
+                rng.uniform(0.6, 1.0), rng.uniform(0.7, 1.15), width, dtype=np.float32
+            )
             for t in range(count):
                 shape = np.zeros((height, width), np.float32)
                 box = ((x + dx * t, y + dy * t), (size * aspect, size / aspect), angle)

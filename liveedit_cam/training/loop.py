@@ -67,7 +67,8 @@ def rate_factor(iteration: int, config: LoopConfig) -> float:
 
 def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """Muon for the weight matrices of repeated blocks, AdamW for everything else."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         is_matrix = parameter.ndim == 2 and "blocks." in name and config.muon
         (matrices if is_matrix else others).append(parameter)
@@ -111,17 +112,19 @@ class Run:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=config.iterations, completed=self.iteration, note="")
             mean: dict[str, float] = {}
+            count = 0
             began = time.monotonic()
             try:
                 while self.iteration < config.iterations:
                     values = self._step(loss_of)
                     for key, value in values.items():
-                        mean[key] = mean.get(key, 0.0) + value / config.log_every
+                        mean[key] = mean.get(key, 0.0) + value
+                    count += 1
                     if self.iteration % config.log_every == 0:
-                        mean["s_per_iteration"] = (time.monotonic() - began) / config.log_every
-                        self._log(mean)
-                        progress.update(task, note=f"loss {mean['loss']:.4f}")
-                        mean, began = {}, time.monotonic()
+                        mean["s_per_iteration"] = time.monotonic() - began
+                        self._log({key: value / count for key, value in mean.items()})
+                        progress.update(task, note=f"loss {mean['loss'] / count:.4f}")
+                        mean, count, began = {}, 0, time.monotonic()
                     if self.iteration % config.checkpoint_every == 0:
                         self.save()
                     progress.update(task, completed=self.iteration)
@@ -129,9 +132,7 @@ class Run:
                 console.print(f"interrupted at iteration {self.iteration}; saved, resumes there")
             self.save()
 
-    def _step(
-        self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]
-    ) -> dict[str, float]:
+    def _step(self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]) -> dict[str, float]:
         loss, values = loss_of(self.iteration)
         if not math.isfinite(loss.item()):
             raise UsageError(
@@ -182,6 +183,12 @@ class Run:
                 f"got {self.checkpoint}, which is of another model ({error})",
                 hint="Give another --out folder, or delete this one.",
             ) from error
+        if state["config"]["muon"] != self.config.muon:
+            raise UsageError(
+                f"got muon={self.config.muon}, but {self.checkpoint} was made with "
+                f"muon={state['config']['muon']}",
+                hint="Resume with the same optimiser, or give another --out folder.",
+            )
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.iteration = state["iteration"]

@@ -41,8 +41,6 @@ def subject_loss(logits: Tensor, subject: Tensor, has_subject: Tensor) -> Tensor
 def psnr(picture: Tensor, reference: Tensor, mask: Tensor | None = None) -> float:
     """PSNR in dB of pictures in [0, 1] of shape (..., 3), inside ``mask`` (...) where given."""
     error = (picture - reference).square().mean(-1)
-    if mask is None:
-        mean = error.mean()
-    else:
-        mean = (error * mask).sum() / mask.sum().clamp_min(1e-6)
+    weight = torch.ones_like(error) if mask is None else mask
+    mean = (error * weight).sum() / weight.sum().clamp_min(1e-6)
     return float(-10 * torch.log10(mean.clamp_min(1e-10)))

@@ -53,4 +53,5 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.transpose(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.transpose(1, 2) if is_tall else x
+    result: Tensor = x.transpose(1, 2) if is_tall else x
+    return result

@@ -32,8 +32,8 @@ from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.data import Pair, PairMaker
 from liveedit_cam.training.instructions import Palette
-from liveedit_cam.training.losses import channel_weights, edit_loss, subject_loss
 from liveedit_cam.training.loop import LoopConfig, Run
+from liveedit_cam.training.losses import channel_weights, edit_loss, subject_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +108,19 @@ def batches(
             size = maker.rng.choice(phase.sizes)
             frames = codec.config.frames_per_latent
             queue.put(
-                collate([maker.pair(phase.num_latents, frames, *size) for _ in range(phase.batch)], codec)
+                collate(
+                    [maker.pair(phase.num_latents, frames, *size) for _ in range(phase.batch)],
+                    codec,
+                )
             )
 
     threading.Thread(target=work, daemon=True).start()
     return queue
 
 
-def draw_sigmas(schedule: FlowSchedule, shape: tuple[int, int], random_source: torch.Generator) -> Tensor:
+def draw_sigmas(
+    schedule: FlowSchedule, shape: tuple[int, int], random_source: torch.Generator
+) -> Tensor:
     """Sigma per sample and latent: three quarters of the sampler's own, the rest from the table."""
     count = shape[0] * shape[1]
     steps = torch.tensor(schedule.sigmas, dtype=torch.float32)
@@ -126,7 +131,7 @@ def draw_sigmas(schedule: FlowSchedule, shape: tuple[int, int], random_source: t
 
 
 def disturbed_past(batch: LatentBatch, rng: random.Random) -> Tensor:
-    """The clean past (B, C, T, H, W): mostly the target, else faded, another edit, or the source."""
+    """The clean past (B, C, T, H, W): the target, or it faded, another edit, the source."""
     past = batch.target.clone()
     for row in range(len(past)):
         if rng.random() < 0.6:

@@ -49,9 +49,7 @@ class InstructionReader(nn.Module):
         self.colour = nn.Linear(config.width, 3)
         self.hue = nn.Linear(config.width, len(HUES))
 
-    def loss(
-        self, prompts: list[str], specs: list[EditSpec]
-    ) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, prompts: list[str], specs: list[EditSpec]) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy of the three choices plus ten times the squared error of the colour."""
         summary = self.encoder(prompts)[:, 0]
         families, scopes, hues = list(Family), list(Scope), list(HUES)
@@ -77,7 +75,9 @@ def misspell(prompt: str, rng: random.Random) -> str:
     if rng.random() < 0.12 and len(prompt) > 6:
         at = rng.randrange(1, len(prompt) - 1)
         a, b = prompt[at], prompt[at + 1]
-        prompt = prompt[:at] + rng.choice(("", a + a, b + a)) + prompt[at + 1 + (rng.random() < 0.3) :]
+        prompt = (
+            prompt[:at] + rng.choice(("", a + a, b + a)) + prompt[at + 1 + (rng.random() < 0.3) :]
+        )
     if rng.random() < 0.08:
         filler = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 8)))
         words = prompt.split(" ")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_model import PAIRED, TINY, moving_frames, tiny_stream
+from tiny_model import PAIRED, TINY, moving_frames, tiny_dit, tiny_stream
 
 from liveedit_cam.errors import EditorError
 from liveedit_cam.model import NANO, EditStream, ModelConfig, TextConditioning
@@ -201,6 +201,18 @@ def test_recache_keeps_the_sinks() -> None:
     keep, _ = switched("keep", config, 8, "make it blue")
     recache, _ = switched("recache", config, 8, "make it blue")
     assert np.abs(keep.astype(int) - recache).max() <= 1
+
+
+def test_recache_rewrites_no_more_than_the_window_shows() -> None:
+    """Catches a history that grows with uptime: 3 latents are rewritten, then 5 passes edit."""
+    dit = tiny_dit()
+    stream = tiny_stream(kv_policy="recache", dit=dit)
+    clip = moving_frames(4)
+    play(stream, stream.encode_text("make it blue"), np.tile(clip, (12, 1, 1, 1)))
+    passes: list[object] = []
+    dit.blocks[0].register_forward_pre_hook(lambda *_: passes.append(None))
+    stream.edit(clip, stream.encode_text("black and white"))
+    assert len(passes) == 3 + 5
 
 
 def test_reset_policy_equals_a_stream_that_starts_there() -> None:

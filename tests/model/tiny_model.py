@@ -80,11 +80,12 @@ def tiny_stream(
     cache_target: CacheTarget = "self_attention",
     kv_policy: KVPolicy = "keep",
     residual_std: float = 0.02,
+    dit: CausalDiT | None = None,
 ) -> EditStream:
     """An EditStream on the CPU in float32; two of one config hold the same weights."""
     return EditStream(
         config,
-        tiny_dit(config),
+        dit or tiny_dit(config),
         tiny_codec(config.codec, residual_std),
         tiny_text(config.text),
         frozenset(WORDS),

@@ -10,8 +10,6 @@ import pytest
 from liveedit_cam.model.text import unknown_words
 from liveedit_cam.training.edits import HUES, EditSpec, Family, Scope
 from liveedit_cam.training.instructions import (
-    _LOOK_TEMPLATES,
-    _SCOPED_TEMPLATES,
     COLOURS,
     Palette,
     draw_spec,
@@ -23,10 +21,11 @@ from liveedit_cam.training.instructions import (
     word,
 )
 from liveedit_cam.training.text_stage import FAMILIES
+from liveedit_cam.training.wordings import LOOK_TEMPLATES, SCOPED_TEMPLATES
 
 TEMPLATES = [
-    *((EditSpec(f), t) for f, group in _LOOK_TEMPLATES.items() for t in group),
-    *((EditSpec(f, s), t) for (f, s), group in _SCOPED_TEMPLATES.items() for t in group),
+    *((EditSpec(f), t) for f, group in LOOK_TEMPLATES.items() for t in group),
+    *((EditSpec(f, s), t) for (f, s), group in SCOPED_TEMPLATES.items() for t in group),
 ]
 
 
