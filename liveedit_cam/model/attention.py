@@ -7,7 +7,6 @@ not know which of them runs. K and V are (B, N, H, D).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -17,16 +16,8 @@ from torch import Tensor
 ROPE_THETA = 10000.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rotation:
-    """cos and sin, float32 (N, 1, D/2), of every token of some latents."""
-
-    cos: Tensor
-    sin: Tensor
-
-    def select(self, index: Tensor | slice) -> Rotation:
-        """Rotation of some tokens only."""
-        return Rotation(self.cos[index], self.sin[index])
+Rotation = Tensor
+"""complex64 (N, 1, D/2): for every token, the unit numbers its channel pairs are turned by."""
 
 
 def rotation_table(
@@ -56,14 +47,13 @@ def rotation_table(
         for position, dim in zip(index, axes, strict=True)
     ]
     angle = torch.cat(angles, dim=1).unsqueeze(1)  # (N, 1, D/2)
-    return Rotation(angle.cos().float().to(device), angle.sin().float().to(device))
+    return torch.polar(torch.ones_like(angle), angle).to(torch.complex64).to(device)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Turn the channel pairs of ``x`` (B, N, H, D) by the angles of its N tokens; same dtype."""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = rotation.cos, rotation.sin
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).to(x)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
+    return torch.view_as_real(pairs * rotation).flatten(-2).to(x)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -67,7 +67,7 @@ class ModelConfig:
     patch: int = 2
     """Latent cells per token, both ways."""
     eps: float = 1e-6
-    mask_threshold: float = 0.02
+    mask_threshold: float = 0.003
     """Mask cache: mean squared latent change above which a token is recomputed."""
     mask_dilation: int = 1
     """Mask cache: tokens by which the mask grows, for motion."""

@@ -126,14 +126,14 @@ class Block(nn.Module):
         out = self.self_attn.output(out)
         if reuse:
             out = reuse.self_attention(layer, tokens, out)
-        x = x + _gate(out, gate_sa)
+        x = _add_gated(x, out, gate_sa)
         x = x + self.cross_attn.output(attend(self.cross_attn.query(self.norm3(x)), *text))
         y = _modulate(self.norm2(x), shift_ffn, scale_ffn)
         tokens = reuse.ffn_tokens() if reuse else None
         out = self.ffn(y if tokens is None else y[:, tokens])
         if reuse:
             out = reuse.ffn(layer, tokens, out)
-        return x + _gate(out, gate_ffn)
+        return _add_gated(x, out, gate_ffn)
 
 
 class Head(nn.Module):
@@ -254,9 +254,11 @@ def timestep_features(timestep: Tensor, dim: int) -> Tensor:
 def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """x (B, N, D) times 1 + scale plus shift, each (B, T, D) for N/T tokens."""
     latents = x.unflatten(1, (shift.shape[1], -1))
-    return (latents * (1 + scale.unsqueeze(2)) + shift.unsqueeze(2)).flatten(1, 2)
+    return torch.addcmul(shift.unsqueeze(2), latents, 1 + scale.unsqueeze(2)).flatten(1, 2)
 
 
-def _gate(x: Tensor, gate: Tensor) -> Tensor:
-    """x (B, N, D) times gate (B, T, D) for N/T tokens."""
-    return (x.unflatten(1, (gate.shape[1], -1)) * gate.unsqueeze(2)).flatten(1, 2)
+def _add_gated(x: Tensor, out: Tensor, gate: Tensor) -> Tensor:
+    """x plus ``out``, both (B, N, D), times gate (B, T, D) for N/T tokens."""
+    latents = (gate.shape[1], -1)
+    total = torch.addcmul(x.unflatten(1, latents), out.unflatten(1, latents), gate.unsqueeze(2))
+    return total.flatten(1, 2)

@@ -91,12 +91,12 @@ class KVCache:
             slot = slice(start, start + k.shape[1])
             self._k[layer][:, slot] = k
             self._v[layer][:, slot] = v
-            self._rotated[layer][:, slot] = rotate(k, self._rotation.select(slot))
+            self._rotated[layer][:, slot] = rotate(k, self._rotation[slot])
         else:
             slot_index = tokens + start
             self._k[layer].index_copy_(1, slot_index, k)
             self._v[layer].index_copy_(1, slot_index, v)
-            rotated = rotate(k, self._rotation.select(slot_index))
+            rotated = rotate(k, self._rotation[slot_index])
             self._rotated[layer].index_copy_(1, slot_index, rotated)
 
     def __call__(
@@ -108,12 +108,12 @@ class KVCache:
         if not self._rotated_layers[layer]:
             history = slice(0, start)
             self._rotated[layer][:, history] = rotate(
-                self._k[layer][:, history], self._rotation.select(history)
+                self._k[layer][:, history], self._rotation[history]
             )
             self._rotated_layers[layer] = True
         end = start + self.chunk_tokens
         index = slice(start, end) if tokens is None else tokens + start
-        query = rotate(q, self._rotation.select(index))
+        query = rotate(q, self._rotation[index])
         return attend(query, self._rotated[layer][:, :end], self._v[layer][:, :end])
 
     @property

@@ -128,7 +128,7 @@ def luma(frames: Tensor) -> Tensor:
 
 
 def recolour(frames: Tensor, colour: RGB) -> Tensor:
-    """Paint with ``colour`` and keep the light: shade 0.25 + 0.85 luma, a tenth of the source stays."""
+    """Paint with ``colour`` and keep the light: 0.25 + 0.85 luma, plus a tenth of the source."""
     paint = frames.new_tensor(colour)
     return (0.1 * frames + 0.9 * paint * (0.25 + 0.85 * luma(frames))).clamp(0, 1)
 

@@ -118,7 +118,7 @@ def test_close_twice(editor: DiffusionEditor) -> None:
 @pytest.mark.parametrize("num_frames", [3, 5])
 def test_another_number_of_frames_is_refused(editor: DiffusionEditor, num_frames: int) -> None:
     """Catches a chunk that is silently cut or padded."""
-    with pytest.raises(EditorError, match=rf"got frames of shape \({num_frames}, 64, 96, 3\)"):
+    with pytest.raises(EditorError, match=rf"got {num_frames} frames of shapes \[\(64, 96, 3\)\]"):
         editor.edit(frames(num_frames=num_frames), editor.encode(BLUE))
 
 
@@ -134,3 +134,14 @@ def test_faults_of_the_model_are_told(tmp_path: Path) -> None:
         create("nanno", "cpu")
     with pytest.raises(WeightsError, match="got model folder"):
         create(str(tmp_path), "cpu")
+
+
+def test_frames_of_two_sizes_are_refused(editor: DiffusionEditor) -> None:
+    """Catches numpy's own error where the seam promises EditorError."""
+    conditioning = editor.encode(EditInstruction("black and white"))
+    frames = [
+        Frame(np.zeros((height, 96, 3), np.uint8), index, 0.0)
+        for index, height in enumerate((64, 64, 64, 48))
+    ]
+    with pytest.raises(EditorError, match="of one shape"):
+        editor.edit(frames, conditioning)

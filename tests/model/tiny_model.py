@@ -188,6 +188,6 @@ class NaiveCache:
         shown = len(self.latents) + self.config.chunk_latents
         rotation = rotation_table(range(shown), self.grid, self.config.head_dim)
         first = len(self.latents) * self.grid[0] * self.grid[1]
-        own = rotation.select(slice(first, None))
-        own = own if tokens is None else own.select(tokens)
+        own = rotation[slice(first, None)]
+        own = own if tokens is None else own[tokens]
         return attend(rotate(q, own), rotate(keys, rotation), values)
