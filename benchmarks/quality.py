@@ -54,7 +54,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "report.md").write_text(text)
     (options.out / "report.json").write_text(json.dumps(figures))
-    sheet = contact_sheet(shown, columns=4, width_px=200)
+    tiles = [(s.source, s.edited, f"{s.result.case.prompt}  ({s.result.clip})") for s in shown]
+    sheet = contact_sheet(tiles, columns=4, width_px=200)
     cv2.imwrite(str(options.out / "sheet.jpg"), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
     print(text)
     print(json.dumps({"groups": [asdict(row) for row in rows], "codec_db": figures["codec_db"]}))

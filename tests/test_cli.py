@@ -237,6 +237,19 @@ def test_a_mistake_is_one_message_and_an_exit_code(
     assert not (folder / "lock").exists()
 
 
+def test_training_names_the_package_it_lacks(folder: Path) -> None:
+    """Catches a traceback where only what a run needs is installed."""
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; sys.modules['matplotlib.colors'] = None\n"
+        f"sys.argv = ['liveedit-cam', 'train', 'text', '--out', {str(folder)!r}]\n"
+        "from liveedit_cam.cli import main; main()"
+    )
+    done = python(folder, "-c", code)
+    assert done.returncode == 6
+    assert done.stderr.endswith("Install it: pip install matplotlib\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_second_daemon_is_refused_and_the_first_keeps_its_log(
     folder: Path, daemon: Daemon
 ) -> None:

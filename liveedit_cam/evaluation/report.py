@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from liveedit_cam.evaluation.quality import GroupFigures, Result, Shown
+from liveedit_cam.evaluation.quality import GroupFigures, Result
 
 
 def table(rows: Sequence[GroupFigures]) -> str:
@@ -63,16 +63,19 @@ def as_json(rows: Sequence[GroupFigures], results: Sequence[Result]) -> dict[str
     }
 
 
+Tile = tuple[NDArray[np.uint8], NDArray[np.uint8], str]
+"""Source, edited, both uint8 (H, W, 3) RGB, and the line above them."""
+
+
 def contact_sheet(
-    shown: Sequence[Shown], columns: int = 2, width_px: int = 320
+    pairs: Sequence[Tile], columns: int = 2, width_px: int = 320
 ) -> NDArray[np.uint8]:
-    """Source beside edited with the instruction above, uint8 (H, W, 3) RGB; portrait is cropped."""
+    """Source beside edited under a line of text, uint8 (H, W, 3) RGB; portraits are cropped."""
     height = width_px * 9 // 16
     tiles = []
-    for item in shown:
-        pair = np.hstack([_fill(frame, width_px, height) for frame in (item.source, item.edited)])
+    for source, edited, text in pairs:
+        pair = np.hstack([_fill(frame, width_px, height) for frame in (source, edited)])
         bar = np.full((26, pair.shape[1], 3), 24, np.uint8)
-        text = f"{item.result.case.prompt}  ({item.result.clip})"
         cv2.putText(bar, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235,) * 3, 1, cv2.LINE_AA)
         tiles.append(np.vstack((bar, pair)))
     while len(tiles) % columns:

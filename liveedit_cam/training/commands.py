@@ -84,12 +84,13 @@ def editor(
 ) -> None:
     """Train the editor on clips and procedural pairs; needs the codec and text stages."""
     _use_threads(threads)
+    trained, encoder, palette = load_codec(out, NANO), load_text(out, NANO), survey_palette()
     train_editor(
         NANO,
-        load_clips(media, "train", out / "clips"),
-        load_codec(out, NANO),
-        load_text(out, NANO),
-        survey_palette(),
+        load_clips(media, "train", out / "clips"),  # last: decoding takes minutes
+        trained,
+        encoder,
+        palette,
         out / "editor",
         LoopConfig(iterations, learning_rate),
         seed,

@@ -1,0 +1,74 @@
+"""What do edits look like? Draws docs/nano.jpg: source and edited, twelve clips and instructions.
+
+    python benchmarks/contact_sheet.py --media ../shared/media [--model nano] [--out docs/nano.jpg]
+
+Clips in the first six pairs took no part in training. Last line of stdout: one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from liveedit_cam.evaluation.report import contact_sheet
+from liveedit_cam.model import load
+from liveedit_cam.training.clips import load_clips
+
+PAIRS = (
+    ("test", "head-pose-face-detection-female", "make the background blue"),
+    ("test", "coffee", "change the blue cup to red"),
+    ("test", "talk-curtain", "make it night"),
+    ("test", "man-surfing", "turn the person gold"),
+    ("test", "shiba", "invert the colors"),
+    ("test", "store-aisle-detection", "give it a sepia tone"),
+    ("train", "talk-kitchen", "make the wall behind me teal"),
+    ("train", "talk-garden", "blur the background"),
+    ("train", "cat-on-grass", "make the background black and white"),
+    ("train", "cups", "golden light"),
+    ("train", "kitten", "paint the cat purple"),
+    ("train", "juggle", "bathe it in lavender light"),
+)
+NUM_CHUNKS = 4
+SHORT_SIDE_PX = 540
+
+
+def main() -> None:
+    """Edit, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--out", type=Path, default=Path("docs/nano.jpg"))
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    stream = load(options.model)
+    splits = ("test", "train")
+    clips = {
+        (split, clip.name): clip
+        for split in splits
+        for clip in load_clips(options.media, split, Path("runs/clips"), SHORT_SIDE_PX, 64)
+    }
+    tiles = []
+    for split, name, prompt in PAIRS:
+        clip, size = clips[split, name], stream.chunk_frames
+        conditioning = stream.encode_text(prompt)
+        stream.reset()
+        start = max(0, len(clip.frames) // 2 - size * NUM_CHUNKS)
+        last = min(start + size * (NUM_CHUNKS - 1), len(clip.frames) - size)
+        for first in (*range(start, last, size), last):
+            edited = stream.edit(clip.frames[first : first + size], conditioning)
+        tiles.append((clip.frames[last], edited[0], prompt))
+    sheet = contact_sheet(tiles, columns=2, width_px=300)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 82]
+    cv2.imwrite(str(options.out), np.ascontiguousarray(sheet[..., ::-1]), quality)
+    print(json.dumps({"out": str(options.out), "pairs": len(tiles), "size": sheet.shape[:2]}))
+
+
+if __name__ == "__main__":
+    main()
