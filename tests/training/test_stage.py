@@ -1,0 +1,151 @@
+"""The stages on tiny models and drawn clips: pairs, losses, a few iterations, export."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from tiny_model import TINY, tiny_codec, tiny_text
+
+from liveedit_cam.errors import UsageError
+from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.weights import load_weights
+from liveedit_cam.training.clips import Clip, load_clips
+from liveedit_cam.training.data import PairMaker
+from liveedit_cam.training.edits import apply_edit
+from liveedit_cam.training.instructions import plain_palette
+from liveedit_cam.training.loop import LoopConfig
+from liveedit_cam.training.losses import edit_loss
+from liveedit_cam.training.teacher_forcing import (
+    Editor,
+    Phase,
+    TeacherForcing,
+    collate,
+    disturbed_past,
+    export_editor,
+    train_editor,
+)
+
+
+def drawn_clip(seed: int = 0) -> Clip:
+    """16 frames of 64x96 with a bright moving subject."""
+    rng = np.random.default_rng(seed)
+    frames = np.repeat(rng.integers(0, 255, (1, 64, 96, 3), np.uint8), 16, axis=0)
+    subject = np.zeros((16, 64, 96), np.uint8)
+    for t in range(16):
+        subject[t, 16:56, 20 + t : 50 + t] = 255
+        frames[t][subject[t] > 0] = (220, 60, 60)
+    return Clip(f"drawn{seed}", frames, subject, 24.0, True)
+
+
+def maker(seed: int = 1) -> PairMaker:
+    return PairMaker([drawn_clip(0), drawn_clip(1)], plain_palette(), seed)
+
+
+def test_pairs_are_seeded_and_their_targets_exact() -> None:
+    """Catches a target that is not the edit of the very source beside it."""
+    first, again = maker(), maker()
+    for _ in range(12):
+        pair, twin = first.pair(2, 4, 48, 64), again.pair(2, 4, 48, 64)
+        assert pair.prompt == twin.prompt
+        assert torch.equal(pair.source, twin.source)
+        assert pair.source.shape == pair.target.shape == (8, 48, 64, 3)
+        target, _ = apply_edit(pair.source, pair.subject, pair.spec)
+        assert torch.equal(target, pair.target)
+        assert 0 <= float(pair.source.min()) <= float(pair.source.max()) <= 1
+
+
+def test_small_edits_count() -> None:
+    """Catches a loss in which an edit of 2 % of the picture can be ignored."""
+    source = torch.zeros(2, 8, 1, 10, 10)
+    target = source.clone()
+    target[0] = 1.0
+    target[1, :, :, :2, :1] = 1.0
+    ignored = [
+        edit_loss(source[i : i + 1], target[i : i + 1], source[i : i + 1], torch.ones(8)).item()
+        for i in (0, 1)
+    ]
+    assert ignored[1] > 0.1 * ignored[0]  # 0.02 of it were they weighed by size alone
+
+
+@pytest.mark.parametrize("num_latents", [1, 3])
+def test_loss_reaches_every_weight(num_latents: int) -> None:
+    """Catches a branch of the model that training leaves out, such as the text."""
+    torch.manual_seed(0)
+    editor = Editor(TINY)
+    torch.nn.init.normal_(editor.dit.head.head.weight, std=0.02)
+    codec, text = tiny_codec(), tiny_text()
+    make = maker()
+    pairs = [make.pair(num_latents, 4, 48, 64) for _ in range(4)]
+    loss, values = TeacherForcing(TINY, codec, text, 0)(editor, collate(pairs, codec))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert set(values) == {"edit", "subject"}
+    idle = [n for n, p in editor.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not idle
+
+
+def test_disturbed_past_is_often_but_not_always_the_target() -> None:
+    """Catches a clean past that is always right (errors would feed themselves) or never."""
+    make = maker()
+    batch = collate([make.pair(2, 4, 48, 64) for _ in range(6)], tiny_codec())
+    is_target = [
+        torch.equal(past, target)
+        for seed in range(12)
+        for past, target in zip(
+            disturbed_past(batch, random.Random(seed)), batch.target, strict=True
+        )
+    ]
+    assert 0.4 < sum(is_target) / len(is_target) < 0.9
+
+
+def test_a_run_trains_and_exports(tmp_path: Path) -> None:
+    """Catches a checkpoint the model cannot load, and an export before any training."""
+    with pytest.raises(UsageError, match=r"train editor"):
+        export_editor(TINY, tmp_path, tmp_path / "model.safetensors")
+    phases = (Phase(0.5, 1, 2, ((48, 64),)), Phase(1.0, 2, 2, ((48, 64),)))
+    loop = LoopConfig(iterations=4, warmup_iterations=1, checkpoint_every=2, log_every=1)
+    clips = [drawn_clip(0), drawn_clip(1)]
+    train_editor(TINY, clips, tiny_codec(), tiny_text(), plain_palette(), tmp_path, loop, 0, phases)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in log] == [1, 2, 3, 4]
+    export_editor(TINY, tmp_path, tmp_path / "model.safetensors")
+    load_weights(CausalDiT(TINY), tmp_path / "model.safetensors")
+
+
+def write_clip(path: Path, num_frames: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(num_frames):
+            pixels = np.full((48, 64, 3), 20 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def test_a_corrupt_clip_is_skipped_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches a training run that dies, or goes on silently, for one broken file."""
+    facts = {"width": 64, "height": 48, "fps": 24.0, "split": "train"}
+    (tmp_path / "clips.json").write_text(json.dumps({"good": facts, "broken": facts}))
+    for name in ("good.mp4", "good.mask.mp4"):
+        write_clip(tmp_path / name, 6)
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video")
+    clips = load_clips(tmp_path, "train", tmp_path / "cache", short_side_px=48)
+    assert [clip.name for clip in clips] == ["good"]
+    assert clips[0].frames.shape == (6, 48, 64, 3)
+    assert "skipped clip broken" in capsys.readouterr().out
+    again = load_clips(tmp_path, "train", tmp_path / "cache", short_side_px=48)
+    assert np.array_equal(again[0].frames, clips[0].frames)
+
+
+def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
+    """Catches a traceback for a wrong --media."""
+    with pytest.raises(UsageError, match=r"without clips\.json"):
+        load_clips(tmp_path, "train")
