@@ -221,9 +221,12 @@ class CausalDiT(nn.Module):
     def embed(
         self, noisy: Tensor, source: Tensor, timestep: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (B, N, D), timestep embedding (B, T, D) and its projection (B, T, 6, D)."""
-        x = self._patchify(torch.cat((noisy, source), dim=1))
+        """Tokens (B, N, D), timestep embedding (B, T, D) and its projection (B, T, 6, D).
+
+        Latents of any float type; from here on everything is in the type of the weights.
+        """
         weight = self.patch_embedding.weight
+        x = self._patchify(torch.cat((noisy, source), dim=1)).to(weight.dtype)
         x = F.linear(x, weight.flatten(1), self.patch_embedding.bias)
         embedded = self.time_embedding(timestep_features(timestep, self.config.freq_dim).to(x))
         return x, embedded, self.time_projection(embedded).unflatten(-1, (6, -1))

@@ -64,7 +64,11 @@ class EditStream:
         cache_target: CacheTarget = "self_attention",
         kv_policy: KVPolicy = "keep",
     ) -> None:
-        """Move the three networks to ``device`` and ``dtype``; text stays in float32."""
+        """Move the three networks to ``device``, the DiT to ``dtype``.
+
+        Codec, latents and text stay in float32: they cost little, and rounding in the codec would
+        look like a change.
+        """
         self.config = config
         self.device = device
         self.dtype = dtype
@@ -72,7 +76,7 @@ class EditStream:
         self.kv_policy: KVPolicy = kv_policy
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self._dit = dit.to(device, dtype).eval().requires_grad_(False)
-        self.codec = codec.to(device, dtype).eval().requires_grad_(False)
+        self.codec = codec.to(device).float().eval().requires_grad_(False)
         self._text = text.to(device).float().eval().requires_grad_(False)
         self._mask = MaskCache(config, cache_target)
         self._cache: KVCache | None = None
@@ -182,7 +186,7 @@ class EditStream:
         small = np.stack(
             [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
         )
-        pixels = torch.from_numpy(small).to(self.device, self.dtype) / 255
+        pixels = torch.from_numpy(small).to(self.device).float() / 255
         return self.codec.encode(pixels.permute(3, 0, 1, 2).unsqueeze(0))
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:

@@ -81,8 +81,9 @@ def tiny_stream(
     kv_policy: KVPolicy = "keep",
     residual_std: float = 0.02,
     dit: CausalDiT | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> EditStream:
-    """An EditStream on the CPU in float32; two of one config hold the same weights."""
+    """An EditStream on the CPU; two of one config hold the same weights."""
     return EditStream(
         config,
         dit or tiny_dit(config),
@@ -90,7 +91,7 @@ def tiny_stream(
         tiny_text(config.text),
         frozenset(WORDS),
         CPU,
-        torch.float32,
+        dtype,
         cache_target=cache_target,
         kv_policy=kv_policy,
     )
