@@ -89,6 +89,8 @@ class PairMaker:
         frames, subject = self._view(clip, offsets, size)
         if needs_subject and rng.random() < 0.5:
             frames = self._over_other_clip(frames, subject, offsets, size)
+        if rng.random() < 0.4:
+            frames = self._redress(frames, subject)
         frames = self._relight(frames)
         has_subject = clip.has_subject and 0.015 < float(subject.mean()) < 0.9
         if rng.random() < (0.15 if has_subject else 0.7):
@@ -172,6 +174,26 @@ class PairMaker:
             return frames
         weight = subject[..., None]
         return self._relight(frames) * weight + self._relight(behind) * (1 - weight)
+
+    def _redress(self, frames: Picture, subject: Picture) -> Picture:
+        """Dress the subject anew: bands of other colours from head to foot, its shading kept.
+
+        Few clips hold few shirts; a subject must be told by its shape, not by what it wears.
+        """
+        rng = self.rng
+        bands = []
+        for _ in range(rng.randint(2, 5)):
+            value = rng.choice((0.08, 0.95, rng.uniform(0.2, 1.0)))
+            colour = hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
+            bands.append([*colour, rng.choice((0.0, rng.uniform(0.4, 0.95)))])
+        height, width = subject.shape[1:]
+        column = np.array(bands, np.float32)[:, None, :]
+        field = cv2.resize(column, (1, height), interpolation=cv2.INTER_LINEAR)
+        light = frames.mean(axis=3, keepdims=True)
+        light = 0.75 + 0.8 * (light - float(light.mean()))
+        cloth = np.clip(field[None, :, :, :3] * light, 0, 1)
+        weight = subject[..., None] * field[None, :, :, 3:]
+        return np.asarray(frames + weight * (cloth - frames), np.float32)
 
     def _relight(self, frames: Picture) -> Picture:
         """Change colour mix, saturation, exposure and noise as another camera would."""
