@@ -51,6 +51,8 @@ SUBJECT_FAMILIES = (
     "black_and_white:subject",
     "black_and_white:background",
 )
+DRAWN_SHARE = 0.18
+"""Share of pairs whose clip is a drawn one, where there are any."""
 Picture = NDArray[np.float32]
 
 
@@ -72,10 +74,13 @@ class Pair:
 class PairMaker:
     """Draws augmented pairs from clips; one seed, one sequence."""
 
-    def __init__(self, clips: Sequence[Clip], palette: Palette, seed: int) -> None:
-        """``clips`` are the training split; at least one must have a subject."""
+    def __init__(
+        self, clips: Sequence[Clip], palette: Palette, seed: int, drawn: Sequence[Clip] = ()
+    ) -> None:
+        """``clips`` are the training split, one of them with a subject; ``drawn`` are extra."""
         self.clips = list(clips)
         self.with_subject = [clip for clip in clips if clip.has_subject]
+        self.drawn = list(drawn)
         self.palette = palette
         self.rng = random.Random(seed)
 
@@ -84,6 +89,8 @@ class PairMaker:
         rng = self.rng
         needs_subject = rng.random() < 0.7
         clip = rng.choice(self.with_subject if needs_subject else self.clips)
+        if self.drawn and rng.random() < DRAWN_SHARE:
+            clip = rng.choice(self.drawn)
         size = (height_px, width_px)
         offsets = self._frame_offsets(num_latents, frames_per_latent)
         frames, subject = self._view(clip, offsets, size)
@@ -186,7 +193,7 @@ class PairMaker:
             value = rng.choice((0.08, 0.95, rng.uniform(0.2, 1.0)))
             colour = hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
             bands.append([*colour, rng.choice((0.0, rng.uniform(0.4, 0.95)))])
-        height, width = subject.shape[1:]
+        height = subject.shape[1]
         column = np.array(bands, np.float32)[:, None, :]
         field = cv2.resize(column, (1, height), interpolation=cv2.INTER_LINEAR)
         light = frames.mean(axis=3, keepdims=True)

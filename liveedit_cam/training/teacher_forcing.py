@@ -31,9 +31,13 @@ from liveedit_cam.model.schedule import FlowSchedule, add_noise
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.data import Pair, PairMaker
+from liveedit_cam.training.drawn import drawn_clips
 from liveedit_cam.training.instructions import Palette
 from liveedit_cam.training.loop import LoopConfig, Run
 from liveedit_cam.training.losses import channel_weights, edit_loss, subject_loss
+
+NUM_DRAWN = 60
+"""Drawn scenes beside the real clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,8 @@ def train_editor(
     run = Run(out, editor, loop)
     codec, text = codec.requires_grad_(False), text.requires_grad_(False)
     stage = TeacherForcing(config, codec, text, seed + run.iteration)
-    maker = PairMaker(clips, palette, seed + 1 + run.iteration)
+    drawn = drawn_clips(NUM_DRAWN, seed)
+    maker = PairMaker(clips, palette, seed + 1 + run.iteration, drawn)
     queue = batches(maker, codec, curriculum, run.iteration, loop.iterations)
     run.train(lambda _: stage(editor, queue.get()))
     mean = run.ema.module
