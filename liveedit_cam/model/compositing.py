@@ -48,9 +48,8 @@ def composite(
     before, after = before.float(), after.float()
     slope, offset = _fit(before, after - before)
     fine_slope = F.interpolate(slope.flatten(1, 2), before.shape[-2:], mode="bilinear")
-    explained = _apply(fine_slope, before) + F.interpolate(
-        offset, before.shape[-2:], mode="bilinear"
-    )
+    fine_offset = F.interpolate(offset, before.shape[-2:], mode="bilinear")
+    explained = _apply(fine_slope, before, fine_offset)
     weight = strength * _visible(after - before)
     if region is not None:
         weight = weight * _inside(region, (weight.shape[-2], weight.shape[-1]))
@@ -83,10 +82,10 @@ def composite_exact(source: Pixels, before: Tensor, after: Tensor) -> Pixels:
 
     low = (before.shape[-2], before.shape[-1])
     weight = _visible(after - before)
-    explained = _apply(enlarge(slope.flatten(1, 2), low), before) + enlarge(offset, low)
+    explained = _apply(enlarge(slope.flatten(1, 2), low), before, enlarge(offset, low))
     rest = enlarge(weight, low) * (after - before - explained)
-    change = _apply(enlarge(slope.flatten(1, 2) * weight, size), pixels)
-    change = change + enlarge(offset * weight, size) + enlarge(rest, size)
+    constant = enlarge(offset * weight, size) + enlarge(rest, size)
+    change = _apply(enlarge(slope.flatten(1, 2) * weight, size), pixels, constant)
     out = (pixels + change).clamp(0, 1) * 255
     return out.round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
@@ -127,9 +126,16 @@ def _inverse_3x3(m: Tensor) -> Tensor:
     return cofactors / determinant.view(m.shape[0], 1, 1, *m.shape[-2:])
 
 
-def _apply(slope: Tensor, guide: Tensor) -> Tensor:
-    """B guide at every pixel; slope (T, 9, h, w), guide (T, 3, h, w)."""
-    return (slope.unflatten(1, (3, 3)) * guide.unsqueeze(1)).sum(dim=2)
+def _apply(slope: Tensor, guide: Tensor, offset: Tensor) -> Tensor:
+    """B guide + c at every pixel; slope (T, 9, h, w), guide and offset (T, 3, h, w).
+
+    Plane by plane, in place: a quarter of the time of one broadcast product and its sum.
+    """
+    out = offset.clone()
+    for row in range(3):
+        for column in range(3):
+            out[:, row].addcmul_(slope[:, 3 * row + column], guide[:, column])
+    return out
 
 
 def _visible(change: Tensor) -> Tensor:
