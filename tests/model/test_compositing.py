@@ -104,7 +104,8 @@ def test_fast_path_agrees_with_its_slow_twin(seed: int, edit: Edit) -> None:
 def test_unedited_pixels_are_the_cameras_own() -> None:
     """Catches rounding or blur where nothing was edited: bit for bit, away from the edit.
 
-    Edited is a square; 40 pixels around it (16 at model size) the change may fade.
+    Edited is a square; 40 pixels around it (16 at model size) the change may fade, and for 25
+    pixels inside it (10 at model size) a fit still sees both sides of a border nothing shows.
     """
     source = picture()
     edited = source.copy()
@@ -113,7 +114,7 @@ def test_unedited_pixels_are_the_cameras_own() -> None:
     outside = np.ones(FULL, bool)
     outside[60:240, 160:340] = False
     assert np.array_equal(out[outside], source[outside])
-    inside = np.s_[110:190, 210:290]
+    inside = np.s_[125:175, 225:275]
     assert psnr(out[inside], edited[inside]) > 33
 
 
