@@ -207,7 +207,7 @@ def test_stop_returns_when_the_daemon_has_ended(folder: Path, daemon: Daemon) ->
     ("arguments", "code", "message"),
     [
         (["edit", "x"], 5, "liveedit-cam: no liveedit-cam is running. Start one with"),
-        (["train", "editor", "--media", "/nowhere"], 2, "got media folder /nowhere without"),
+        (["train", "codec", "--media", "/nowhere"], 2, "got media folder /nowhere without"),
         (["process", "none.mp4", "out.mp4", "night"], 3, "none.mp4, which is no file. Give"),
         (["process", "none.mp4", "out.mp4", " "], 2, "Got an empty instruction"),
         (["-v", "status"], 5, "ControlError: no liveedit-cam is running"),
