@@ -21,8 +21,6 @@ from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.edits import (
     HUES,
     EditSpec,
-    Family,
-    Scope,
     apply_edit,
     colour_membership,
     hue_colour,
@@ -262,31 +260,3 @@ def _hue_rotation(angle: float) -> Picture:
     third, root = (1 - cos) / 3, math.sqrt(1 / 3) * sin
     a, b, c = cos + third, third - root, third + root
     return np.array([[a, b, c], [c, a, b], [b, c, a]], np.float32)
-
-
-def validation_specs() -> tuple[tuple[EditSpec, str], ...]:
-    """A fixed instruction of every kind, used on every validation clip."""
-    blue, red, gold = (0.12, 0.28, 0.88), (0.85, 0.10, 0.10), (0.90, 0.70, 0.15)
-    look = [(EditSpec(Family(name)), text) for name, text in _VALIDATION_LOOKS]
-    return (
-        *look,
-        (EditSpec(Family.RECOLOUR, Scope.BACKGROUND, blue), "make the background blue"),
-        (EditSpec(Family.RECOLOUR, Scope.SUBJECT, red), "paint the subject red"),
-        (EditSpec(Family.RECOLOUR, Scope.SUBJECT, gold), "turn the person gold"),
-        (EditSpec(Family.BLUR, Scope.BACKGROUND), "blur the background"),
-        (EditSpec(Family.BLACK_AND_WHITE, Scope.BACKGROUND), "make the background black and white"),
-        (EditSpec(Family.BLACK_AND_WHITE, Scope.SUBJECT), "make the subject black and white"),
-    )
-
-
-_VALIDATION_LOOKS = (
-    ("identity", "leave it as it is"),
-    ("black_and_white", "make it black and white"),
-    ("sepia", "give it a sepia tone"),
-    ("invert", "invert the colors"),
-    ("night", "make it night"),
-    ("warm", "make it warmer"),
-    ("cold", "add cold light"),
-    ("lavender", "bathe it in lavender light"),
-    ("golden", "golden light"),
-)
