@@ -27,7 +27,7 @@ COMMANDS = {
 }
 """Name and purpose of each command here."""
 
-NOTICE_TIMEOUT_S = 0.2
+NOTICE_TIMEOUT_S = 0.12
 """Longest wait for what the engine thinks of an instruction; it answers within a chunk."""
 POLL_S = 0.03
 MAX_TIMEOUT_S = 600.0
