@@ -2,14 +2,16 @@
 
     python benchmarks/quality.py --media ../shared/media [--model nano] [--out runs/quality]
 
-Prints a table by group and the cases that gained least; writes report.md, report.json and
-sheet.jpg to --out. Last line of stdout: one JSON object.
+Prints a table by group and the cases that gained least; writes report.md, report.json,
+sheet.jpg (all cases) and misses.jpg (the twelve that gained least) to --out. Last line of
+stdout: one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,11 +56,19 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "report.md").write_text(text)
     (options.out / "report.json").write_text(json.dumps(figures))
-    tiles = [(s.source, s.edited, f"{s.result.case.prompt}  ({s.result.clip})") for s in shown]
-    sheet = contact_sheet(tiles, columns=4, width_px=200)
-    cv2.imwrite(str(options.out / "sheet.jpg"), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    _draw(shown, options.out / "sheet.jpg", columns=4, width_px=200)
+    edits = [item for item in shown if item.result.case.group != "identity"]
+    least = sorted(edits, key=lambda s: s.result.inside_db - s.result.unedited_inside_db)
+    _draw(least[:12], options.out / "misses.jpg", columns=2, width_px=240)
     print(text)
     print(json.dumps({"groups": [asdict(row) for row in rows], "codec_db": figures["codec_db"]}))
+
+
+def _draw(shown: Sequence[Shown], path: Path, *, columns: int, width_px: int) -> None:
+    """Write a contact sheet as JPEG."""
+    tiles = [(s.source, s.edited, f"{s.result.case.prompt}  ({s.result.clip})") for s in shown]
+    sheet = contact_sheet(tiles, columns, width_px)
+    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 if __name__ == "__main__":
