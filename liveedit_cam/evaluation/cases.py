@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.training.clips import Clip
-from liveedit_cam.training.edits import HUES, EditSpec, Family, Scope, colour_membership
+from liveedit_cam.training.colours import HUES, colour_membership
+from liveedit_cam.training.spec import EditSpec, Family, Scope
 from liveedit_cam.training.wordings import COLOURS
 
 LOOKS = (
@@ -63,7 +64,7 @@ def _colour_changes(clip: Clip) -> list[Case]:
     middle = torch.from_numpy(clip.frames[len(clip.frames) // 2]).float().unsqueeze(0) / 255
     found = []
     for name, hue in HUES.items():
-        if float(colour_membership(middle, hue).mean()) < MIN_COLOUR_SHARE:
+        if float(colour_membership(middle, name).mean()) < MIN_COLOUR_SHARE:
             continue
         by_distance = sorted(HUES, key=lambda other: -_hue_distance(hue, HUES[other]))
         for target in by_distance[:2]:

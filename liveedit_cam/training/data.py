@@ -6,7 +6,6 @@ clip, sometimes with coloured shapes moving through it, with changed light and c
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,20 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from liveedit_cam.training.augment import Picture, add_shapes, paste, redress, relight
 from liveedit_cam.training.clips import Clip
-from liveedit_cam.training.edits import (
-    HUES,
-    EditSpec,
-    apply_edit,
-    colour_membership,
-    hue_colour,
-)
+from liveedit_cam.training.colours import NAMES, colour_membership
+from liveedit_cam.training.edits import apply_edit
 from liveedit_cam.training.instructions import Palette, draw_spec
+from liveedit_cam.training.spec import EditSpec
 
-WHOLE_FAMILIES = (
+LOOKS = (
     "black_and_white",
     "sepia",
-    "invert",
     "invert",
     "invert",
     "night",
@@ -38,20 +33,62 @@ WHOLE_FAMILIES = (
     "cold",
     "lavender",
     "golden",
+    "sketch",
+    "sketch",
+    "cartoon",
+    "cartoon",
+    "neon",
+    "neon",
+    "thermal",
+    "thermal",
+    "vintage",
+    "fog",
+    "snow",
+    "sunset",
+    "sunset",
+    "underwater",
+    "pixel_art",
+    "pixel_art",
+    "spotlight",
+    "spotlight",
+    "light",
+    "light",
+    "darken",
+    "brighten",
 )
-"""Inverting moves every latent value furthest, so it is drawn three times as often."""
-SUBJECT_FAMILIES = (
-    "recolour:subject",
-    "recolour:subject",
-    "recolour:background",
-    "recolour:background",
-    "blur:background",
+"""Looks that move the latents far, or that neighbours and places decide, are drawn twice."""
+ON_SUBJECT = (
+    *("recolour:subject", "recolour:background") * 4,
+    *("blur:background",) * 2,
+    *("gradient:background",) * 3,
     "black_and_white:subject",
     "black_and_white:background",
+    "pixel_art:subject",
+    "pixel_art:background",
+    "brighten:subject",
+    "darken:background",
+    "invert:subject",
+    "invert:background",
+    "night:background",
 )
+SHARES_WITH_SUBJECT = (
+    (ON_SUBJECT, 0.46),
+    (("two",), 0.04),
+    (("identity",), 0.03),
+    (LOOKS, 0.22),
+    (("strength",), 0.03),
+    (("region",), 0.03),
+)
+SHARES_WITHOUT = (
+    (("identity",), 0.03),
+    (LOOKS, 0.42),
+    (("strength",), 0.05),
+    (("region",), 0.05),
+    (("recolour",), 0.04),
+)
+"""Kinds of instruction and their share of the pairs; the rest changes a colour into another."""
 DRAWN_SHARE = 0.18
 """Share of pairs whose clip is a drawn one, where there are any."""
-Picture = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,13 +130,13 @@ class PairMaker:
         offsets = self._frame_offsets(num_latents, frames_per_latent)
         frames, subject = self._view(clip, offsets, size)
         if needs_subject and rng.random() < 0.5:
-            frames = self._over_other_clip(frames, subject, offsets, size)
+            frames, subject = self._over_other_clip(frames, subject, offsets, size)
         if rng.random() < 0.4:
-            frames = self._redress(frames, subject)
-        frames = self._relight(frames)
+            frames = redress(frames, subject, rng)
+        frames = relight(frames, rng)
         has_subject = clip.has_subject and 0.015 < float(subject.mean()) < 0.9
         if rng.random() < (0.15 if has_subject else 0.7):
-            self._add_shapes(frames, subject)
+            add_shapes(frames, subject, rng)
         source, mask = torch.from_numpy(frames), torch.from_numpy(subject)
         spec, prompt = self._instruction(source, has_subject)
         target, _ = apply_edit(source, mask, spec)
@@ -113,20 +150,17 @@ class PairMaker:
 
     def _instruction(self, source: Tensor, has_subject: bool) -> tuple[EditSpec, str]:
         rng, kind = self.rng, self.rng.random()
-        if has_subject and kind < 0.50:
-            return draw_spec(rng, self.palette, SUBJECT_FAMILIES)
-        if kind < 0.53:
-            return draw_spec(rng, self.palette, ("identity",))
-        if kind < 0.73:
-            return draw_spec(rng, self.palette, WHOLE_FAMILIES)
-        if kind < 0.75:
-            return draw_spec(rng, self.palette, ("recolour",))
+        shares = SHARES_WITH_SUBJECT if has_subject else SHARES_WITHOUT
+        for kinds, share in shares:
+            if kind < share:
+                return draw_spec(rng, self.palette, kinds)
+            kind -= share
         return self._colour_change(source)
 
     def _colour_change(self, source: Tensor) -> tuple[EditSpec, str]:
         """REPLACE_COLOUR of a colour that is there; now and then of one that is not."""
         small = source[:, ::4, ::4]
-        shares = {name: float(colour_membership(small, hue).mean()) for name, hue in HUES.items()}
+        shares = {name: float(colour_membership(small, name).mean()) for name in NAMES}
         present = [name for name, share in shares.items() if share > 0.01]
         while True:
             spec, prompt = draw_spec(self.rng, self.palette, ("replace_colour",))
@@ -169,94 +203,10 @@ class PairMaker:
         subject: Picture,
         offsets: NDArray[np.int64],
         size: tuple[int, int],
-    ) -> Picture:
-        """Paste the subject over a view of another clip, relit on its own."""
+    ) -> tuple[Picture, Picture]:
+        """Paste the subject over a view of another clip that shows little of its own subject."""
         for _ in range(3):
             behind, other = self._view(self.rng.choice(self.clips), offsets, size)
             if float(other.mean()) < 0.12:
-                break
-        else:
-            return frames
-        weight = subject[..., None]
-        return self._relight(frames) * weight + self._relight(behind) * (1 - weight)
-
-    def _redress(self, frames: Picture, subject: Picture) -> Picture:
-        """Dress the subject anew: bands of other colours from head to foot, its shading kept.
-
-        Few clips hold few shirts; a subject must be told by its shape, not by what it wears.
-        """
-        rng = self.rng
-        bands = []
-        for _ in range(rng.randint(2, 5)):
-            value = rng.choice((0.08, 0.95, rng.uniform(0.2, 1.0)))
-            colour = hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
-            bands.append([*colour, rng.choice((0.0, rng.uniform(0.4, 0.95)))])
-        height = subject.shape[1]
-        column = np.array(bands, np.float32)[:, None, :]
-        field = cv2.resize(column, (1, height), interpolation=cv2.INTER_LINEAR)
-        light = frames.mean(axis=3, keepdims=True)
-        light = 0.75 + 0.8 * (light - float(light.mean()))
-        cloth = np.clip(field[None, :, :, :3] * light, 0, 1)
-        weight = subject[..., None] * field[None, :, :, 3:]
-        return np.asarray(frames + weight * (cloth - frames), np.float32)
-
-    def _relight(self, frames: Picture) -> Picture:
-        """Change colour mix, saturation, exposure and noise as another camera would."""
-        rng = self.rng
-        if rng.random() < 0.25:
-            return frames
-        mix = np.eye(3, dtype=np.float32)
-        if rng.random() < 0.3:
-            mix = _hue_rotation(rng.uniform(-math.pi, math.pi))
-        saturation = rng.uniform(0.5, 1.5)
-        grey = np.full((3, 3), 1 / 3, np.float32)
-        mix = (saturation * np.eye(3) + (1 - saturation) * grey).astype(np.float32) @ mix
-        gain = np.array([rng.uniform(0.85, 1.15) for _ in range(3)], np.float32)
-        exposure = math.exp(rng.gauss(0, 0.25))
-        out = np.clip(
-            frames @ (mix * (gain * exposure)[:, None]).T + rng.uniform(-0.05, 0.05), 0, 1
-        )
-        if rng.random() < 0.4:
-            out = out ** rng.uniform(0.7, 1.4)
-        if rng.random() < 0.3:
-            noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(
-                out.shape, np.float32
-            )
-            out = np.clip(out + noise * rng.uniform(0.005, 0.03), 0, 1)
-        return np.asarray(out, np.float32)
-
-    def _add_shapes(self, frames: Picture, subject: Picture) -> None:
-        """Draw one to three shaded, moving shapes behind the subject, in place."""
-        rng = self.rng
-        count, height, width = subject.shape
-        for _ in range(rng.randint(1, 3)):
-            hue = (rng.choice(list(HUES.values())) + rng.gauss(0, 0.025)) % 1.0
-            colour = np.array(hue_colour(hue, rng.uniform(0.5, 1), rng.uniform(0.4, 1)), np.float32)
-            size = rng.uniform(0.12, 0.4) * height
-            x, y = rng.uniform(0, width), rng.uniform(0, height)
-            dx, dy = rng.gauss(0, 1.5), rng.gauss(0, 1.0)
-            aspect, angle, is_box = rng.uniform(0.5, 1.8), rng.uniform(0, 180), rng.random() < 0.4
-            light = np.linspace(
-                rng.uniform(0.6, 1.0), rng.uniform(0.7, 1.15), width, dtype=np.float32
-            )
-            for t in range(count):
-                shape = np.zeros((height, width), np.float32)
-                box = ((x + dx * t, y + dy * t), (size * aspect, size / aspect), angle)
-                if is_box:
-                    cv2.fillConvexPoly(shape, cv2.boxPoints(box).astype(np.int32), 1.0, cv2.LINE_AA)
-                else:
-                    cv2.ellipse(shape, box, 1.0, -1, cv2.LINE_AA)
-                weight = (np.clip(shape, 0, 1) * (1 - subject[t]))[..., None]
-                painted = np.clip(colour * light[None, :, None], 0, 1)
-                detail = frames[t] - cv2.blur(frames[t], (9, 9))
-                frames[t] = np.clip(
-                    frames[t] * (1 - weight) + (painted + 0.4 * detail) * weight, 0, 1
-                )
-
-
-def _hue_rotation(angle: float) -> Picture:
-    """Matrix that turns colours about the grey axis by ``angle`` radians."""
-    cos, sin = math.cos(angle), math.sin(angle)
-    third, root = (1 - cos) / 3, math.sqrt(1 / 3) * sin
-    a, b, c = cos + third, third - root, third + root
-    return np.array([[a, b, c], [c, a, b], [b, c, a]], np.float32)
+                return paste(frames, subject, behind, self.rng)
+        return frames, subject

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liveedit_cam.training.clips import Clip
-from liveedit_cam.training.edits import hue_colour
+from liveedit_cam.training.colours import hue_colour
 
 HEIGHT_PX, WIDTH_PX, NUM_FRAMES = 216, 384, 24
 Picture = NDArray[np.uint8]

@@ -8,19 +8,38 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from liveedit_cam.errors import MissingDependencyError
-from liveedit_cam.training.edits import HUES, RGB, EditSpec, Family, Scope
+from liveedit_cam.training.colours import HUES, NAMES, NEUTRALS
+from liveedit_cam.training.look_wordings import (
+    ADJECTIVES,
+    LIGHT_TEMPLATES,
+    LOOK_TEMPLATES,
+    REGION_TEMPLATES,
+    REGION_WORDS,
+    SIDE_WORDS,
+    SLIGHT_WORDS,
+    STRENGTH_TEMPLATES,
+    STRONG_WORDS,
+)
+from liveedit_cam.training.spec import REGIONS, RGB, EditSpec, Family, Scope, Side
 from liveedit_cam.training.wordings import (
     AFTER,
     BEFORE,
     COLOURS,
-    LOOK_TEMPLATES,
+    DISTRACTORS,
+    FROM_WORDS,
+    JOINS,
     SCOPED_TEMPLATES,
     SHADES,
     SLOTS,
+    SOLID_TEMPLATES,
 )
+
+SLIGHT, STRONG = 0.5, 1.4
+"""Strength of "slightly" and of "strongly"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +100,100 @@ def survey_palette() -> Palette:
     return Palette(tuple(names), tuple(colours), len(COLOURS))
 
 
-def draw_spec(
-    rng: random.Random, palette: Palette, families: tuple[str, ...]
-) -> tuple[EditSpec, str]:
-    """Draw an edit of one of ``families`` ("recolour:subject", "night") and a wording for it."""
-    family_name, _, scope_name = rng.choice(families).partition(":")
-    family, scope = Family(family_name), Scope(scope_name or "whole")
-    name, colour = palette.draw(rng)
-    from_colour = rng.choice(list(HUES)) if family is Family.REPLACE_COLOUR else None
-    needs_colour = family in (Family.RECOLOUR, Family.REPLACE_COLOUR)
-    spec = EditSpec(family, scope, colour if needs_colour else None, from_colour)
-    return spec, word(spec, name, rng)
+def draw_spec(rng: random.Random, palette: Palette, kinds: Sequence[str]) -> tuple[EditSpec, str]:
+    """Draw an edit of one of ``kinds`` and a wording for it.
 
-
-def word(spec: EditSpec, colour_name: str, rng: random.Random) -> str:
-    """One wording of ``spec``; ``colour_name`` is what its colour is called."""
-    if (spec.family, spec.scope) in SCOPED_TEMPLATES:
-        template = rng.choice(SCOPED_TEMPLATES[spec.family, spec.scope])
+    A kind is a family ("night"), a family and its scope ("recolour:subject"), or one of "region",
+    "strength" and "two".
+    """
+    kind = rng.choice(kinds)
+    if kind in _COMPOSED:
+        spec, text = _COMPOSED[kind](rng, palette)
     else:
-        template = rng.choice(LOOK_TEMPLATES[spec.family])
-    return rng.choice(BEFORE) + fill(template, spec, colour_name, rng) + rng.choice(AFTER)
+        spec, text = _draw_plain(rng, palette, kind)
+    return spec, rng.choice(BEFORE) + text + rng.choice(AFTER)
 
 
-def fill(template: str, spec: EditSpec, colour_name: str, rng: random.Random) -> str:
-    """Fill the slots of a template."""
-    values = {"colour": colour_name, "from": spec.from_colour or ""}
+def _draw_plain(rng: random.Random, palette: Palette, kind: str) -> tuple[EditSpec, str]:
+    family_name, _, scope_name = kind.partition(":")
+    spec = EditSpec(Family(family_name), Scope(scope_name or "whole"))
+    words: dict[str, str] = {}
+    if spec.family in (Family.RECOLOUR, Family.REPLACE_COLOUR, Family.LIGHT, Family.GRADIENT):
+        words["colour"], colour = palette.draw(rng)
+        spec = replace(spec, colour=colour)
+    if spec.family is Family.GRADIENT and rng.random() < 0.6:
+        words["second"], second = palette.draw(rng)
+        spec = replace(spec, second_colour=second)
+    if spec.family is Family.LIGHT:
+        spec = replace(spec, side=rng.choice(list(Side)))
+    if spec.family is Family.REPLACE_COLOUR:
+        spec = replace(spec, from_colour=rng.choice(tuple(HUES) * 2 + NEUTRALS))
+    return spec, word(spec, words, rng)
+
+
+def word(spec: EditSpec, words: Mapping[str, str], rng: random.Random) -> str:
+    """One wording of a plain ``spec``; ``words`` says what its "colour" and "second" are called."""
+    family = spec.family
+    values = dict(words)
+    if spec.side is not None:
+        values["side"] = rng.choice(SIDE_WORDS[spec.side])
+    if spec.from_colour is not None:
+        values["from"] = rng.choice(FROM_WORDS.get(spec.from_colour, (spec.from_colour,)))
+    if family is Family.GRADIENT and spec.second_colour is None:
+        templates = SOLID_TEMPLATES
+    elif family is Family.LIGHT:
+        templates = LIGHT_TEMPLATES
+    elif (family, spec.scope) in SCOPED_TEMPLATES:
+        templates = SCOPED_TEMPLATES[family, spec.scope]
+    else:
+        templates = LOOK_TEMPLATES[family]
+    return fill(rng.choice(templates), values, rng)
+
+
+def _draw_region(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
+    """A look in one part of the picture."""
+    scope, family = rng.choice(REGIONS), rng.choice(list(ADJECTIVES))
+    values = {"region": rng.choice(REGION_WORDS[scope])}
+    if rng.random() < 0.35:
+        values["adjective"], colour = palette.draw(rng)
+        spec = EditSpec(Family.RECOLOUR, scope, colour)
+    else:
+        values["adjective"] = rng.choice(ADJECTIVES[family])
+        spec = EditSpec(family, scope)
+    return spec, fill(rng.choice(REGION_TEMPLATES), values, rng)
+
+
+def _draw_strength(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
+    """A look made slightly or strongly."""
+    family = rng.choice([family for family in ADJECTIVES if family is not Family.BLUR])
+    is_slight = rng.random() < 0.6
+    values = {
+        "adverb": rng.choice(SLIGHT_WORDS if is_slight else STRONG_WORDS),
+        "adjective": rng.choice(ADJECTIVES[family]),
+    }
+    spec = EditSpec(family, strength=SLIGHT if is_slight else STRONG)
+    return spec, fill(rng.choice(STRENGTH_TEMPLATES), values, rng)
+
+
+def _draw_two(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
+    """One edit of the background and one of the subject, in any order, or a look and a blur."""
+    behind = ("recolour:background", "black_and_white:background", "blur:background")
+    first = rng.choice((*behind, "gradient:background", "darken:background"))
+    second = rng.choice(("recolour:subject", "black_and_white:subject", "warm", "night", "sepia"))
+    order = [first, second] if rng.random() < 0.5 else [second, first]
+    (a, text_a), (b, text_b) = (_draw_plain(rng, palette, kind) for kind in order)
+    return replace(a, then=b), fill(rng.choice(JOINS), {"a": text_a, "b": text_b}, rng)
+
+
+_COMPOSED: dict[str, Callable[[random.Random, Palette], tuple[EditSpec, str]]] = {
+    "region": _draw_region,
+    "strength": _draw_strength,
+    "two": _draw_two,
+}
+
+
+def fill(template: str, values: Mapping[str, str], rng: random.Random) -> str:
+    """Fill the slots of a template from ``values``, else from the synonyms of the slot."""
 
     def value(match: re.Match[str]) -> str:
         slot = match.group(1)
@@ -116,10 +204,20 @@ def fill(template: str, spec: EditSpec, colour_name: str, rng: random.Random) ->
 
 def known_words(palette: Palette) -> tuple[str, ...]:
     """Every word a wording can hold, sorted: what the model was taught."""
-    texts = [*palette.names, *SHADES, *HUES, *BEFORE, *AFTER]
-    for templates in (*LOOK_TEMPLATES.values(), *SCOPED_TEMPLATES.values()):
-        texts += templates
-    for synonyms in SLOTS.values():
-        texts += synonyms
+    texts = [*palette.names, *SHADES, *NAMES, *BEFORE, *AFTER, *JOINS, *DISTRACTORS]
+    texts += [*SOLID_TEMPLATES, *LIGHT_TEMPLATES, *REGION_TEMPLATES, *STRENGTH_TEMPLATES]
+    texts += [*SLIGHT_WORDS, *STRONG_WORDS]
+    tables: tuple[Mapping[object, Sequence[str]], ...] = (
+        LOOK_TEMPLATES,
+        SCOPED_TEMPLATES,
+        SLOTS,
+        FROM_WORDS,
+        SIDE_WORDS,
+        REGION_WORDS,
+        ADJECTIVES,
+    )  # type: ignore[assignment]
+    for table in tables:
+        for several in table.values():
+            texts += several
     words = re.findall(r"[a-z0-9']+", re.sub(r"\{\w+\}", " ", " ".join(texts)))
     return tuple(sorted(set(words)))

@@ -1,7 +1,7 @@
 """Stage "text": teach the text encoder what an instruction asks, before it sees any picture.
 
-The summary row must tell family, scope, target colour and changed colour. The four small heads
-are dropped afterwards; the DiT reads the embeddings through cross-attention.
+The summary row must tell everything an ``EditSpec`` holds, of the first edit and of a second one.
+The heads are dropped afterwards; the DiT reads the embeddings through cross-attention.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import string
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -17,87 +18,181 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from liveedit_cam.model.config import ModelConfig, TextConfig
-from liveedit_cam.model.text import TextEncoder
-from liveedit_cam.training.edits import HUES, EditSpec, Family, Scope
+from liveedit_cam.model.text import TextEncoder, unknown_words
+from liveedit_cam.training.colours import NAMES
 from liveedit_cam.training.instructions import Palette, draw_spec, known_words
 from liveedit_cam.training.loop import LoopConfig, Run
+from liveedit_cam.training.spec import RGB, EditSpec, Family, Scope, Side
+from liveedit_cam.training.wordings import DISTRACTORS, FUNCTION_WORDS
+from liveedit_cam.training.wordings import DISTRACTORS, FUNCTION_WORDS
 
-FAMILIES = (
-    "identity",
-    *(f.value for f in Family if f not in (Family.IDENTITY, Family.BLUR, Family.REPLACE_COLOUR)),
-    "recolour:background",
-    "recolour:background",
-    "recolour:subject",
-    "recolour:subject",
-    "black_and_white:background",
-    "black_and_white:subject",
-    "blur:background",
-    "replace_colour",
-    "replace_colour",
-    "replace_colour",
+_LOOKS = tuple(
+    f.value
+    for f in Family
+    if f
+    not in (
+        Family.IDENTITY,
+        Family.BLUR,
+        Family.REPLACE_COLOUR,
+        Family.LIGHT,
+        Family.GRADIENT,
+    )
 )
+_SCOPED = (
+    *("recolour:background", "recolour:subject") * 3,
+    *("gradient:background",) * 4,
+    *("blur:background",) * 2,
+    *(f"{look}:{scope}" for look in ("black_and_white", "pixel_art", "invert")
+      for scope in ("background", "subject")),
+    "darken:background", "brighten:subject", "night:background",
+)  # fmt: skip
+KINDS = (
+    *("identity",) * 2,
+    *_LOOKS,
+    *_SCOPED,
+    *("light",) * 3,
+    *("replace_colour",) * 6,
+    *("region",) * 3,
+    *("strength",) * 3,
+    *("two",) * 5,
+)
+"""Kinds of instruction as they are drawn here; the editor's stage draws its own mix."""
+ANCHOR_WEIGHT = 2.0
+
+
+class EditHeads(nn.Module):
+    """What one of the two edits of an instruction is, from the summary row."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.family = nn.Linear(width, len(Family))
+        self.scope = nn.Linear(width, len(Scope))
+        self.from_colour = nn.Linear(width, len(NAMES))
+        self.side = nn.Linear(width, len(Side))
+        self.colour = nn.Linear(width, 3)
+        self.second_colour = nn.Linear(width, 3)
+        self.strength = nn.Linear(width, 1)
+
+    def loss(self, summary: Tensor, specs: Sequence[EditSpec | None]) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the choices plus ten times the squared error of the colours.
+
+        None counts as the identity. Also returns the share of right families.
+        """
+        asked = [spec or EditSpec(Family.IDENTITY) for spec in specs]
+        family = torch.tensor([list(Family).index(spec.family) for spec in asked])
+        scope = torch.tensor([list(Scope).index(spec.scope) for spec in asked])
+        strength = torch.tensor([[spec.strength] for spec in asked])
+        guess = self.family(summary)
+        loss = F.cross_entropy(guess, family) + F.cross_entropy(self.scope(summary), scope)
+        loss = loss + 3 * F.mse_loss(self.strength(summary), strength)
+        names = [None if s.from_colour is None else NAMES.index(s.from_colour) for s in asked]
+        sides = [None if s.side is None else list(Side).index(s.side) for s in asked]
+        loss = loss + _choice_loss(self.from_colour, summary, names)
+        loss = loss + _choice_loss(self.side, summary, sides)
+        loss = loss + _colour_loss(self.colour, summary, [s.colour for s in asked])
+        loss = loss + _colour_loss(self.second_colour, summary, [s.second_colour for s in asked])
+        return loss, (guess.argmax(-1) == family).float().mean()
+
+
+def _choice_loss(head: nn.Module, summary: Tensor, labels: Sequence[int | None]) -> Tensor:
+    rows = [row for row, label in enumerate(labels) if label is not None]
+    if not rows:
+        return summary.new_zeros(())
+    return F.cross_entropy(head(summary[rows]), torch.tensor([labels[row] for row in rows]))
+
+
+def _colour_loss(head: nn.Module, summary: Tensor, colours: Sequence[RGB | None]) -> Tensor:
+    rows = [row for row, colour in enumerate(colours) if colour is not None]
+    if not rows:
+        return summary.new_zeros(())
+    return 10 * F.mse_loss(head(summary[rows]), torch.tensor([colours[row] for row in rows]))
 
 
 class InstructionReader(nn.Module):
-    """The text encoder with four heads that say what the instruction asks."""
+    """The text encoder with the heads that say what the instruction asks."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.encoder = TextEncoder(config)
-        self.family = nn.Linear(config.width, len(Family))
-        self.scope = nn.Linear(config.width, len(Scope))
-        self.colour = nn.Linear(config.width, 3)
-        self.hue = nn.Linear(config.width, len(HUES))
+        self.first = EditHeads(config.width)
+        self.second = EditHeads(config.width)
 
-    def loss(self, prompts: list[str], specs: list[EditSpec]) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of the three choices plus ten times the squared error of the colour."""
-        summary = self.encoder(prompts)[:, 0]
-        families, scopes, hues = list(Family), list(Scope), list(HUES)
-        family = torch.tensor([families.index(spec.family) for spec in specs])
-        scope = torch.tensor([scopes.index(spec.scope) for spec in specs])
-        family_loss = F.cross_entropy(self.family(summary), family)
-        scope_loss = F.cross_entropy(self.scope(summary), scope)
-        loss = family_loss + scope_loss
-        coloured = [i for i, spec in enumerate(specs) if spec.colour is not None]
-        if coloured:
-            wanted = torch.tensor([specs[i].colour for i in coloured])
-            loss = loss + 10 * F.mse_loss(self.colour(summary[coloured]), wanted)
-        changed = [i for i, spec in enumerate(specs) if spec.from_colour is not None]
-        if changed:
-            wanted = torch.tensor([hues.index(specs[i].from_colour or "") for i in changed])
-            loss = loss + F.cross_entropy(self.hue(summary[changed]), wanted)
-        right = (self.family(summary).argmax(-1) == family).float().mean()
-        return loss, {"family_right": right.item()}
+    def loss(
+        self, embeddings: Tensor, specs: Sequence[EditSpec]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Sum over both edits; ``embeddings`` are the encoder's, (B, L, D)."""
+        summary = embeddings[:, 0]
+        first, right = self.first.loss(summary, specs)
+        second, _ = self.second.loss(summary, [spec.then for spec in specs])
+        return first + second, {"family_right": right.item(), "second": second.item()}
+
+
+class Anchor:
+    """Keeps the embeddings of what a former encoder knew, so that its editor still reads them."""
+
+    def __init__(self, former: TextEncoder, words: Collection[str]) -> None:
+        """``words`` are the words ``former`` was taught."""
+        self.former = former.requires_grad_(False).eval()
+        self.words = frozenset(words)
+
+    def __call__(self, prompts: Sequence[str], embeddings: Tensor) -> Tensor:
+        """Mean squared distance from the former embeddings over the prompts all known to it."""
+        rows = [row for row, p in enumerate(prompts) if not unknown_words(p, self.words)]
+        if not rows:
+            return embeddings.new_zeros(())
+        with torch.no_grad():
+            wanted = self.former([prompts[row] for row in rows])
+        return F.mse_loss(embeddings[rows], wanted)
 
 
 def misspell(prompt: str, rng: random.Random) -> str:
-    """Drop, double or swap a letter now and then, or add a word that means nothing."""
+    """Write as people do: typos, words left out, words that say nothing, nonsense."""
+    words = prompt.split(" ")
+    if rng.random() < 0.25 and len(words) > 3:
+        words = [w for w in words if w not in FUNCTION_WORDS or rng.random() < 0.6]
+    if rng.random() < 0.45:
+        for _ in range(rng.randint(1, 4)):
+            words.insert(rng.randint(0, len(words)), rng.choice(DISTRACTORS))
+    if rng.random() < 0.06:
+        nonsense = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 8)))
+        words.insert(rng.randint(0, len(words)), nonsense)
+    prompt = " ".join(words)
     if rng.random() < 0.12 and len(prompt) > 6:
         at = rng.randrange(1, len(prompt) - 1)
         a, b = prompt[at], prompt[at + 1]
-        prompt = (
-            prompt[:at] + rng.choice(("", a + a, b + a)) + prompt[at + 1 + (rng.random() < 0.3) :]
-        )
-    if rng.random() < 0.08:
-        filler = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 8)))
-        words = prompt.split(" ")
-        words.insert(rng.randint(0, len(words)), filler)
-        prompt = " ".join(words)
+        typo = rng.choice(("", a + a, b + a))
+        prompt = prompt[:at] + typo + prompt[at + 1 + (rng.random() < 0.3) :]
     return prompt
 
 
 def train_text(
-    config: ModelConfig, palette: Palette, out: Path, loop: LoopConfig, seed: int
+    config: ModelConfig,
+    palette: Palette,
+    out: Path,
+    loop: LoopConfig,
+    seed: int,
+    anchor: Anchor | None = None,
 ) -> TextEncoder:
-    """Train; writes ``out/text.safetensors`` and ``out/words.json``, returns the mean encoder."""
+    """Train; writes ``out/text.safetensors`` and ``out/words.json``, returns the mean encoder.
+
+    With ``anchor`` a fresh run begins at the former encoder's weights and stays near them.
+    """
     torch.manual_seed(seed)
     reader = InstructionReader(config.text)
+    if anchor is not None:
+        reader.encoder.load_state_dict(anchor.former.state_dict())
     run = Run(out, reader, loop)
     rng = random.Random(seed + run.iteration)
 
     def loss_of(_: int) -> tuple[Tensor, dict[str, float]]:
-        drawn = [draw_spec(rng, palette, FAMILIES) for _ in range(96)]
-        return reader.loss([misspell(p, rng) for _, p in drawn], [spec for spec, _ in drawn])
+        drawn = [draw_spec(rng, palette, KINDS) for _ in range(96)]
+        prompts = [misspell(prompt, rng) for _, prompt in drawn]
+        embeddings = reader.encoder(prompts)
+        loss, values = reader.loss(embeddings, [spec for spec, _ in drawn])
+        if anchor is None:
+            return loss, values
+        distance = anchor(prompts, embeddings)
+        return loss + ANCHOR_WEIGHT * distance, {**values, "anchor": distance.item()}
 
     run.train(loss_of)
     mean = run.ema.module

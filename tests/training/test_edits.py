@@ -5,19 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from liveedit_cam.training.edits import (
+from liveedit_cam.training.colours import (
     HUES,
-    EditSpec,
-    Family,
-    Scope,
-    apply_edit,
+    NAMES,
+    NEUTRALS,
     colour_membership,
     hue_colour,
-    recolour,
 )
+from liveedit_cam.training.edits import apply_edit, scope_mask
+from liveedit_cam.training.looks import recolour
+from liveedit_cam.training.spec import EditSpec, Family, Scope, Side
 
 TEAL = (0.2, 0.4, 0.8)
-ALL_SPECS = [EditSpec(family, scope, TEAL, "red") for family in Family for scope in Scope]
+ALL_SPECS = [
+    EditSpec(family, scope, TEAL, "red", (0.9, 0.5, 0.1), Side.LEFT)
+    for family in Family
+    for scope in Scope
+]
 
 
 def flat(red: float, green: float, blue: float) -> torch.Tensor:
@@ -111,7 +115,7 @@ def test_a_colour_belongs_to_its_own_name_alone(name: str) -> None:
     """Catches a hue that wraps wrongly at red, and grey or dark pixels taken for a colour."""
     for other, hue in HUES.items():
         red, green, blue = hue_colour(hue, 0.8, 0.8)
-        share = colour_membership(flat(red, green, blue), HUES[name])
+        share = colour_membership(flat(red, green, blue), name)
         expected = 1.0 if other == name else 0.0
         if other == name or abs((hue - HUES[name] + 0.5) % 1 - 0.5) * 360 > 26:
             assert float(share[0, 0, 0]) == pytest.approx(expected, abs=1e-3), other
@@ -121,14 +125,14 @@ def test_a_colour_belongs_to_its_own_name_alone(name: str) -> None:
         (1.0, 1.0, 1.0),
         hue_colour(HUES[name], 1, 0.1),
     ):
-        assert float(colour_membership(flat(*colour), HUES[name]).max()) == 0.0
+        assert float(colour_membership(flat(*colour), name).max()) == 0.0
 
 
 def test_membership_is_continuous_across_red() -> None:
     """Catches a jump between hue 359 and 1 degrees, and a hard border in hue."""
     degrees = torch.arange(-40.0, 41.0)
     colours = torch.tensor([hue_colour(float(d % 360) / 360, 0.8, 0.8) for d in degrees])
-    share = colour_membership(colours.view(1, 1, -1, 3), HUES["red"])[0, 0]
+    share = colour_membership(colours.view(1, 1, -1, 3), "red")[0, 0]
     assert torch.allclose(share, share.flip(0), atol=1e-3)
     assert float(share.diff().abs().max()) < 0.15
     assert bool((share[degrees.abs() < 13] > 0.99).all())
@@ -171,3 +175,86 @@ def test_blur_blurs_by_four_percent_of_the_short_side() -> None:
     offsets = torch.arange(-40, 41, dtype=torch.float64)
     assert float(line.sum()) == pytest.approx(1.0, abs=1e-4)
     assert float((line * offsets**2).sum().sqrt()) == pytest.approx(1.9, abs=0.1)
+
+
+def test_neutral_colours_are_told_apart() -> None:
+    """Catches a white wall taken for grey, and a brown coat for black or orange skin."""
+    samples = {
+        "brown": (0.36, 0.22, 0.12),
+        "white": (0.92, 0.93, 0.95),
+        "grey": (0.5, 0.52, 0.5),
+        "black": (0.05, 0.06, 0.07),
+    }
+    assert set(samples) == set(NEUTRALS)
+    for name in NEUTRALS:
+        for other, colour in samples.items():
+            share = float(colour_membership(flat(*colour), name)[0, 0, 0])
+            assert share == pytest.approx(1.0 if other == name else 0.0, abs=0.01), (name, other)
+    with pytest.raises(AssertionError, match="beige"):
+        colour_membership(flat(0, 0, 0), "beige")
+    assert (*HUES, *NEUTRALS) == NAMES
+
+
+def test_regions_are_where_they_say() -> None:
+    """Catches swapped axes: each region's own quarter points, and halves that cover the picture."""
+    nothing = torch.zeros(1, 40, 60)
+    inside = {
+        Scope.LEFT: (20, 10),
+        Scope.RIGHT: (20, 50),
+        Scope.TOP: (8, 30),
+        Scope.BOTTOM: (32, 30),
+        Scope.CENTRE: (20, 30),
+    }
+    for scope, (row, column) in inside.items():
+        mask = scope_mask(nothing, scope)[0]
+        assert float(mask[row, column]) == 1.0, scope
+        assert float(mask[39 - row, 59 - column]) == (1.0 if scope is Scope.CENTRE else 0.0), scope
+    both = scope_mask(nothing, Scope.LEFT) + scope_mask(nothing, Scope.RIGHT)
+    assert torch.allclose(both, torch.ones_like(both))
+
+
+def test_strength_scales_the_change() -> None:
+    """Catches a strength that is ignored; beyond 1 the change goes on, within the picture."""
+    source = flat(0.4, 0.5, 0.6)
+    changes = [
+        apply_edit(source, torch.zeros(1, 2, 3), EditSpec(Family.WARM, strength=s))[0] - source
+        for s in (0.5, 1.0, 1.4)
+    ]
+    assert torch.allclose(2 * changes[0], changes[1], atol=1e-6)
+    assert torch.allclose(changes[2], 1.4 * changes[1], atol=1e-6)
+
+
+def test_a_second_edit_acts_on_the_first() -> None:
+    """Catches a second edit that forgets the first, or a mask of only one of them."""
+    source, subject = picture(), left_half()
+    behind = EditSpec(Family.RECOLOUR, Scope.BACKGROUND, TEAL)
+    both = EditSpec(Family.INVERT, Scope.SUBJECT, then=behind)
+    target, mask = apply_edit(source, subject, both)
+    assert torch.allclose(target[:, :, :8], 1 - source[:, :, :8], atol=1e-6)
+    assert torch.allclose(target[:, :, 9:], recolour(source, TEAL)[:, :, 9:], atol=1e-6)
+    assert float(mask[:, :, :8].min()) == 1.0
+    assert float(mask[:, :, 9:].min()) == 1.0
+
+
+def test_looks_are_the_same_at_every_size() -> None:
+    """Catches lengths in pixels: twice the size must give the same look, seen small."""
+    small = torch.rand(1, 9, 16, 3, generator=torch.Generator().manual_seed(1))
+    small = small.repeat_interleave(16, dim=1).repeat_interleave(16, dim=2)
+    large = small.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    for family in (Family.SKETCH, Family.CARTOON, Family.PIXEL_ART, Family.SPOTLIGHT, Family.FOG):
+        spec = EditSpec(family)
+        one = apply_edit(small, torch.zeros(small.shape[:3]), spec)[0]
+        two = apply_edit(large, torch.zeros(large.shape[:3]), spec)[0]
+        shrunk = torch.nn.functional.avg_pool2d(two.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+        assert float((one - shrunk).abs().mean()) < 0.02, family
+
+
+def test_lights_come_from_their_side() -> None:
+    """Catches a light on the wrong side: the near side shows more of its colour."""
+    source = torch.full((1, 20, 30, 3), 0.5)
+    near = {Side.LEFT: (10, 0), Side.RIGHT: (10, 29), Side.ABOVE: (0, 15)}
+    far = {Side.LEFT: (10, 29), Side.RIGHT: (10, 0), Side.ABOVE: (19, 15)}
+    for side in Side:
+        spec = EditSpec(Family.LIGHT, colour=(1.0, 0.2, 0.1), side=side)
+        red = apply_edit(source, torch.zeros(1, 20, 30), spec)[0][0, :, :, 0]
+        assert float(red[near[side]]) > 2 * float(red[far[side]]), side

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from liveedit_cam.model.text import unknown_words
-from liveedit_cam.training.edits import HUES, EditSpec, Family, Scope
+from liveedit_cam.training.colours import NAMES
 from liveedit_cam.training.instructions import (
     COLOURS,
     Palette,
@@ -20,13 +20,32 @@ from liveedit_cam.training.instructions import (
     survey_palette,
     word,
 )
-from liveedit_cam.training.text_stage import FAMILIES
-from liveedit_cam.training.wordings import LOOK_TEMPLATES, SCOPED_TEMPLATES
+from liveedit_cam.training.look_wordings import (
+    LIGHT_TEMPLATES,
+    LOOK_TEMPLATES,
+    REGION_TEMPLATES,
+    STRENGTH_TEMPLATES,
+)
+from liveedit_cam.training.spec import REGIONS, EditSpec, Family, Scope
+from liveedit_cam.training.text_stage import KINDS
+from liveedit_cam.training.wordings import SCOPED_TEMPLATES, SOLID_TEMPLATES
 
 TEMPLATES = [
-    *((EditSpec(f), t) for f, group in LOOK_TEMPLATES.items() for t in group),
-    *((EditSpec(f, s), t) for (f, s), group in SCOPED_TEMPLATES.items() for t in group),
+    *((family, t) for family, group in LOOK_TEMPLATES.items() for t in group),
+    *((family, t) for (family, _), group in SCOPED_TEMPLATES.items() for t in group),
+    *((Family.GRADIENT, t) for t in SOLID_TEMPLATES),
+    *((Family.LIGHT, t) for t in LIGHT_TEMPLATES),
 ]
+OTHER_TEMPLATES = (*REGION_TEMPLATES, *STRENGTH_TEMPLATES)
+VALUES = {
+    "colour": "navy",
+    "second": "beige",
+    "from": "cyan",
+    "side": "above",
+    "region": "top",
+    "adjective": "sepia",
+    "adverb": "very",
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +58,10 @@ def survey() -> Palette:
 def test_every_template_fills() -> None:
     """Catches a slot without synonyms and a misspelt one; a few draws reach many synonyms."""
     rng = random.Random(0)
-    assert len(TEMPLATES) >= 150
-    for spec, template in TEMPLATES:
-        spec = EditSpec(spec.family, spec.scope, (0, 0, 0), "red")
+    assert len(TEMPLATES) >= 300
+    for template in (*(t for _, t in TEMPLATES), *OTHER_TEMPLATES):
         for _ in range(5):
-            filled = fill(template, spec, "navy", rng)
+            filled = fill(template, VALUES, rng)
             assert not re.search(r"[{}]", filled), template
             assert "  " not in filled, template
             assert filled == filled.strip()
@@ -51,16 +69,13 @@ def test_every_template_fills() -> None:
 
 def test_a_wording_names_its_colours() -> None:
     """Catches a template that asks for a colour without saying which, or from which."""
-    rng = random.Random(1)
-    for spec, template in TEMPLATES:
-        if spec.family not in (Family.RECOLOUR, Family.REPLACE_COLOUR):
-            assert "{colour}" not in template
-            assert "{from}" not in template
-            continue
-        full = EditSpec(spec.family, spec.scope, (0, 0, 0), "cyan")
-        filled = fill(template, full, "navy", rng).split()
-        assert "navy" in filled, template
-        assert ("cyan" in filled) == (spec.family is Family.REPLACE_COLOUR), template
+    coloured = (Family.RECOLOUR, Family.REPLACE_COLOUR, Family.GRADIENT, Family.LIGHT)
+    for family, template in TEMPLATES:
+        assert ("{colour}" in template) == (family in coloured), template
+        assert ("{from}" in template) == (family is Family.REPLACE_COLOUR), template
+        is_solid = template in SOLID_TEMPLATES
+        assert ("{second}" in template) == (family is Family.GRADIENT and not is_solid), template
+        assert ("{side}" in template) == (family is Family.LIGHT), template
 
 
 @pytest.mark.parametrize("palette_name", ["plain", "survey"])
@@ -71,7 +86,7 @@ def test_every_drawn_word_is_known(palette_name: str, request: pytest.FixtureReq
     known = frozenset(known_words(palette))
     rng = random.Random(2)
     for _ in range(2000):
-        _, prompt = draw_spec(rng, palette, FAMILIES)
+        _, prompt = draw_spec(rng, palette, KINDS)
         assert unknown_words(prompt, known) == (), prompt
 
 
@@ -87,21 +102,47 @@ def test_known_words_hold_no_slot_names() -> None:
 def test_drawn_edits_have_what_their_family_needs() -> None:
     """Catches a recolouring without a colour, a scope that is lost, and families never drawn."""
     rng, palette = random.Random(3), plain_palette()
-    drawn = [draw_spec(rng, palette, FAMILIES)[0] for _ in range(2000)]
-    for spec in drawn:
-        needs = spec.family in (Family.RECOLOUR, Family.REPLACE_COLOUR)
-        assert (spec.colour is not None) == needs
-        assert (spec.from_colour in HUES) == (spec.family is Family.REPLACE_COLOUR)
-        if spec.colour is not None:
-            assert all(0 <= c <= 1 for c in spec.colour)
+    drawn = [draw_spec(rng, palette, KINDS)[0] for _ in range(4000)]
+    coloured = (Family.RECOLOUR, Family.REPLACE_COLOUR, Family.GRADIENT, Family.LIGHT)
+    for spec in (*drawn, *(s.then for s in drawn if s.then is not None)):
+        assert (spec.colour is not None) == (spec.family in coloured)
+        assert (spec.from_colour in NAMES) == (spec.family is Family.REPLACE_COLOUR)
+        assert (spec.side is not None) == (spec.family is Family.LIGHT)
+        assert spec.second_colour is None or spec.family is Family.GRADIENT
+        for colour in (spec.colour, spec.second_colour):
+            assert colour is None or all(0 <= c <= 1 for c in colour)
+        if spec.family is Family.GRADIENT:
+            assert spec.scope is Scope.BACKGROUND
     assert {spec.family for spec in drawn} == set(Family)
-    assert all(s.scope is Scope.BACKGROUND for s in drawn if s.family is Family.BLUR)
+    assert {spec.scope for spec in drawn} == set(Scope)
+    assert {spec.strength for spec in drawn} == {0.5, 1.0, 1.4}
+    assert sum(spec.then is not None for spec in drawn) > 50
+
+
+def test_regions_name_their_place() -> None:
+    """Catches "the left half" that edits the right one: the words of a region and its scope."""
+    rng, palette = random.Random(5), plain_palette()
+    places = {Scope.LEFT: "left", Scope.RIGHT: "right", Scope.TOP: ("top", "upper")}
+    for _ in range(300):
+        spec, prompt = draw_spec(rng, palette, ["region"])
+        assert spec.scope in REGIONS
+        words = places.get(spec.scope, ("",))
+        assert any(word in prompt for word in ([words] if isinstance(words, str) else words))
+
+
+def test_slightly_is_weaker_than_strongly() -> None:
+    """Catches an adverb with the strength of the other group."""
+    rng, palette = random.Random(6), plain_palette()
+    for _ in range(300):
+        spec, prompt = draw_spec(rng, palette, ["strength"])
+        is_slight = re.search(r"slightly|\ba (little )?bit|a little|somewhat|subtly|mildly", prompt)
+        assert spec.strength == (0.5 if is_slight else 1.4), prompt
 
 
 def test_same_seed_same_wording() -> None:
     """Catches the global generator: a resumed run would see other instructions."""
     one, other = (
-        [draw_spec(random.Random(s), plain_palette(), FAMILIES) for s in range(50)] for _ in "ab"
+        [draw_spec(random.Random(s), plain_palette(), KINDS) for s in range(50)] for _ in "ab"
     )
     assert one == other
     assert len({prompt for _, prompt in one}) > 25
@@ -110,7 +151,7 @@ def test_same_seed_same_wording() -> None:
 def test_wordings_vary() -> None:
     """Catches one wording per edit, from which a text encoder learns nothing."""
     rng, night = random.Random(4), EditSpec(Family.NIGHT)
-    assert len({word(night, "", rng) for _ in range(300)}) > 60
+    assert len({word(night, {}, rng) for _ in range(300)}) > 60
 
 
 def test_shades_darken_and_lighten() -> None:
