@@ -68,6 +68,10 @@ class Controller:
         )
         return self._ledger.accept(instruction)
 
+    def prepare(self, prompt: str) -> None:
+        """Have the engine encode a prompt that may be given soon. Raises InstructionError."""
+        self._ledger.prepare(checked_prompt(prompt))
+
     def set_mode(self, mode: Mode) -> None:
         """Switch what the sinks show, from the next picture on."""
         self._board.update(mode=mode)

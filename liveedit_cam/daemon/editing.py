@@ -62,6 +62,9 @@ class Editing:
         instruction = self._ledger.next_for_engine()
         if instruction is not None:
             self._supervisor.instruct(instruction)
+        ahead = self._ledger.next_to_prepare()
+        if ahead is not None:
+            self._supervisor.prepare(ahead)
         is_waiting = self._supervisor.can_edit and not self._submit()
         event = self._supervisor.poll(0.0 if is_waiting else WAIT_S)
         if event is not None:

@@ -41,6 +41,7 @@ class EditLedger:
         self._now = now
         self._changed = Condition()
         self._newest: Latest[EditInstruction] = Latest()
+        self._ahead: Latest[str] = Latest()
         self._accepted: dict[int, EditInstruction] = {}
         self._refused: dict[int, str] = {}
         self._visible_at: dict[int, float] = {}
@@ -67,6 +68,19 @@ class EditLedger:
         instruction, revision = pending
         self._newest.ack(revision)
         return instruction
+
+    def prepare(self, prompt: str) -> None:
+        """Note a prompt that may come; the newest replaces one that still waits."""
+        self._ahead.put(prompt)
+
+    def next_to_prepare(self) -> str | None:
+        """The newest prompt noted ahead, once; None when there is none."""
+        pending = self._ahead.pending()
+        if pending is None:
+            return None
+        prompt, revision = pending
+        self._ahead.ack(revision)
+        return prompt
 
     def encoded(self, revision: int, notice: str | None) -> None:
         """The engine can use it; ``notice`` is what the user should be told, None = nothing."""

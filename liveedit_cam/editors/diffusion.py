@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,9 @@ KNOWS = (
     "subject, the background or everything; blur the background; change one colour into another; "
     "leave it as it is"
 )
+
+NUM_REMEMBERED = 8
+"""Prompts whose encoding is kept, so that scenes that come again cost nothing."""
 
 
 def describe() -> str:
@@ -34,6 +38,7 @@ class DiffusionEditor:
 
     def __init__(self, stream: EditStream) -> None:
         self._stream = stream
+        self._encode_text = lru_cache(NUM_REMEMBERED)(stream.encode_text)
         self.name = stream.config.name
 
     @property
@@ -42,7 +47,7 @@ class DiffusionEditor:
         return self._stream.chunk_frames
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
-        text = self._stream.encode_text(instruction.prompt)
+        text = self._encode_text(instruction.prompt)
         notice = None
         if text.unknown:
             words = ", ".join(f'"{word}"' for word in text.unknown)

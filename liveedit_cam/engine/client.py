@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from liveedit_cam.engine.messages import Command, Edit, Edited, Encode, Event
+from liveedit_cam.engine.messages import Command, Edit, Edited, Encode, Event, Prepare
 from liveedit_cam.engine.slots import FrameSlots, SlotLayout
 from liveedit_cam.engine.worker import run_engine
 from liveedit_cam.errors import EngineError
@@ -86,6 +86,10 @@ class EngineClient:
     def encode(self, instruction: EditInstruction) -> None:
         """Ask for an instruction to be made ready. Raises EngineError."""
         self._send(Encode(instruction))
+
+    def prepare(self, prompt: str) -> None:
+        """Have a prompt encoded ahead; gets no answer. Raises EngineError."""
+        self._send(Prepare(prompt))
 
     def submit(self, frames: Sequence[Frame]) -> None:
         """Copy frames of the size given at the start into the slots and ask for their edit.

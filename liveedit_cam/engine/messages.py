@@ -1,6 +1,6 @@
 """What crosses the pipe between daemon and engine process. Knows no pixels: they are in the slots.
 
-Down go Encode and Edit, up come the events. Closing the pipe ends the engine process.
+Down go Encode, Prepare and Edit, up come the events. Closing the pipe ends the engine process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ class Edit:
     """``Frame.captured_at`` of each slot, in seconds."""
 
 
-Command = Encode | Edit
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Encode this prompt ahead, for an instruction that may come; gets no answer."""
+
+    prompt: str
+
+
+Command = Encode | Prepare | Edit
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class EngineLink(Protocol):
     def pid(self) -> int: ...
     def start(self) -> None: ...
     def encode(self, instruction: EditInstruction) -> None: ...
+    def prepare(self, prompt: str) -> None: ...
     def submit(self, frames: Sequence[Frame]) -> None: ...
     def collect(self, edited: Edited) -> tuple[Frame, ...]: ...
     def receive(self, timeout_s: float) -> Event | None: ...
@@ -102,6 +103,15 @@ class EngineSupervisor:
         self._wanted = instruction
         if self._is_ready:
             self._encode(instruction)
+
+    def prepare(self, prompt: str) -> None:
+        """Encode a prompt ahead where the engine is ready; otherwise it is forgotten."""
+        if not self._is_ready or self._broken is not None:
+            return
+        try:
+            self._link.prepare(prompt)
+        except EngineError as error:
+            self._broken = error  # the next poll tells it
 
     def submit(self, frames: Sequence[Frame]) -> None:
         """Have ``chunk_frames`` frames edited; only while ``can_edit``."""

@@ -28,6 +28,7 @@ from liveedit_cam.engine.messages import (
     Event,
     Failed,
     Fatal,
+    Prepare,
     Ready,
     Rejected,
 )
@@ -104,6 +105,8 @@ class _Worker:
                 self._encode(encodes[-1].instruction)
             for edit in (command for command in commands if isinstance(command, Edit)):
                 self._edit(edit)
+            for ahead in (command for command in commands if isinstance(command, Prepare)):
+                self._prepare(ahead.prompt)
             if self._num_failures >= MAX_FAILURES:
                 self._send(
                     Fatal(
@@ -152,6 +155,13 @@ class _Worker:
             self._send(Rejected(instruction.revision, str(reason)))
         else:
             self._send(Encoded(instruction.revision, self._conditioning.notice))
+
+    def _prepare(self, prompt: str) -> None:
+        """Let the editor remember a prompt; a failure is told when the prompt is really given."""
+        try:
+            self._editor.encode(EditInstruction(prompt))
+        except Exception:  # noqa: BLE001 - logged; the same call fails again where it matters
+            _log.exception("encoding %r ahead failed", prompt)
 
     def _edit(self, edit: Edit) -> None:
         conditioning = self._conditioning

@@ -89,6 +89,7 @@ class EchoLink:
         self._revision = 0
         self._is_raising = False
         self._submitted: Sequence[Frame] = ()
+        self.prepared: list[str] = []
 
     def start(self) -> None:
         self.answers.append(Ready("echo", CHUNK_FRAMES, REPORT))
@@ -100,6 +101,9 @@ class EchoLink:
         self._revision = instruction.revision
         self._is_raising = instruction.prompt == "raise"
         self.answers.append(Encoded(instruction.revision, "unknown words: foo"))
+
+    def prepare(self, prompt: str) -> None:
+        self.prepared.append(prompt)
 
     def submit(self, frames: Sequence[Frame]) -> None:
         self._submitted = frames

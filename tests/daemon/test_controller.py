@@ -148,3 +148,13 @@ def test_shown_is_the_frame_written_last() -> None:
     last = frame(3)
     room.shown.put(last)
     assert room.controller.shown() is last
+
+
+def test_a_prompt_ahead_is_checked_and_changes_nothing() -> None:
+    """Catches an empty prompt sent to the engine, and a preview that already edits."""
+    room = Room()
+    with pytest.raises(InstructionError):
+        room.controller.prepare("  ")
+    room.controller.prepare("make it night")
+    assert room.ledger.next_to_prepare() == "make it night"
+    assert room.controller.status().pending is None

@@ -95,3 +95,14 @@ def test_memory_is_bounded_and_old_revisions_do_no_harm() -> None:
         ledger.wait_visible(1, timeout_s=0.0)
     ledger.visible(NUM_REMEMBERED + 5, clock.now())
     assert ledger.view().revision == NUM_REMEMBERED + 5
+
+
+def test_a_prompt_ahead_is_given_once_and_only_the_newest() -> None:
+    """Catches encoding ahead that piles up while scenes are browsed, or repeats for ever."""
+    ledger, _ = ledger_with()
+    assert ledger.next_to_prepare() is None
+    ledger.prepare("night")
+    ledger.prepare("sepia")
+    assert ledger.next_to_prepare() == "sepia"
+    assert ledger.next_to_prepare() is None
+    assert ledger.view().pending is None

@@ -145,3 +145,11 @@ def test_frames_of_two_sizes_are_refused(editor: DiffusionEditor) -> None:
     ]
     with pytest.raises(EditorError, match="of one shape"):
         editor.edit(frames, conditioning)
+
+
+def test_a_prompt_encoded_ahead_is_not_encoded_again(editor: DiffusionEditor) -> None:
+    """Catches preparing that is thrown away: the same prompt must give the same payload."""
+    ahead = editor.encode(EditInstruction("make it blue"))
+    again = editor.encode(BLUE)
+    assert again.payload is ahead.payload
+    assert again.instruction is BLUE

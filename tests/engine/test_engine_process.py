@@ -124,6 +124,17 @@ def test_refused_instruction_keeps_the_one_before(make: MakeSupervisor) -> None:
     assert edit(supervisor, 0)[0].revision == 1
 
 
+def test_preparing_does_not_change_the_edit_nor_answer(make: MakeSupervisor) -> None:
+    """Catches a prompt encoded ahead that takes over, and a refused one that ends the process."""
+    supervisor = make()
+    bring_up(supervisor, "mark")
+    supervisor.prepare("raise")
+    supervisor.prepare("refuse")
+    assert edit(supervisor, 10)[0].revision == 1
+    assert edit(supervisor, 20)[0].revision == 1
+    assert supervisor.num_restarts == 0
+
+
 def test_crash_restarts_and_encodes_the_instruction_again(make: MakeSupervisor) -> None:
     """Catches an engine that stays dead, or comes back without the instruction in force."""
     supervisor = make()

@@ -40,6 +40,7 @@ class FakeLink:
         self.pid = 1
         self.started_at: list[float] = []
         self.encoded: list[int] = []
+        self.prepared: list[str] = []
         self.num_kills = 0
         self._clock = clock
         self._script = deque(script)
@@ -49,6 +50,9 @@ class FakeLink:
 
     def encode(self, instruction: EditInstruction) -> None:
         self.encoded.append(instruction.revision)
+
+    def prepare(self, prompt: str) -> None:
+        self.prepared.append(prompt)
 
     def submit(self, frames: Sequence[Frame]) -> None:
         """Nothing: the script answers."""
