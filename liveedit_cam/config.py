@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from liveedit_cam.errors import ConfigError, shown
@@ -24,6 +24,8 @@ from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
 PREFIX = "LIVEEDIT_CAM_"
 NOT_CONFIG = frozenset({"LIVEEDIT_CAM_RUNTIME_DIR"})
 """Variables with our prefix that are read elsewhere: see ``control.state``."""
+SECRETS = frozenset({"obs_password"})
+"""Settings whose value no message may show."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
 
@@ -71,6 +73,16 @@ class Config(BaseModel):
     """seconds one edit may take before the engine is started again, up to 3600"""
     delay_ms: float | None = Field(None, ge=0, le=10_000)
     """fixed delay of the picture in milliseconds, 0 to 10000; left out = found by itself"""
+    obs: Literal["auto", "on", "off"] = "auto"
+    """whether OBS may change the instruction: auto (if there is a rule file), on or off"""
+    obs_host: Text = "127.0.0.1"
+    """computer that OBS runs on"""
+    obs_port: int = Field(4455, ge=1, le=65535)
+    """port of OBS's web socket, 1 to 65535"""
+    obs_password: SecretStr | None = None
+    """password of OBS's web socket, better given as LIVEEDIT_CAM_OBS_PASSWORD; left out = looked up"""
+    obs_rules: Path | None = None
+    """rule file; left out = obs.toml beside the user's configuration"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +184,8 @@ def _not_valid(found: ErrorDetails, settings: Mapping[str, _Setting]) -> ConfigE
     name = str(found["loc"][0])
     setting = settings[name]
     expected = Config.model_fields[name].description
+    value = "(hidden)" if name in SECRETS else shown(setting.value)
     return ConfigError(
-        f"{setting.place}: got {name} = {shown(setting.value)}, expected {expected}.",
+        f"{setting.place}: got {name} = {value}, expected {expected}.",
         hint=f"Correct it there ({found['msg'][0].lower()}{found['msg'][1:]}).",
     )

@@ -141,5 +141,9 @@ class Status:
     kv_latents: int = 0
     engine_restarts: int = 0
     engine_pid: int = 0
+    obs: str = "off"
+    """Where the connection to OBS stands: off, connecting, connected, waiting."""
+    obs_detail: str | None = None
+    """What to know of that connection: OBS's version, why it waits, what a rule lacks."""
     last_error: str | None = None
     uptime_s: float = 0.0

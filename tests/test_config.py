@@ -168,3 +168,15 @@ def test_a_config_cannot_be_changed() -> None:
 def test_every_setting_is_described() -> None:
     """Catches a new setting whose error message could not say what is expected."""
     assert [name for name, found in Config.model_fields.items() if not found.description] == []
+
+
+def test_a_password_is_never_shown(home: dict[str, str]) -> None:
+    """Catches a password in a repr, and one quoted by the message about a wrong value."""
+    config = load_config(None, home, {"obs_password": "hunter2"})
+    assert config.obs_password is not None
+    assert config.obs_password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(config)
+    with pytest.raises(ConfigError) as error:
+        load_config(None, home, {"obs_password": ["hunter2"]})
+    assert "hunter2" not in str(error.value)
+    assert "obs_password = (hidden)" in str(error.value)

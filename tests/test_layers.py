@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "triggers": SEAMS,
     "engine": SEAMS | {"cores", "registry"},
     "daemon": PICTURES | {"config", "prompt", "registry", "engine"},
-    "control": SEAMS | {"config", "registry", "triggers", "daemon"},
+    "control": SEAMS | {"config", "prompt", "registry", "triggers", "daemon"},
     "offline": PICTURES | {"model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "registry", "control", "daemon", "sources", "sinks"}
@@ -57,10 +57,10 @@ OWNERS = {
     "safetensors": ("model", "training", "evaluation"),
     "diffusers": ("model",),
     "av": ("sources/file.py", "sinks/file.py", "offline.py", "training", "evaluation"),
-    "cv2": ("pixels.py", "model", "sources", "training", "evaluation"),
+    "cv2": ("pixels.py", "model", "sources", "sinks/_v4l2loopback.py", "training", "evaluation"),
     "mss": ("sources/screen.py",),
     "pyvirtualcam": ("sinks/virtual_camera.py",),
-    "obsws_python": ("control/obs.py",),
+    "obsws_python": ("control/obs/link.py",),
     "fastapi": ("control",),
     "starlette": ("control",),
     "uvicorn": ("control/server.py",),

@@ -43,12 +43,17 @@ def rows(status: Status) -> list[tuple[str, str]]:
             f"glass to sink {glass.p50_ms:.0f} ms ({glass.p95_ms:.0f} ms in the worst 5 %),"
             f" chunk {chunk.p50_ms:.0f} ms",
         ),
+        ("OBS", None if status.obs == "off" else f"{status.obs}{_more(status.obs_detail)}"),
         ("mask cache", f"{status.cache_skip:.0%} of the attention reused"),
         ("dropped", f"{status.frames_dropped} frames" if status.frames_dropped else None),
         ("restarts", f"{status.engine_restarts} of the engine" if status.engine_restarts else None),
         ("last error", status.last_error),
     ]
     return [(label, text) for label, text in found if text]
+
+
+def _more(text: str | None) -> str:
+    return f", {text}" if text else ""
 
 
 def table(pairs: list[tuple[str, str]]) -> str:

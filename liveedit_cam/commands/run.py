@@ -55,6 +55,9 @@ def run(
     loop: Annotated[
         bool | None, typer.Option("--loop/--once", help="Play a video file again, or once.")
     ] = None,
+    obs: Annotated[
+        str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with these settings.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
@@ -76,6 +79,7 @@ def run(
         "mode": mode,
         "on_failure": on_failure,
         "loop": loop,
+        "obs": obs,
     }
     _serve(load_config(config, os.environ, flags), quiet=quiet)
 
@@ -83,12 +87,14 @@ def run(
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
     from liveedit_cam.commands.serving import serve, stop_on_signals
+    from liveedit_cam.control.obs.session import ObsSession
     from liveedit_cam.control.state import runtime_path
     from liveedit_cam.daemon.service import Service
 
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
             lambda: Service(config),
+            make_companions=[lambda commands: ObsSession(config, os.environ, commands)],
             port=config.port,
             folder=runtime_path(os.environ),
             display=display,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from liveedit_cam.control.app import Commands, create_app
+from liveedit_cam.control.obs.session import Noted
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.errors import LiveEditError
@@ -24,11 +25,15 @@ TICK_S = 0.25
 """Time between two looks at the status, and longest reaction to a stop."""
 
 
+class DaemonCommands(Commands, Noted, Protocol):
+    """The Controller, as far as web page and OBS need it."""
+
+
 class Runnable(Protocol):
     """What is needed of the daemon's Service."""
 
     @property
-    def controller(self) -> Commands:
+    def controller(self) -> DaemonCommands:
         """Where commands go."""
         ...
 
@@ -62,9 +67,22 @@ class Display(Protocol):
         ...
 
 
+class Companion(Protocol):
+    """What runs beside the service, such as the connection to OBS."""
+
+    def poll(self) -> None:
+        """Look whether there is something to do; about four times a second."""
+        ...
+
+    def stop(self) -> None:
+        """End it; may be called twice."""
+        ...
+
+
 def serve(
     make_service: Callable[[], Runnable],
     *,
+    make_companions: Sequence[Callable[[DaemonCommands], Companion]] = (),
     port: int,
     folder: Path,
     display: Display,
@@ -72,18 +90,23 @@ def serve(
 ) -> None:
     """Run until ``stop`` is set or the service has ended; leaves no file and no thread behind.
 
-    The service is made only after lock and port are ours. Raises LiveEditError.
+    Service and companions are made only after lock and port are ours. Raises LiveEditError.
     """
     with DaemonLock(folder) as lock, bind(port) as listener:
         service = make_service()
         server = ControlServer(create_app(service.controller, lock.token, stop.set), listener)
+        companions = [make(service.controller) for make in make_companions]
         with ExitStack() as undo:
             undo.callback(server.stop)
             undo.callback(service.stop)  # first, because it wakes the requests that wait
+            for companion in companions:
+                undo.callback(companion.stop)
             service.start()
             server.start()
             display.started(lock.publish(server.port), service.controller.status())
             while not stop.is_set() and not service.wait(TICK_S):
+                for companion in companions:
+                    companion.poll()
                 display.show(service.controller.status())
             display.show(service.controller.status())
         if service.failure is not None:

@@ -76,6 +76,10 @@ class Controller:
         """Switch what the sinks show, from the next picture on."""
         self._board.update(mode=mode)
 
+    def note_obs(self, state: str, detail: str | None) -> None:
+        """Put where the connection to OBS stands into the status."""
+        self._board.update(obs=state, obs_detail=detail)
+
     def status(self) -> Status:
         """One snapshot of the whole program."""
         now = self._now()
