@@ -116,6 +116,15 @@ class KVCache:
         query = rotate(q, self._rotation[index])
         return attend(query, self._rotated[layer][:, :end], self._v[layer][:, :end])
 
+    def history(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Un-rotated K and V (B, N, H, D) of the committed latents, for attention with gradients."""
+        end = self._slot_start
+        return self._k[layer][:, :end].clone(), self._v[layer][:, :end].clone()
+
+    def rotation(self, num_tokens: int) -> Tensor:
+        """Rotation of the history and the next ``num_tokens`` tokens."""
+        return self._rotation[: self._slot_start + num_tokens]
+
     @property
     def num_bytes(self) -> int:
         """Memory of the cache; constant over its life."""

@@ -20,7 +20,10 @@ from liveedit_cam.training.loop import LoopConfig, Run
 FIT_SIZES = ((144, 256), (96, 160), (208, 208))
 
 
-def fit_transform(codec: Codec, clips: Sequence[Clip], seed: int, num_pairs: int = 600) -> None:
+FIT_PAIRS = 600
+
+
+def fit_transform(codec: Codec, clips: Sequence[Clip], seed: int, num_pairs: int) -> None:
     """Fit the transform on blocks of augmented sources and targets at several scales."""
     maker = PairMaker(clips, plain_palette(), seed)
     blocks = []
@@ -43,14 +46,19 @@ def codec_loss(codec: Codec, frames: Tensor) -> tuple[Tensor, dict[str, float]]:
 
 
 def train_codec(
-    config: ModelConfig, clips: Sequence[Clip], out: Path, loop: LoopConfig, seed: int
+    config: ModelConfig,
+    clips: Sequence[Clip],
+    out: Path,
+    loop: LoopConfig,
+    seed: int,
+    fit_pairs: int = FIT_PAIRS,
 ) -> Codec:
     """Fit and train; writes ``out/codec.safetensors`` (16 bit) and returns the mean codec."""
     codec = Codec(config.codec)
     run = Run(out, codec, loop)
     if run.iteration == 0:
         torch.manual_seed(seed)
-        fit_transform(codec, clips, seed)
+        fit_transform(codec, clips, seed, fit_pairs)
         run.ema.module.load_state_dict(codec.state_dict())
     maker = PairMaker(clips, plain_palette(), seed + 1 + run.iteration)
 

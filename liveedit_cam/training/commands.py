@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import cv2
 import torch
 import typer
-from safetensors.torch import load_file
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.model.codec import Codec
-from liveedit_cam.model.config import NANO, ModelConfig
+from liveedit_cam.model.config import NANO
 from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.weights import load_weights, read_words
+from liveedit_cam.training import stages
 from liveedit_cam.training.clips import load_clips
 from liveedit_cam.training.codec_stage import codec_psnr, train_codec
+from liveedit_cam.training.export import export_model, load_codec, load_text
 from liveedit_cam.training.instructions import survey_palette
-from liveedit_cam.training.loop import LoopConfig
-from liveedit_cam.training.teacher_forcing import export_editor, train_editor
-from liveedit_cam.training.text_stage import train_text
+from liveedit_cam.training.loop import LoopConfig, join_processes
+from liveedit_cam.training.settings import StageSettings, load_settings
+from liveedit_cam.training.text_stage import Anchor, train_text
+from liveedit_cam.training.toy import train_toy
 
 app = typer.Typer(
-    help="Train nano from scratch: codec, text, editor, then export. Every stage resumes.",
+    help="Train nano from scratch: codec, text, teacher-forcing, then export; or the paper's three "
+    "stages: foundation, teacher-forcing, dmd. Every stage resumes.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -36,6 +38,17 @@ Iterations = Annotated[int, typer.Option(min=1, help="Iterations in all, resumed
 Rate = Annotated[float, typer.Option(min=0, help="Highest learning rate.")]
 Seed = Annotated[int, typer.Option(help="Seed of data, noise and weights.")]
 Threads = Annotated[int, typer.Option(min=1, help="Processor threads.")]
+Settings = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with the stage's settings.")
+]
+OptionalMedia = Annotated[
+    Path | None, typer.Option("--media", help="Folder of clips; none = drawn scenes alone.")
+]
+OptionalOut = Annotated[Path | None, typer.Option("--out", help="Folder of all stages' runs.")]
+OptionalIterations = Annotated[
+    int | None, typer.Option("--iterations", min=1, help="Iterations in all.")
+]
+OptionalSeed = Annotated[int | None, typer.Option("--seed", help="Seed of data and weights.")]
 
 DEFAULT_OUT = Path("runs")
 
@@ -61,6 +74,10 @@ def codec(
 
 @app.command()
 def text(
+    former: Annotated[
+        Path | None,
+        typer.Option(help="Model folder whose text encoder to start from and stay near."),
+    ] = None,
     out: Out = DEFAULT_OUT,
     iterations: Iterations = 1400,
     learning_rate: Rate = 1e-3,
@@ -70,72 +87,96 @@ def text(
     """Teach the text encoder what instructions ask."""
     _use_threads(threads)
     loop = LoopConfig(iterations, learning_rate, warmup_iterations=100, ema=0.99, muon=False)
-    train_text(NANO, survey_palette(), out / "text", loop, seed)
+    anchor = None
+    if former is not None:
+        encoder = TextEncoder(NANO.text)
+        load_weights(encoder, former / "text.safetensors")
+        anchor = Anchor(encoder.float(), read_words(former / "words.json"))
+    train_text(NANO, survey_palette(), out / "text", loop, seed, anchor)
 
 
 @app.command()
-def editor(
-    media: Media,
-    out: Out = DEFAULT_OUT,
-    iterations: Iterations = 3000,
-    learning_rate: Rate = 2e-3,
-    seed: Seed = 0,
+def foundation(
+    config: Settings = None,
+    media: OptionalMedia = None,
+    out: OptionalOut = None,
+    iterations: OptionalIterations = None,
+    seed: OptionalSeed = None,
+) -> None:
+    """Stage 1: the offline editor, bidirectional, with text dropout for guidance."""
+    _run_stage(stages.train_foundation, config, media, out, iterations, seed)
+
+
+@app.command("teacher-forcing")
+def teacher_forcing(
+    config: Settings = None,
+    media: OptionalMedia = None,
+    out: OptionalOut = None,
+    iterations: OptionalIterations = None,
+    seed: OptionalSeed = None,
+) -> None:
+    """Stage 2: block-causal, with the clean past in view; what nano ships."""
+    _run_stage(stages.train_teacher_forcing, config, media, out, iterations, seed)
+
+
+@app.command()
+def dmd(
+    config: Settings = None,
+    media: OptionalMedia = None,
+    out: OptionalOut = None,
+    iterations: OptionalIterations = None,
+    seed: OptionalSeed = None,
+) -> None:
+    """Stage 3: four steps without guidance, distilled over self-rollouts."""
+    _run_stage(stages.train_dmd, config, media, out, iterations, seed)
+
+
+@app.command()
+def toy(
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/toy"),
+    to: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("runs/toy/model"),
+    scale: Annotated[
+        float, typer.Option(min=0.001, help="Length of every stage; 1 = about five minutes.")
+    ] = 1.0,
     threads: Threads = 2,
 ) -> None:
-    """Train the editor on clips and procedural pairs; needs the codec and text stages."""
+    """All stages in five minutes on drawn scenes: a very small model of your own, needs no clip."""
     _use_threads(threads)
-    trained, encoder, palette = load_codec(out, NANO), load_text(out, NANO), survey_palette()
-    train_editor(
-        NANO,
-        load_clips(media, "train", out / "clips"),  # last: decoding takes minutes
-        trained,
-        encoder,
-        palette,
-        out / "editor",
-        LoopConfig(iterations, learning_rate),
-        seed,
-    )
+    train_toy(out, to, scale)
+    print(f"wrote {to}; try it: liveedit-cam run --model {to} --source pattern 'make it night'")
 
 
 @app.command()
 def export(
     to: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    stage: Annotated[
+        str, typer.Option(help="Stage whose weights to take: teacher-forcing or dmd.")
+    ] = "teacher-forcing",
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Write a model folder (16-bit safetensors) from the newest checkpoints of all stages."""
-    config = NANO
-    load_codec(out, config)
-    load_text(out, config)
-    to.mkdir(parents=True, exist_ok=True)
-    export_editor(config, out / "editor", to / "model.safetensors")
-    shutil.copyfile(out / "codec" / "codec.safetensors", to / "codec.safetensors")
-    shutil.copyfile(out / "text" / "text.safetensors", to / "text.safetensors")
-    shutil.copyfile(out / "text" / "words.json", to / "words.json")
-    (to / "config.json").write_text(json.dumps(config.to_dict(), indent=1) + "\n")
+    folders = {"teacher-forcing": stages.TEACHER_FORCING, "dmd": stages.DMD}
+    if stage not in folders:
+        raise UsageError(f"got stage {stage!r}, expected one of {', '.join(folders)}")
+    export_model(NANO, out, folders[stage], to)
     print(f"wrote {to}")
 
 
-def load_codec(out: Path, config: ModelConfig) -> Codec:
-    """The codec a run wrote, float32. Raises UsageError where the stage has not run."""
-    trained = Codec(config.codec)
-    trained.load_state_dict(load_file(_stage_file(out / "codec" / "codec.safetensors", "codec")))
-    return trained
-
-
-def load_text(out: Path, config: ModelConfig) -> TextEncoder:
-    """The text encoder a run wrote, float32."""
-    trained = TextEncoder(config.text)
-    trained.load_state_dict(load_file(_stage_file(out / "text" / "text.safetensors", "text")))
-    return trained.eval()
-
-
-def _stage_file(path: Path, stage: str) -> Path:
-    if not path.is_file():
-        raise UsageError(
-            f"got no {path}, expected the result of stage {stage!r}",
-            hint=f"Run `liveedit-cam train {stage}` first.",
-        )
-    return path
+def _run_stage(
+    train: Callable[[StageSettings, stages.Materials], object],
+    config: Path | None,
+    media: Path | None,
+    out: Path | None,
+    iterations: int | None,
+    seed: int | None,
+) -> None:
+    flags = {"media": media, "out": out, "iterations": iterations, "seed": seed}
+    settings = load_settings(config, flags)
+    _use_threads(settings.threads)
+    join_processes()
+    sizes = settings.model_sizes()
+    networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
+    train(settings, stages.gather(settings, *networks))
 
 
 def _use_threads(threads: int) -> None:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from liveedit_cam.errors import UsageError
+from liveedit_cam.errors import MissingDependencyError, UsageError
 from liveedit_cam.training.muon import Muon
 
 
@@ -82,20 +85,116 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
     return optimisers
 
 
-class Run:
-    """One resumable training run in a folder: checkpoint.pt, log.jsonl, loss.png."""
+class Trainee:
+    """A module that learns: its optimisers and its running mean."""
 
-    def __init__(self, folder: Path, module: nn.Module, config: LoopConfig) -> None:
-        """Resume when ``folder`` holds a checkpoint. Raises UsageError for one of another model."""
-        self.folder = folder
+    def __init__(self, module: nn.Module, config: LoopConfig) -> None:
         self.module = module
         self.config = config
         self.ema = Ema(module, config.ema)
         self.optimisers = make_optimisers(module, config)
+
+    def update(self, loss: Tensor, iteration: int) -> float:
+        """One step down ``loss``; returns its value. Raises UsageError where it is not finite.
+
+        In several processes the gradients are averaged over them.
+        """
+        value = loss.item()
+        if not math.isfinite(value):
+            raise UsageError(
+                f"got a loss of {value} at iteration {iteration}, expected a finite one",
+                hint="Lower --learning-rate; the last checkpoint is kept.",
+            )
+        loss.backward()
+        average_gradients(self.module)
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip)
+        factor = rate_factor(iteration, self.config)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.config.learning_rate * factor
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.ema.update(self.module, iteration)
+        return value
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "module": self.module.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Inverse of ``state``. Raises RuntimeError for one of another module."""
+        self.module.load_state_dict(state["module"])
+        self.ema.module.load_state_dict(state["ema"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process of a training run, or the one that writes its files."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def join_processes() -> None:
+    """Join the other processes where ``accelerate launch`` started several; else do nothing.
+
+    Raises MissingDependencyError without the package accelerate.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Training in several processes needs accelerate, which cannot be loaded: {error}.",
+            hint="Install it: pip install accelerate",
+        ) from error
+    PartialState()
+
+
+def average_gradients(module: nn.Module) -> None:
+    """Replace every gradient by its mean over the processes of the run; nothing for one alone."""
+    if not dist.is_initialized():
+        return
+    for parameter in module.parameters():
+        gradient = parameter.grad
+        if gradient is None:  # a branch this process's batch did not use
+            gradient = parameter.grad = torch.zeros_like(parameter)
+        dist.all_reduce(gradient)
+        gradient /= dist.get_world_size()
+
+
+class Run:
+    """One resumable training run in a folder: checkpoint.pt, log.jsonl, loss.png."""
+
+    def __init__(
+        self,
+        folder: Path,
+        module: nn.Module,
+        config: LoopConfig,
+        others: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        """Resume when ``folder`` holds a checkpoint. Raises UsageError for one of another model.
+
+        ``others`` learn beside ``module``, by ``others[name].update`` inside the loss.
+        """
+        self.folder = folder
+        self.config = config
+        self.main = Trainee(module, config)
+        self.others = {name: Trainee(other, config) for name, other in (others or {}).items()}
         self.iteration = 0
-        folder.mkdir(parents=True, exist_ok=True)
+        if is_first_process():
+            folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self._resume()
+
+    @property
+    def ema(self) -> Ema:
+        """Running mean of the module."""
+        return self.main.ema
 
     @property
     def checkpoint(self) -> Path:
@@ -109,7 +208,9 @@ class Run:
         console = Console(stderr=True)
         columns = (TextColumn(self.folder.name), BarColumn(), MofNCompleteColumn(),
                    TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
-        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        with Progress(
+            *columns, console=console, disable=not (console.is_terminal and is_first_process())
+        ) as progress:
             task = progress.add_task("", total=config.iterations, completed=self.iteration, note="")
             mean: dict[str, float] = {}
             count = 0
@@ -134,36 +235,26 @@ class Run:
 
     def _step(self, loss_of: Callable[[int], tuple[Tensor, dict[str, float]]]) -> dict[str, float]:
         loss, values = loss_of(self.iteration)
-        if not math.isfinite(loss.item()):
-            raise UsageError(
-                f"got a loss of {loss.item()} at iteration {self.iteration}, expected a finite one",
-                hint="Lower --learning-rate; the last checkpoint is kept.",
-            )
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip)
-        factor = rate_factor(self.iteration, self.config)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * factor
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        self.ema.update(self.module, self.iteration)
+        value = self.main.update(loss, self.iteration)
         self.iteration += 1
-        return {"loss": loss.item(), **values}
+        return {"loss": value, **values}
 
     def _log(self, values: dict[str, float]) -> None:
+        if not is_first_process():
+            return
         line = {"iteration": self.iteration, **{k: round(v, 6) for k, v in values.items()}}
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
         """Write the state beside the old one, then replace it: a full disk keeps the old one."""
+        if not is_first_process():
+            return
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(
             {
-                "module": self.module.state_dict(),
-                "ema": self.ema.module.state_dict(),
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                **self.main.state(),
+                "others": {name: other.state() for name, other in self.others.items()},
                 "iteration": self.iteration,
                 "random": torch.get_rng_state(),
                 "config": asdict(self.config),
@@ -175,22 +266,21 @@ class Run:
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True)
-        try:
-            self.module.load_state_dict(state["module"])
-            self.ema.module.load_state_dict(state["ema"])
-        except RuntimeError as error:
-            raise UsageError(
-                f"got {self.checkpoint}, which is of another model ({error})",
-                hint="Give another --out folder, or delete this one.",
-            ) from error
         if state["config"]["muon"] != self.config.muon:
             raise UsageError(
                 f"got muon={self.config.muon}, but {self.checkpoint} was made with "
                 f"muon={state['config']['muon']}",
                 hint="Resume with the same optimiser, or give another --out folder.",
             )
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        try:
+            self.main.load(state)
+            for name, other in self.others.items():
+                other.load(state["others"][name])
+        except (RuntimeError, KeyError) as error:
+            raise UsageError(
+                f"got {self.checkpoint}, which is of another model ({error})",
+                hint="Give another --out folder, or delete this one.",
+            ) from error
         self.iteration = state["iteration"]
         torch.set_rng_state(state["random"])
 

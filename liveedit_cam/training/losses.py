@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liveedit_cam.model.config import Prediction
+
 
 def channel_weights(scale: Tensor) -> Tensor:
     """Weight (C,) of each latent channel, mean 1: its standard deviation in pixels.
@@ -26,6 +28,37 @@ def edit_loss(x0: Tensor, target: Tensor, source: Tensor, weights: Tensor) -> Te
     error = ((x0 - target).square() * weights).mean((1, 2, 3, 4))
     change = ((target - source).square() * weights).mean((1, 2, 3, 4))
     return (error / (0.02 + change) ** 0.65).mean()
+
+
+def diffusion_loss(
+    prediction: Prediction,
+    x0: Tensor,
+    target: Tensor,
+    source: Tensor,
+    sigma: Tensor,
+    weights: Tensor,
+) -> Tensor:
+    """The loss of one noise level: flow matching, or ``edit_loss`` for models of the change.
+
+    The flow's error is (x0 - target) / sigma; ``sigma`` (B, T). For a network whose output is the
+    change that quotient has no bound near sigma 0, so its error is measured in x0.
+    """
+    if prediction == "source_change":
+        return edit_loss(x0, target, source, weights)
+    error = ((x0 - target) / sigma[:, None, :, None, None].clamp_min(1e-3)).square()
+    return (error.mean((1, 3, 4)) * bell_weight(1000 * sigma)).mean()
+
+
+def bell_weight(timestep: Tensor) -> Tensor:
+    """Weight of a timestep 0..1000: exp(-2 ((t - 500) / 1000)^2) minus its minimum, mean 1.
+
+    The training weight of Wan2.1's flow models (facts 7.2), normalised over the plain table.
+    """
+    table = torch.arange(1, 1001, dtype=torch.float64)
+    bell = torch.exp(-2 * ((table - 500) / 1000) ** 2)
+    mean = float((bell - bell.min()).mean())
+    weight = torch.exp(-2 * ((timestep.double() - 500) / 1000) ** 2) - bell.min()
+    return (weight.clamp_min(0) / mean).to(timestep)
 
 
 def subject_loss(logits: Tensor, subject: Tensor, has_subject: Tensor) -> Tensor:

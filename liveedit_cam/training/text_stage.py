@@ -24,7 +24,6 @@ from liveedit_cam.training.instructions import Palette, draw_spec, known_words
 from liveedit_cam.training.loop import LoopConfig, Run
 from liveedit_cam.training.spec import RGB, EditSpec, Family, Scope, Side
 from liveedit_cam.training.wordings import DISTRACTORS, FUNCTION_WORDS
-from liveedit_cam.training.wordings import DISTRACTORS, FUNCTION_WORDS
 
 _LOOKS = tuple(
     f.value

@@ -1,0 +1,101 @@
+"""Batches of encoded pairs, made on a thread while the last one trains. Knows no loss."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Queue
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.training.data import Pair, PairMaker
+
+NUM_DRAWN = 60
+"""Drawn scenes beside the real clips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One kind of batch of a curriculum."""
+
+    until: float
+    """Share of the run, 0..1, at which this phase ends."""
+    num_latents: int
+    batch: int
+    sizes: tuple[tuple[int, int], ...]
+    """Height and width in pixels, drawn per batch."""
+
+
+CURRICULUM = (
+    Phase(0.50, 1, 48, ((96, 160), (96, 160), (112, 144), (128, 96), (96, 96))),
+    Phase(0.88, 1, 24, ((144, 256), (144, 256), (96, 160), (176, 128), (128, 160))),
+    Phase(1.00, 3, 6, ((144, 256), (144, 256), (96, 160), (176, 128))),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentBatch:
+    """Encoded pairs."""
+
+    source: Tensor
+    """(B, C, T, H, W), unit variance."""
+    target: Tensor
+    subject: Tensor
+    """(B, T, H, W): mean subject share of each latent cell."""
+    has_subject: Tensor
+    prompts: tuple[str, ...]
+
+    def to(self, device: torch.device) -> LatentBatch:
+        """The same batch on ``device``."""
+        return LatentBatch(
+            self.source.to(device),
+            self.target.to(device),
+            self.subject.to(device),
+            self.has_subject.to(device),
+            self.prompts,
+        )
+
+
+def collate(pairs: Sequence[Pair], codec: Codec) -> LatentBatch:
+    """Encode pairs one by one (their blocks stay in the processor's cache) and stack them."""
+    s, t = codec.config.spatial_stride, codec.config.frames_per_latent
+
+    def encode(frames: Tensor) -> Tensor:
+        return codec.encode(frames.permute(3, 0, 1, 2).unsqueeze(0))
+
+    subject = [F.avg_pool3d(p.subject[None, None], (t, s, s))[0, 0] for p in pairs]
+    with torch.no_grad():
+        return LatentBatch(
+            source=torch.cat([encode(pair.source) for pair in pairs]),
+            target=torch.cat([encode(pair.target) for pair in pairs]),
+            subject=torch.stack(subject),
+            has_subject=torch.tensor([pair.has_subject for pair in pairs]),
+            prompts=tuple(pair.prompt for pair in pairs),
+        )
+
+
+def batches(
+    maker: PairMaker, codec: Codec, curriculum: Sequence[Phase], first: int, iterations: int
+) -> Queue[LatentBatch]:
+    """Make the batches of iterations ``first`` to ``iterations`` on a thread, two ahead."""
+    queue: Queue[LatentBatch] = Queue(maxsize=2)
+
+    def work() -> None:
+        for iteration in range(first, iterations):
+            share = iteration / iterations
+            phase = next(p for p in curriculum if share < p.until)
+            size = maker.rng.choice(phase.sizes)
+            frames = codec.config.frames_per_latent
+            queue.put(
+                collate(
+                    [maker.pair(phase.num_latents, frames, *size) for _ in range(phase.batch)],
+                    codec,
+                )
+            )
+
+    threading.Thread(target=work, daemon=True).start()
+    return queue

@@ -1,0 +1,70 @@
+"""From the runs of the stages to a model folder, and to the frozen networks of the next stage."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from liveedit_cam.errors import UsageError
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.training.editor import Editor
+
+
+def export_model(config: ModelConfig, out: Path, stage: str, to: Path) -> None:
+    """Write a model folder: DiT of ``out/stage``, codec and text encoder of theirs.
+
+    Raises UsageError where a stage has not run.
+    """
+    load_codec(out, config)
+    load_text(out, config)
+    to.mkdir(parents=True, exist_ok=True)
+    export_editor(config, out / stage, to / "model.safetensors")
+    shutil.copyfile(out / "codec" / "codec.safetensors", to / "codec.safetensors")
+    shutil.copyfile(out / "text" / "text.safetensors", to / "text.safetensors")
+    shutil.copyfile(out / "text" / "words.json", to / "words.json")
+    (to / "config.json").write_text(json.dumps(config.to_dict(), indent=1) + "\n")
+
+
+def export_editor(config: ModelConfig, run: Path, path: Path) -> None:
+    """Write the mean DiT weights of a run's newest checkpoint as 16-bit safetensors."""
+    checkpoint = run / "checkpoint.pt"
+    if not checkpoint.is_file():
+        raise UsageError(
+            f"got no {checkpoint}, expected one of that stage",
+            hint="Run `liveedit-cam train teacher-forcing` first.",
+        )
+    editor = Editor(config)
+    editor.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+    state = {k: v.half().contiguous() for k, v in editor.dit.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial)
+    partial.replace(path)
+
+
+def load_codec(out: Path, config: ModelConfig) -> Codec:
+    """The codec a run wrote, float32. Raises UsageError where the stage has not run."""
+    trained = Codec(config.codec)
+    trained.load_state_dict(load_file(_stage_file(out / "codec" / "codec.safetensors", "codec")))
+    return trained
+
+
+def load_text(out: Path, config: ModelConfig) -> TextEncoder:
+    """The text encoder a run wrote, float32."""
+    trained = TextEncoder(config.text)
+    trained.load_state_dict(load_file(_stage_file(out / "text" / "text.safetensors", "text")))
+    return trained.eval()
+
+
+def _stage_file(path: Path, stage: str) -> Path:
+    if not path.is_file():
+        raise UsageError(
+            f"got no {path}, expected the result of stage {stage!r}",
+            hint=f"Run `liveedit-cam train {stage}` first.",
+        )
+    return path

@@ -1,0 +1,79 @@
+"""The student as it runs live: chunk by chunk over its own KV cache, with gradients where wanted.
+
+The denoising loop's twin for training: same steps, same cache, same positions; only the exit step
+keeps its graph, and its keys and values are joined to the cache instead of written into it,
+because a write in place would spoil what the backward pass needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from liveedit_cam.model.attention import attend, rotate
+from liveedit_cam.model.dit import CausalDiT, TextKV
+from liveedit_cam.model.generator import predict_x0
+from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.schedule import FlowSchedule, add_noise
+
+
+class JoinedAttend:
+    """Attention over a cache's history and the current chunk, without writing to the cache."""
+
+    def __init__(self, cache: KVCache) -> None:
+        self.cache = cache
+
+    def __call__(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
+    ) -> Tensor:
+        assert tokens is None, "a rollout recomputes every token"
+        past_k, past_v = self.cache.history(layer)
+        rotation = self.cache.rotation(q.shape[1])
+        keys = torch.cat((past_k, k), dim=1)
+        values = torch.cat((past_v, v), dim=1)
+        return attend(rotate(q, rotation[-q.shape[1] :]), rotate(keys, rotation), values)
+
+
+def rollout(
+    dit: CausalDiT,
+    source: Tensor,
+    text: Sequence[TextKV],
+    schedule: FlowSchedule,
+    exit_step: int,
+    noise: torch.Generator,
+) -> Tensor:
+    """Edit latents (B, C, T, H, W) chunk by chunk and leave each chunk at ``exit_step``'s x0.
+
+    Gradients reach the weights through the exit step of every chunk, never through the cache
+    (facts 7.4). T must be a whole number of chunks.
+    """
+    config = dit.config
+    cache = KVCache(config, dit.grid(source), source.device, source.dtype, batch=len(source))
+    frozen = [(k.detach(), v.detach()) for k, v in text]
+    chunks = []
+    for part in source.split(config.chunk_latents, dim=2):
+        cache.make_room()
+        x0 = part
+        shape = (len(part), part.shape[2])
+        for step in range(exit_step + 1):
+            is_exit = step == exit_step
+            sigma, timestep = schedule.sigmas[step], schedule.timesteps[step]
+            fresh = torch.randn(part.shape, generator=noise).to(part)
+            noisy = add_noise(x0, fresh, sigma)
+            with torch.set_grad_enabled(is_exit and torch.is_grad_enabled()):
+                x0 = predict_x0(
+                    dit,
+                    noisy,
+                    part,
+                    part.new_full(shape, sigma),
+                    part.new_full(shape, float(timestep)),
+                    text if is_exit else frozen,
+                    JoinedAttend(cache) if is_exit else cache,
+                )
+        chunks.append(x0)
+        with torch.no_grad():
+            dit.write_context(x0.detach(), part, frozen, cache)
+        cache.commit()
+    return torch.cat(chunks, dim=2)

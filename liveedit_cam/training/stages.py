@@ -1,0 +1,174 @@
+"""The stages put together: data, networks, start weights and loss of each, from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+import torch
+from torch import Tensor
+
+from liveedit_cam.errors import UsageError
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.weights import choose_device
+from liveedit_cam.training.batches import CURRICULUM, NUM_DRAWN, LatentBatch, Phase, batches
+from liveedit_cam.training.clips import Clip, load_clips
+from liveedit_cam.training.data import PairMaker
+from liveedit_cam.training.dmd import Dmd
+from liveedit_cam.training.drawn import drawn_clips
+from liveedit_cam.training.editor import Editor
+from liveedit_cam.training.foundation import Foundation
+from liveedit_cam.training.instructions import Palette, survey_palette
+from liveedit_cam.training.loop import Run, Trainee
+from liveedit_cam.training.losses import channel_weights
+from liveedit_cam.training.settings import StageSettings
+from liveedit_cam.training.teacher_forcing import TeacherForcing
+
+FOUNDATION, TEACHER_FORCING, DMD = "foundation", "editor", "dmd"
+"""Folders of the stages inside the runs' folder."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Materials:
+    """What every diffusion stage is trained with."""
+
+    config: ModelConfig
+    codec: Codec
+    text: TextEncoder
+    clips: Sequence[Clip]
+    """Real ones, training split; may be empty."""
+    drawn: Sequence[Clip]
+    palette: Palette
+
+
+def gather(settings: StageSettings, codec: Codec, text: TextEncoder) -> Materials:
+    """Frozen networks, the clips (none without ``media``) and the colour names."""
+    clips = (
+        []
+        if settings.media is None
+        else load_clips(settings.media, "train", settings.out / "clips")
+    )
+    return Materials(
+        settings.model_sizes(),
+        codec.requires_grad_(False),
+        text.requires_grad_(False).eval(),
+        clips,
+        drawn_clips(NUM_DRAWN, settings.seed),
+        survey_palette(),
+    )
+
+
+def train_foundation(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 1; starts from random weights unless ``start`` names a checkpoint."""
+    torch.manual_seed(settings.seed)
+    editor = _new_editor(settings, materials, settings.start)
+    run = Run(settings.out / FOUNDATION, editor, settings.loop())
+    seed = settings.seed + run.iteration
+    stage = Foundation(materials.config, materials.text, _weights(materials), seed)
+    queue = _batches(settings, materials, run.iteration, settings.iterations, _flat(settings))
+    device = _device(settings)
+    with _precision(settings):
+        run.train(lambda _: stage(editor, queue.get().to(device)))
+    return run
+
+
+def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 2; starts from random weights unless ``start`` names a checkpoint."""
+    torch.manual_seed(settings.seed)
+    editor = _new_editor(settings, materials, settings.start)
+    run = Run(settings.out / TEACHER_FORCING, editor, settings.loop())
+    seed = settings.seed + run.iteration
+    stage = TeacherForcing(materials.config, materials.text, _weights(materials), seed)
+    curriculum = CURRICULUM if settings.batch is None else _flat(settings)
+    queue = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
+    device = _device(settings)
+    with _precision(settings):
+        run.train(lambda _: stage(editor, queue.get().to(device)))
+    return run
+
+
+def train_dmd(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 3; the student starts as stage 2, both scores start as stage 1.
+
+    Raises UsageError where one of them has not run.
+    """
+    torch.manual_seed(settings.seed)
+    student_from = settings.start or settings.out / TEACHER_FORCING / "checkpoint.pt"
+    student = _new_editor(settings, materials, student_from)
+    teacher = settings.out / FOUNDATION / "checkpoint.pt"
+    real = _new_editor(settings, materials, teacher).dit
+    fake = _new_editor(settings, materials, teacher)
+    run = Run(settings.out / DMD, student, settings.loop(), {"critic": fake})
+    per_iteration = 6  # five batches for the critic, one for the student
+    queue = _batches(
+        settings,
+        materials,
+        run.iteration * per_iteration,
+        settings.iterations * per_iteration,
+        _flat(settings),
+    )
+    device = _device(settings)
+    critic: Trainee = run.others["critic"]
+    stage = Dmd(
+        materials.config,
+        materials.text,
+        _weights(materials),
+        real,
+        critic,
+        lambda: queue.get().to(device),
+        settings.seed + run.iteration,
+    )
+    with _precision(settings):
+        run.train(lambda iteration: stage(student, iteration))
+    return run
+
+
+def _new_editor(settings: StageSettings, materials: Materials, start: Path | None) -> Editor:
+    """An Editor on the device, with the mean weights of checkpoint ``start`` where one is named."""
+    editor = Editor(materials.config)
+    if start is not None:
+        if not start.is_file():
+            raise UsageError(
+                f"got no {start}, expected the checkpoint of another stage",
+                hint="Run `liveedit-cam train foundation` and `train teacher-forcing` first, or "
+                "name a checkpoint.pt with start.",
+            )
+        try:
+            editor.load_state_dict(torch.load(start, weights_only=True)["ema"])
+        except RuntimeError as error:
+            raise UsageError(f"got {start}, which is of another model ({error})") from error
+    return editor.to(_device(settings))
+
+
+def _weights(materials: Materials) -> Tensor:
+    return channel_weights(materials.codec.scale)
+
+
+def _flat(settings: StageSettings) -> tuple[Phase, ...]:
+    """One kind of batch all along."""
+    size = (settings.height, settings.width)
+    return (Phase(1.0, settings.num_latents, settings.batch or 6, (size,)),)
+
+
+def _batches(
+    settings: StageSettings,
+    materials: Materials,
+    first: int,
+    total: int,
+    curriculum: Sequence[Phase],
+) -> Queue[LatentBatch]:
+    clips = materials.clips or materials.drawn
+    maker = PairMaker(clips, materials.palette, settings.seed + 1 + first, materials.drawn)
+    return batches(maker, materials.codec, curriculum, first, total)
+
+
+def _device(settings: StageSettings) -> torch.device:
+    return choose_device(settings.device)
+
+
+def _precision(settings: StageSettings) -> torch.autocast:
+    return torch.autocast(_device(settings).type, dtype=torch.bfloat16, enabled=settings.bfloat16)
