@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from liveedit_cam.types import EditInstruction, Frame, Mode
@@ -116,19 +117,84 @@ class Editor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a Trigger asks of the Controller; a field that is None is left as it is."""
+    """What a rule asks of the Controller; a field that is None is left as it is."""
 
     prompt: str | None = None
     mode: Mode | None = None
     strength: float | None = None
 
 
+class Names(StrEnum):
+    """What the text of a field names in OBS; a name that OBS does not have is told to the user."""
+
+    SCENE = "scene"
+    SOURCE = "source"
+    """An input, a scene or a group."""
+    INPUT = "input"
+    FILTER = "filter"
+    """A filter of the source that the same rule names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a rule's ``when``; a rule gives all fields of its kind."""
+
+    name: str
+    allowed: tuple[str, ...] = ()
+    """The texts it may have; () = any but an empty one."""
+    names: Names | None = None
+    """None = it names nothing that could be looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the user, checked: when that happens, do this."""
+
+    kind: str
+    """The trigger's kind in the registry."""
+    when: Mapping[str, str]
+    """Exactly the trigger's ``fields``, each with an allowed text."""
+    action: Action
+    line: int | None = None
+    """Where it begins in its file, from 1; None = unknown."""
+
+
+@runtime_checkable
 class Trigger(Protocol):
-    """Pure: one event of an outside program and one rule in, one action or None out."""
+    """When a rule of one kind acts. Pure: no I/O, no state; called from the OBS thread.
 
-    event: str
-    """Name of the event it wants, in the other program's words."""
+    A module in ``triggers/`` offers ``create() -> Trigger`` and ``describe() -> str`` (one line of
+    help with the form of its ``when``).
+    """
 
-    def handle(self, data: Mapping[str, Any], rule: Mapping[str, Any]) -> Action | None:
-        """Decide; no I/O, no state."""
+    @property
+    def event(self) -> str:
+        """Name of the event it wants, in the words of the obs-websocket protocol."""
+        ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What a rule's ``when`` holds; the first is named as the kind."""
+        ...
+
+    @property
+    def brings_prompt(self) -> bool:
+        """Whether the event carries the instruction, letter by letter as it is typed.
+
+        Such an instruction counts once it has rested, and the rule names none; a rule of any other
+        kind names edit, mode or strength.
+        """
+        ...
+
+    def example(self, rule: Rule) -> Mapping[str, Any]:
+        """Data of an event on which ``rule`` acts: to try a rule without OBS."""
+        ...
+
+    def handle(self, data: Mapping[str, Any], rule: Rule) -> Action | None:
+        """What ``rule`` asks for on an event with this data; None = it does not concern the rule.
+
+        ``data`` is the protocol's, and what it lacks: ``sceneName`` (the scene that becomes the
+        program) with SceneTransitionStarted, ``sourceName`` and ``inProgram`` with
+        SceneItemEnableStateChanged. Fields may be missing or of any type.
+        """
         ...

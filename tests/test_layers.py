@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "prompt": VALUES,
     "registry": SEAMS,
     "model": VALUES,
+    "store": VALUES | {"model"},
     "evaluation": VALUES | {"model", "pixels", "training"},
     "training": VALUES | {"model", "pixels", "evaluation"},
     "sources": PICTURES | {"registry"},
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "offline": PICTURES | {"model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "registry", "control", "daemon", "sources", "sinks"}
-    | {"offline", "model", "training", "evaluation"},
+    | {"offline", "model", "training", "evaluation", "store"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -64,7 +65,8 @@ OWNERS = {
     "fastapi": ("control",),
     "starlette": ("control",),
     "uvicorn": ("control/server.py",),
-    "pydantic": ("config.py", "control/app.py"),
+    "pydantic": ("config.py", "control/app.py", "training/settings.py"),
+    "accelerate": ("training/loop.py",),
     "pydantic_core": ("config.py", "control/app.py"),
     "rich": ("commands/display.py", "training"),
     "typer": ("commands", "training/commands.py"),

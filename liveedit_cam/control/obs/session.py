@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from liveedit_cam.config import Config, default_path
 from liveedit_cam.control.obs.bridge import Bridge, Commands
 from liveedit_cam.control.obs.connection import ObsConnection
-from liveedit_cam.control.obs.link import ObsAddress
+from liveedit_cam.control.obs.link import ObsAddress, ObsLink, connect
 from liveedit_cam.control.obs.password import resolve_password
 
 RULES_NAME = "obs.toml"
@@ -60,12 +60,24 @@ class ObsSession:
         return wish == "on" or (wish == "auto" and self._rules.is_file())
 
     def _connect(self) -> ObsConnection:
-        config = self._config
-        given = config.obs_password
-        found = resolve_password(
-            None if given is None else given.get_secret_value(), self._environ, config.obs_host
-        )
-        address = ObsAddress(config.obs_host, config.obs_port, found.value)
-        connection = ObsConnection(address, self._bridge)
+        connection = ObsConnection(self._address(), self._bridge, connect=self._link)
         connection.start()
         return connection
+
+    def _address(self) -> ObsAddress:
+        config = self._config
+        given = config.obs_password
+        explicit = None if given is None else given.get_secret_value()
+        found = resolve_password(explicit, self._environ, config.obs_host)
+        return ObsAddress(config.obs_host, config.obs_port, found.value)
+
+    def _link(
+        self,
+        address: ObsAddress,
+        on_event: Callable[[str, dict[str, Any]], None],
+        on_closed: Callable[[str], None],
+        *,
+        timeout_s: float,
+    ) -> ObsLink:
+        """Connect with the password of this moment: OBS may have been given one just now."""
+        return connect(self._address(), on_event, on_closed, timeout_s=timeout_s)

@@ -99,3 +99,18 @@ def test_obs_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     finally:
         found.stop()
     assert commands.noted[-1][1] is not None
+
+
+def test_a_password_set_later_is_found(tmp_path: Path, obs: FakeObs) -> None:
+    """Catches a password read once at the start: OBS's server is often switched on afterwards."""
+    commands = Recorder()
+    found = session(tmp_path, commands, obs="on", obs_port=obs.address.port)
+    try:
+        poll_until(found, lambda: bool(commands.noted) and commands.noted[-1][0] == "waiting")
+        settings = tmp_path / "obs-studio" / "plugin_config" / "obs-websocket" / "config.json"
+        settings.parent.mkdir(parents=True)
+        settings.write_text('{"auth_required": true, "server_password": "secret"}')
+        link = found._link(obs.address, lambda name, data: None, print, timeout_s=PATIENCE_S)
+        link.close()
+    finally:
+        found.stop()

@@ -1,0 +1,16 @@
+"""The recording has started or stopped."""
+
+from __future__ import annotations
+
+from liveedit_cam.protocols import Trigger
+from liveedit_cam.triggers._output import output_trigger
+
+
+def describe() -> str:
+    """One line of help."""
+    return 'record  { record = "started" } or "stopped"'
+
+
+def create() -> Trigger:
+    """Make the trigger."""
+    return output_trigger("record", "RecordStateChanged")
