@@ -22,8 +22,17 @@ from liveedit_cam.errors import ConfigError, shown
 from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
 
 PREFIX = "LIVEEDIT_CAM_"
-NOT_CONFIG = frozenset({"LIVEEDIT_CAM_RUNTIME_DIR"})
-"""Variables with our prefix that are read elsewhere: see ``control.state``."""
+NOT_CONFIG = frozenset(
+    {
+        "LIVEEDIT_CAM_RUNTIME_DIR",
+        "LIVEEDIT_CAM_SLOW",
+        "LIVEEDIT_CAM_VM_CACHE",
+        "LIVEEDIT_CAM_VM_OUT",
+        "LIVEEDIT_CAM_VM_TIMEOUT",
+    }
+)
+"""Variables with our prefix that are read elsewhere: see ``control.state``, and the tests of
+real parts."""
 SECRETS = frozenset({"obs_password"})
 """Settings whose value no message may show."""
 
@@ -80,7 +89,7 @@ class Config(BaseModel):
     obs_port: int = Field(4455, ge=1, le=65535)
     """port of OBS's web socket, 1 to 65535"""
     obs_password: SecretStr | None = None
-    """password of OBS's web socket, better given as LIVEEDIT_CAM_OBS_PASSWORD; left out = looked up"""
+    """password of OBS's web socket, better given as a variable; left out = looked up"""
     obs_rules: Path | None = None
     """rule file; left out = obs.toml beside the user's configuration"""
 

@@ -328,14 +328,16 @@ def test_progress_is_drawn_on_a_terminal_only() -> None:
 def test_devices_tell_what_is_missing() -> None:
     """Catches a list that is silent about why there is no camera."""
     camera = Device("--source camera:0", "HD Webcam (1280x720)")
-    shown = in_words(Devices((camera,), (), "there is no display.", None))
+    shown = in_words(Devices((camera,), (), "there is no display.", None, "no PipeWire"))
     assert "--source camera:0" in shown
     assert "No screen: there is no display." in shown
     assert "--sink virtual-camera" in shown
-    shown = in_words(Devices((), (), None, "load v4l2loopback."))
+    assert "--sink pipewire" not in shown
+    shown = in_words(Devices((), (), None, "load v4l2loopback.", None))
     assert "No camera was found." in shown
     assert "No virtual camera: load v4l2loopback." in shown
     assert "--sink virtual-camera" not in shown
+    assert "--sink pipewire" in shown
 
 
 def test_the_tail_of_a_log_is_short(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liveedit_cam.commands import devices, remote, run, start, tools
+from liveedit_cam.commands import devices, obs, remote, run, start, tools
 
 app = typer.Typer(
     name="liveedit-cam",
@@ -63,6 +63,7 @@ for name, purpose in remote.COMMANDS.items():
     app.command(name, help=purpose, context_settings=FORWARD, add_help_option=False)(forward)
 app.command()(devices.devices)
 app.command()(tools.process)
+app.add_typer(obs.obs, name="obs")
 app.add_typer(models, name="models")
 models.command("list")(tools.models_list)
 app.command(context_settings=FORWARD, add_help_option=False)(tools.train)

@@ -31,6 +31,8 @@ class Devices:
     """Why the screen cannot be captured; None = it can."""
     no_virtual_camera: str | None
     """Why there is no virtual camera and what to do; None = there is one."""
+    no_pipewire: str | None
+    """Why PipeWire can carry no camera; None = it can."""
 
 
 def devices(
@@ -53,6 +55,8 @@ def in_words(found: Devices) -> str:
     sinks = [Device("--sink preview", "a page in the browser")]
     if found.no_virtual_camera is None:
         sinks.insert(0, Device("--sink virtual-camera", "a camera other programs can select"))
+    if found.no_pipewire is None:
+        sinks.append(Device("--sink pipewire", "a camera of PipeWire; needs no kernel module"))
     lines.append(table([(device.option, device.description) for device in sinks]))
     if found.no_virtual_camera is not None:
         lines.append(f"No virtual camera: {found.no_virtual_camera}")
@@ -61,7 +65,7 @@ def in_words(found: Devices) -> str:
 
 def find_devices() -> Devices:
     """Ask the computer; a screen is opened for one picture to learn its size."""
-    from liveedit_cam.sinks.virtual_camera import probe
+    from liveedit_cam.sinks import pipewire, virtual_camera
     from liveedit_cam.sources.camera import list_devices
 
     cameras = tuple(
@@ -72,7 +76,13 @@ def find_devices() -> Devices:
         for camera in list_devices()
     )
     screens, no_screen = find_screens()
-    return Devices(cameras=cameras, screens=screens, no_screen=no_screen, no_virtual_camera=probe())
+    return Devices(
+        cameras=cameras,
+        screens=screens,
+        no_screen=no_screen,
+        no_virtual_camera=virtual_camera.probe(),
+        no_pipewire=pipewire.probe(),
+    )
 
 
 def find_screens() -> tuple[tuple[Device, ...], str | None]:

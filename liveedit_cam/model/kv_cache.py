@@ -117,7 +117,7 @@ class KVCache:
         return attend(query, self._rotated[layer][:, :end], self._v[layer][:, :end])
 
     def history(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Un-rotated K and V (B, N, H, D) of the committed latents, for attention with gradients."""
+        """Un-rotated K and V (B, N, H, D) of the committed latents; copies, fit for autograd."""
         end = self._slot_start
         return self._k[layer][:, :end].clone(), self._v[layer][:, :end].clone()
 

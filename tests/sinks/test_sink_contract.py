@@ -13,7 +13,7 @@ from liveedit_cam.errors import SinkError
 from liveedit_cam.protocols import Sink
 from liveedit_cam.types import Frame
 
-NEED_A_DEVICE = {"auto", "virtual-camera"}
+NEED_A_DEVICE = {"auto", "pipewire", "virtual-camera"}
 """Tested through their seams in files of their own."""
 
 RUNNABLE = [kind for kind in registry.kinds("sinks") if kind not in NEED_A_DEVICE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,9 @@ from liveedit_cam.control.obs.bridge import Bridge, Commands
 from liveedit_cam.control.obs.connection import ObsConnection
 from liveedit_cam.control.obs.link import ObsAddress, ObsLink, connect
 from liveedit_cam.control.obs.password import resolve_password
+from liveedit_cam.control.obs.setup import renew_pictures
+
+_log = logging.getLogger(__name__)
 
 RULES_NAME = "obs.toml"
 
@@ -28,6 +32,27 @@ def rules_path(config: Config, environ: Mapping[str, str]) -> Path:
     return config.obs_rules or default_path(environ).parent / RULES_NAME
 
 
+class _Desk(Bridge):
+    """The bridge, which also keeps our picture in OBS at the address of this run."""
+
+    def __init__(self, path: Path, commands: Commands) -> None:
+        super().__init__(path, commands)
+        self._preview = commands.status
+        self._renewed: str | None = None
+
+    def tick(self, link: ObsLink) -> None:
+        super().tick(link)
+        url = self._preview().preview_url
+        if url is not None and url != self._renewed:
+            self._renewed = url
+            for name in renew_pictures(link, url):
+                _log.info("The source %r in OBS plays this run's picture now.", name)
+
+    def lost(self) -> None:
+        super().lost()
+        self._renewed = None
+
+
 class ObsSession:
     """At most one connection. ``poll`` and ``stop`` belong to one thread."""
 
@@ -37,7 +62,7 @@ class ObsSession:
         self._environ = environ
         self._commands = commands
         self._rules = rules_path(config, environ)
-        self._bridge = Bridge(self._rules, commands)
+        self._bridge = _Desk(self._rules, commands)
         self._connection: ObsConnection | None = None
 
     def poll(self) -> None:

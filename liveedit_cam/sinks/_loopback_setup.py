@@ -1,0 +1,203 @@
+"""Which v4l2loopback devices Linux has, which one was meant, and what to do where one is refused.
+
+Reads /sys, /proc and /lib/modules below a root that the caller may give; opens no device.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from liveedit_cam.errors import SinkError
+from liveedit_cam.sinks._distribution import install_command
+
+LABEL = "LiveEdit"
+"""How our device is called in call programs, where the module was loaded as our hints say."""
+
+LOAD_MODULE = f'sudo modprobe v4l2loopback exclusive_caps=1 card_label="{LABEL}"'
+_ADD_DEVICE = f"sudo v4l2loopback-ctl add -n {LABEL}  (from 0.13; else load it with devices=2)"
+_SIGN_MODULE = (
+    "Secure Boot is on: if that says 'Key was rejected by service', the module is not signed with "
+    "a key this computer knows; run: sudo mokutil --import /var/lib/dkms/mok.pub, restart, choose "
+    "Enroll MOK, and load it again"
+)
+_INSTALL_MODULE = {
+    "debian": "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r)",
+    "fedora": "sudo dnf install akmod-v4l2loopback  (from RPM Fusion)",
+    "arch": "sudo pacman -S v4l2loopback-dkms linux-headers",
+    "suse": "sudo zypper install v4l2loopback-kmp-default",
+}
+SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+
+@dataclass(frozen=True, slots=True)
+class Loopback:
+    """One device of the driver."""
+
+    path: str
+    """Such as "/dev/video9"."""
+    label: str
+    """What call programs list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How far the kernel module has come on this computer."""
+
+    is_installed: bool
+    """Built for the kernel that runs."""
+    is_loaded: bool
+    is_secure_boot: bool
+    """The kernel takes signed modules only."""
+    install_command: str
+
+
+def loopbacks(root: Path = Path("/")) -> tuple[Loopback, ...]:
+    """All devices of the driver, by number."""
+    nodes = [
+        node
+        for node in (root / "sys/class/video4linux").glob("video*")
+        if node.name[5:].isdigit() and (node / "max_openers").exists()  # only this driver has it
+    ]
+    nodes.sort(key=lambda node: int(node.name[5:]))
+    return tuple(Loopback(f"/dev/{node.name}", _read(node / "name").strip()) for node in nodes)
+
+
+def choose(target: str, devices: Sequence[Loopback]) -> tuple[Loopback, ...]:
+    """The devices to try, in order, for a label, a path, a number, or "" (any, ours first).
+
+    Raises SinkError where a label fits none or several. A path is not looked up.
+    """
+    if not target:
+        return tuple(sorted(devices, key=lambda device: LABEL not in device.label))
+    path = f"/dev/video{int(target)}" if target.isdecimal() else target
+    if path.startswith("/"):
+        real = os.path.realpath(path)
+        labels = [device.label for device in devices if device.path == real]
+        return (Loopback(path, labels[0] if labels else path),)
+    wanted = target.lower()
+    found = [device for device in devices if device.label.lower() == wanted]
+    found = found or [device for device in devices if wanted in device.label.lower()]
+    if len(found) == 1:
+        return (found[0],)
+    problem = "Several virtual cameras are" if found else "No virtual camera is"
+    raise SinkError(
+        f"{problem} called {target!r}; there are: {listed(found or devices)}.",
+        hint="Name one of these, or its path, behind virtual-camera:",
+    )
+
+
+def listed(devices: Sequence[Loopback]) -> str:
+    """The devices in one line, for messages."""
+    return ", ".join(f"{device.label} ({device.path})" for device in devices)
+
+
+def look(release: str, root: Path = Path("/")) -> Setup:
+    """Read how far the module has come; ``release`` as ``uname -r`` says it."""
+    modules = _read(root / "lib/modules" / release / "modules.dep")
+    return Setup(
+        is_installed="/v4l2loopback.ko" in modules,
+        is_loaded=(root / "sys/module/v4l2loopback").exists(),
+        is_secure_boot=_read(root / SECURE_BOOT).endswith("\x01"),
+        install_command=install_command(
+            _INSTALL_MODULE,
+            "install the package v4l2loopback of your distribution",
+            _read(root / "etc/os-release"),
+        ),
+    )
+
+
+def no_device_error(setup: Setup) -> SinkError:
+    """Why this computer has no virtual camera at all."""
+    if setup.is_loaded:
+        return SinkError(
+            "The kernel module v4l2loopback is loaded, but has no device.",
+            hint=f"Run: sudo modprobe -r v4l2loopback  and then: {LOAD_MODULE}",
+        )
+    sign = f". {_SIGN_MODULE}" if setup.is_secure_boot else ""
+    if setup.is_installed:
+        return SinkError(
+            "There is no virtual camera: the kernel module v4l2loopback is installed, but not "
+            "loaded.",
+            hint=f"Run: {LOAD_MODULE}{sign}",
+        )
+    return SinkError(
+        "There is no virtual camera: the kernel module v4l2loopback is not loaded, and not "
+        "installed for the kernel that runs.",
+        hint=f"Run: {setup.install_command}  and then: {LOAD_MODULE}{sign}",
+    )
+
+
+def os_error(path: str, error: OSError, group: str, devices: Sequence[Loopback]) -> SinkError:
+    """Why opening or writing ``path`` failed; ``group`` is the one the node belongs to."""
+    if isinstance(error, PermissionError):
+        return SinkError(
+            f"This user may not write to {path}: it belongs to the group {group!r}.",
+            hint=f'Run: sudo usermod -aG {group} "$USER"  and log in again.',
+        )
+    if error.errno == errno.ENOENT:
+        return SinkError(f"There is no device {path}; there are: {listed(devices)}.")
+    if error.errno in (errno.ENODEV, errno.ENXIO):
+        return SinkError(
+            f"The virtual camera {path} has disappeared.", hint=f"Load it again: {LOAD_MODULE}"
+        )
+    reason = error.strerror or str(error)
+    return SinkError(
+        f"The virtual camera {path} failed: {reason}.",
+        hint="Close the programs that read it, and see: sudo dmesg | tail",
+    )
+
+
+def busy_error(path: str, programs: Sequence[str]) -> SinkError:
+    """Another program writes to ``path``."""
+    return SinkError(
+        f"Another program writes to {path} already; it is held by {_named(programs)}.",
+        hint=f"Stop that program, name another device, or add one: {_ADD_DEVICE}",
+    )
+
+
+def locked_error(path: str, wanted: str, got: str, programs: Sequence[str]) -> SinkError:
+    """A reader keeps ``path`` at another size; ``wanted`` and ``got`` such as "640x360 YU12"."""
+    return SinkError(
+        f"{path} stays at {got} as long as a program reads it, expected {wanted}; it is held by "
+        f"{_named(programs)}.",
+        hint="Close that program's picture and try again, or run at that size: --width, --height.",
+    )
+
+
+def not_loopback_error(path: str, driver: str, devices: Sequence[Loopback]) -> SinkError:
+    """``path`` is a real camera or something else."""
+    return SinkError(
+        f"{path} is no virtual camera but a device of the driver {driver!r}; there are: "
+        f"{listed(devices)}.",
+        hint="Name one of these behind virtual-camera:",
+    )
+
+
+def holders(path: str, root: Path = Path("/")) -> tuple[str, ...]:
+    """The programs that have ``path`` open, as "ffmpeg (1234)"; other users' stay unseen."""
+    real = os.path.realpath(path)
+    processes = [entry for entry in (root / "proc").glob("[0-9]*") if _holds(entry, real)]
+    processes.sort(key=lambda entry: int(entry.name))
+    return tuple(f"{_read(entry / 'comm').strip()} ({entry.name})" for entry in processes)
+
+
+def _holds(process: Path, path: str) -> bool:
+    try:
+        return any(os.readlink(link) == path for link in (process / "fd").iterdir())
+    except OSError:  # ended meanwhile, or another user's
+        return False
+
+
+def _named(programs: Sequence[str]) -> str:
+    return ", ".join(programs) or "a program of another user"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
