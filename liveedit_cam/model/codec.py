@@ -106,3 +106,34 @@ class Codec(nn.Module):
         weight = (self.basis * self.scale.unsqueeze(1)).to(latents)
         mean = self.mean.view(1, -1, 1, 1, 1).to(latents)
         return torch.einsum("cv,bcthw->bvthw", weight, latents) + mean
+
+
+class CodecStream:
+    """One stream through a Codec; a StreamCodec. One thread owns it."""
+
+    def __init__(self, codec: Codec) -> None:
+        """Use ``codec`` where it lies; another stream may use it too."""
+        self.codec = codec
+        self._last: Tensor | None = None
+
+    @property
+    def latent_channels(self) -> int:
+        return self.codec.config.latent_channels
+
+    @property
+    def spatial_stride(self) -> int:
+        return self.codec.config.spatial_stride
+
+    def frames_for(self, num_latents: int) -> int:
+        return self.codec.config.frames_per_latent * num_latents
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return self.codec.encode(frames)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        frames = self.codec.decode(latents, self._last)
+        self._last = latents[:, :, -1:]
+        return frames
+
+    def reset(self) -> None:
+        self._last = None

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.errors import EditorError
-from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.compositing import composite
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
@@ -25,7 +24,8 @@ from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
 from liveedit_cam.model.schedule import FlowSchedule
-from liveedit_cam.model.text import TextEncoder, unknown_words
+from liveedit_cam.model.stream_codec import PromptEncoder, StreamCodec
+from liveedit_cam.model.text import unknown_words
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels, Region
@@ -55,19 +55,21 @@ class EditStream:
         self,
         config: ModelConfig,
         dit: CausalDiT,
-        codec: Codec,
-        text: TextEncoder,
-        words: frozenset[str],
+        codec: StreamCodec,
+        text: PromptEncoder,
+        words: frozenset[str] | None,
         device: torch.device,
         dtype: torch.dtype,
         *,
+        decodes_source: bool = True,
         cache_target: CacheTarget = "self_attention",
         kv_policy: KVPolicy = "keep",
     ) -> None:
-        """Move the three networks to ``device``, the DiT to ``dtype``.
+        """Move the DiT to ``device`` and ``dtype``; codec and text encoder stay where they are.
 
-        Codec, latents and text stay in float32: they cost little, and rounding in the codec would
-        look like a change.
+        ``words`` are those the model was taught, None = any. ``decodes_source``: whether the
+        change is measured between decoded pictures, which cancels what the codec loses and costs
+        a second decoding, or against the source itself.
         """
         self.config = config
         self.device = device
@@ -76,24 +78,24 @@ class EditStream:
         self.kv_policy: KVPolicy = kv_policy
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self._dit = dit.to(device, dtype).eval().requires_grad_(False)
-        self.codec = codec.to(device).float().eval().requires_grad_(False)
-        self._text = text.to(device).float().eval().requires_grad_(False)
+        self.codec = codec
+        self._text = text
+        self._decodes_source = decodes_source
         self._mask = MaskCache(config, cache_target)
         self._cache: KVCache | None = None
-        self._noise = torch.Generator()
+        self._noise = torch.Generator(device)
         self._seed: int | None = None
         self._size: tuple[int, int] | None = None
         self._conditioning: TextConditioning | None = None
         self._history: deque[tuple[Tensor, Tensor]] = deque()
         self._last_source: Tensor | None = None
-        self._last_pair: Tensor | None = None
         self.skip_ratio = 0.0
         """Share of tokens the mask cache reused in the middle steps of the last chunk."""
 
     @property
     def chunk_frames(self) -> int:
-        """Frames one ``edit`` takes."""
-        return self.config.chunk_frames
+        """Frames the next ``edit`` takes; a codec's first chunk may be shorter."""
+        return self.codec.frames_for(self.config.chunk_latents)
 
     @property
     def kv_latents(self) -> int:
@@ -108,13 +110,14 @@ class EditStream:
         self._history.clear()
         self._seed = None
         self._last_source = None
-        self._last_pair = None
+        self.codec.reset()
 
     @torch.inference_mode()
     def encode_text(self, prompt: str) -> TextConditioning:
         """Make an instruction ready; its K and V are computed here, once."""
         kv = self._dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
-        return TextConditioning(prompt, tuple(kv), unknown_words(prompt, self.words))
+        unknown = () if self.words is None else unknown_words(prompt, self.words)
+        return TextConditioning(prompt, tuple(kv), unknown)
 
     @torch.inference_mode()
     def edit(
@@ -137,17 +140,19 @@ class EditStream:
                 hint="Pass stream.chunk_frames frames at a time.",
             )
         self._prepare(frames.shape[1:3], conditioning, seed)
-        source = self._encode(frames)
+        small = self._shrink(frames)
+        source = self.codec.encode(small)
         x0 = self._edit_latents(source, conditioning)
-        before, after = self._decode_pair(source, x0)
+        before, after = self._decode(small, source, x0)
         return composite(frames, before, after, strength, region)
 
     @torch.inference_mode()
     def edit_small(self, frames: Pixels, conditioning: TextConditioning, seed: int = 0) -> Pixels:
         """Like ``edit``, but return the decoded edit at model size, (T, h, w, 3) uint8."""
         self._prepare(frames.shape[1:3], conditioning, seed)
-        source = self._encode(frames)
-        _, after = self._decode_pair(source, self._edit_latents(source, conditioning))
+        small = self._shrink(frames)
+        source = self.codec.encode(small)
+        _, after = self._decode(small, source, self._edit_latents(source, conditioning))
         return (after * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
     def _prepare(self, size: tuple[int, ...], conditioning: TextConditioning, seed: int) -> None:
@@ -179,15 +184,15 @@ class EditStream:
                 self._dit.write_context(x0, source, conditioning.kv, self._cache)
                 self._cache.commit()
 
-    def _encode(self, frames: Pixels) -> Tensor:
-        """Source latents (1, C, T, h, w) of full-size frames."""
+    def _shrink(self, frames: Pixels) -> Tensor:
+        """Full-size frames at model size, float (1, 3, T, h, w) in [0, 1]."""
         assert self._size is not None, "_prepare sets the size"
         height, width = self._size
         small = np.stack(
             [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
         )
         pixels = torch.from_numpy(small).to(self.device).float() / 255
-        return self.codec.encode(pixels.permute(3, 0, 1, 2).unsqueeze(0))
+        return pixels.permute(3, 0, 1, 2).unsqueeze(0)
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"
@@ -212,11 +217,12 @@ class EditStream:
         if len(self._history) > chunks - 1:
             del self._history[sinks]
 
-    def _decode_pair(self, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode source and edit together; float (T, 3, h, w) each, on the CPU."""
-        pair = torch.cat((source, x0))
-        frames = self.codec.decode(pair, self._last_pair)
-        self._last_pair = pair[:, :, -1:]
+    def _decode(self, small: Tensor, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
+        """Source and edit at model size, what is compared; float (T, 3, h, w), on the CPU."""
+        if self._decodes_source:
+            frames = self.codec.decode(torch.cat((source, x0)))
+        else:
+            frames = torch.cat((small, self.codec.decode(x0)))
         before, after = frames.transpose(1, 2).float().cpu()
         return before, after
 

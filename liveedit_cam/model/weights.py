@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from liveedit_cam.errors import UsageError, WeightsError
-from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.mask_cache import CacheTarget
@@ -82,10 +82,12 @@ def load(
     for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
         load_weights(network, folder / f"{file}.safetensors")
     words = read_words(folder / "words.json")
+    for network in (codec, text):  # float32: rounding in the codec would look like a change
+        network.to(target).float().eval().requires_grad_(False)
     return EditStream(
         config,
         dit,
-        codec,
+        CodecStream(codec),
         text,
         words,
         target,

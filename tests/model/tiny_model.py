@@ -13,7 +13,7 @@ from torch import nn
 
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.attention import attend, rotate, rotation_table
-from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import CodecConfig, TextConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.mask_cache import CacheTarget
@@ -87,7 +87,7 @@ def tiny_stream(
     return EditStream(
         config,
         dit or tiny_dit(config),
-        tiny_codec(config.codec, residual_std),
+        CodecStream(tiny_codec(config.codec, residual_std)),
         tiny_text(config.text),
         frozenset(WORDS),
         CPU,

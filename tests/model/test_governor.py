@@ -1,0 +1,114 @@
+"""What is given up, in which order, and that it comes back."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from tiny_model import TINY
+
+from liveedit_cam.model.config import NANO, WAN_1_3B
+from liveedit_cam.model.governor import (
+    FAST_CHUNKS,
+    SLOW_CHUNKS,
+    Governor,
+    Setting,
+    fewer_steps,
+    memory_ladder,
+)
+from liveedit_cam.model.schedule import FlowSchedule
+
+
+def test_the_order_is_window_size_codec_text() -> None:
+    """Catches a smaller picture while there is still history to give up."""
+    ladder = memory_ladder(WAN_1_3B, has_light_codec=True, has_large_text=True)
+    told = [b.differences(a) for a, b in itertools.pairwise(ladder)]
+    assert told == [
+        "window 12 -> 9 latents",
+        "picture 832x480 -> 624x352",
+        "picture 624x352 -> 416x240",
+        "light codec",
+        "text encoder on the processor",
+    ]
+    for setting in ladder:
+        config = setting.config
+        assert config.height % config.token_px == config.width % config.token_px == 0
+        assert config.window_latents >= config.num_sink_latents + 2 * config.chunk_latents
+
+
+@pytest.mark.parametrize("config", [TINY, NANO, WAN_1_3B], ids=lambda c: c.name)
+def test_every_rung_is_a_model(config: object) -> None:
+    """Catches a rung that ModelConfig refuses, or one of no whole tokens."""
+    ladder = memory_ladder(config, has_light_codec=False, has_large_text=False)  # type: ignore[arg-type]
+    assert ladder[0] == Setting(config)  # type: ignore[arg-type]
+    assert not any(s.uses_light_codec or s.text_on_cpu for s in ladder)
+    assert len(set(ladder)) == len(ladder)
+
+
+def test_memory_steps_down_and_says_what_until_nothing_is_left() -> None:
+    """Catches an endless loop of restarts, and a step that is not told."""
+    ladder = memory_ladder(NANO, has_light_codec=False, has_large_text=False)
+    governor = Governor(ladder)
+    told = []
+    while (said := governor.out_of_memory()) is not None:
+        told.append(said)
+    assert len(told) == len(ladder) - 1
+    assert "nothing" not in told
+    assert governor.setting == ladder[-1]
+
+
+def test_a_rate_is_held_by_steps_then_by_the_mask() -> None:
+    """Catches a governor that reacts to one slow chunk, or to none."""
+    governor = Governor((Setting(TINY),), target_fps=10.0)
+    told = []
+    for _ in range(20 * SLOW_CHUNKS):
+        said = governor.took(0.5, 4)  # 0.4 s are there
+        if said is not None:
+            told.append(said)
+    assert told[0] == "steps 4 -> 3"
+    assert told[1] == "steps 3 -> 2"
+    assert told[2].startswith("mask threshold")
+    assert len(told) == 4
+    assert governor.took(0.5, 4) is None  # nothing is left
+    assert Governor((Setting(TINY),), target_fps=10.0).took(0.5, 4) is None
+
+
+def test_what_was_given_up_comes_back() -> None:
+    """Catches a stream that stays at two steps for ever after one busy minute."""
+    governor = Governor((Setting(TINY),), target_fps=10.0)
+    for _ in range(SLOW_CHUNKS):
+        governor.took(0.5, 4)
+    assert len(governor.setting.config.timesteps) == 3
+    for _ in range(FAST_CHUNKS - 1):
+        assert governor.took(0.2, 4) is None
+    assert governor.took(0.2, 4) == "steps 3 -> 4"
+    assert governor.setting == Setting(TINY)
+
+
+def test_a_chunk_near_its_budget_changes_nothing() -> None:
+    """Catches a governor that swings to and fro: between headroom and budget all stays."""
+    governor = Governor((Setting(TINY),), target_fps=10.0)
+    for _ in range(SLOW_CHUNKS):
+        governor.took(0.5, 4)
+    before = governor.setting
+    assert all(governor.took(0.35, 4) is None for _ in range(3 * FAST_CHUNKS))
+    assert governor.setting == before
+
+
+def test_without_a_target_time_is_no_matter() -> None:
+    """Catches steps dropped for a user who never asked for a rate."""
+    governor = Governor((Setting(TINY),))
+    assert all(governor.took(9.0, 4) is None for _ in range(50))
+
+
+def test_fewer_steps_are_spread_over_the_noise() -> None:
+    """Catches a shorter list that starts below pure noise, or is not descending."""
+    own = TINY.timesteps
+    assert fewer_steps(own, 4) == own
+    assert fewer_steps(own, 3) == (1000, 667, 333)
+    assert fewer_steps(own, 2) == (1000, 500)
+    sigmas = FlowSchedule(fewer_steps(own, 3), TINY.shift).sigmas
+    assert sigmas[0] == 1.0
+    assert list(sigmas) == sorted(sigmas, reverse=True)
+    assert replace(TINY, timesteps=fewer_steps(own, 2)).timesteps == (1000, 500)
