@@ -25,14 +25,15 @@ PREFIX = "LIVEEDIT_CAM_"
 NOT_CONFIG = frozenset(
     {
         "LIVEEDIT_CAM_RUNTIME_DIR",
+        "LIVEEDIT_CAM_MODELS_DIR",
         "LIVEEDIT_CAM_SLOW",
         "LIVEEDIT_CAM_VM_CACHE",
         "LIVEEDIT_CAM_VM_OUT",
         "LIVEEDIT_CAM_VM_TIMEOUT",
     }
 )
-"""Variables with our prefix that are read elsewhere: see ``control.state``, and the tests of
-real parts."""
+"""Variables with our prefix that are read elsewhere: see ``control.state``, ``folders``,
+and the tests of real parts."""
 SECRETS = frozenset({"obs_password"})
 """Settings whose value no message may show."""
 
@@ -78,6 +79,8 @@ class Config(BaseModel):
     """whether a video file starts again at its end, true or false"""
     realtime: bool = True
     """whether a video file plays at its own speed, true or false"""
+    target_fps: float | None = Field(None, gt=0, le=60)
+    """edited frames per second to hold by giving up quality, up to 60; left out = as they come"""
     edit_timeout_s: float = Field(20.0, gt=0, le=3600)
     """seconds one edit may take before the engine is started again, up to 3600"""
     delay_ms: float | None = Field(None, ge=0, le=10_000)

@@ -71,6 +71,17 @@ class Conditioning:
 
 
 @dataclass(frozen=True, slots=True)
+class EditorOptions:
+    """What a run asks of its editor."""
+
+    model: str
+    """Name of a model, or its folder."""
+    device: str = "auto"
+    target_fps: float | None = None
+    """Edited frames per second to hold by giving up quality; None = take the time it takes."""
+
+
+@dataclass(frozen=True, slots=True)
 class EditorReport:
     """What an Editor says of its last chunk, for the status."""
 
@@ -78,13 +89,15 @@ class EditorReport:
     """Share of tokens the mask cache reused in the middle steps, 0..1."""
     kv_latents: int = 0
     device: str = "cpu"
+    given_up: str | None = None
+    """What it does without for now, such as "picture 832x480 -> 624x352"; None = nothing."""
 
 
 @runtime_checkable
 class Editor(Protocol):
     """The model behind one method. Lives in the engine process; one thread calls it.
 
-    A module in ``editors/`` offers ``create(model: str, device: str) -> Editor``.
+    A module in ``editors/`` offers ``create(options: EditorOptions) -> Editor``.
     """
 
     name: str

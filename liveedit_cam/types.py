@@ -139,6 +139,8 @@ class Status:
     cache_skip: float = 0.0
     """Share of tokens whose self-attention the mask cache reused, 0..1, over the last chunks."""
     kv_latents: int = 0
+    given_up: str | None = None
+    """What the model does without, for lack of memory or to hold a rate; None = nothing."""
     engine_restarts: int = 0
     engine_pid: int = 0
     obs: str = "off"

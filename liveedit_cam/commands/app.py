@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liveedit_cam.commands import devices, obs, remote, run, start, tools
+from liveedit_cam.commands import devices, models, obs, remote, run, start, tools
 
 app = typer.Typer(
     name="liveedit-cam",
@@ -18,7 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models = typer.Typer(help="The models on this computer.", no_args_is_help=True)
 FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Settings of a command that hands its arguments on as they are, ``--help`` included."""
 
@@ -64,6 +63,5 @@ for name, purpose in remote.COMMANDS.items():
 app.command()(devices.devices)
 app.command()(tools.process)
 app.add_typer(obs.obs, name="obs")
-app.add_typer(models, name="models")
-models.command("list")(tools.models_list)
+app.add_typer(models.app, name="models")
 app.command(context_settings=FORWARD, add_help_option=False)(tools.train)

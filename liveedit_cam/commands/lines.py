@@ -33,6 +33,7 @@ def rows(status: Status) -> list[tuple[str, str]]:
         ("source", status.source),
         *(("sink", sink) for sink in status.sinks),
         ("model", f"{status.model} on {status.device}" if status.device else status.model),
+        ("given up", status.given_up),
         (
             "rates",
             f"capture {status.capture_fps:.1f}, edit {status.edit_fps:.1f},"

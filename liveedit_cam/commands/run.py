@@ -46,6 +46,9 @@ def run(
     height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
+    target_fps: Annotated[
+        float | None, typer.Option(help="Edited frames per second to hold, at some quality.")
+    ] = None,
     strength: Annotated[float | None, typer.Option(help="How much of the edit, 0..1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
     mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,
@@ -74,6 +77,7 @@ def run(
         "height": height,
         "fps": fps,
         "port": port,
+        "target_fps": target_fps,
         "strength": strength,
         "seed": seed,
         "mode": mode,
@@ -81,7 +85,27 @@ def run(
         "loop": loop,
         "obs": obs,
     }
-    _serve(load_config(config, os.environ, flags), quiet=quiet)
+    found = load_config(config, os.environ, flags)
+    check_model(found.model)
+    _serve(found, quiet=quiet)
+
+
+def check_model(name: str) -> None:
+    """Say at once what to pull where a model of the catalogue is not here. Raises WeightsError.
+
+    A folder, and nano, are left to the engine: they cost no look at a catalogue.
+    """
+    if name == "nano" or Path(name).is_dir():
+        return
+    from liveedit_cam.errors import WeightsError
+    from liveedit_cam.folders import shipped_models, user_models
+    from liveedit_cam.store.catalogue import find_entry, read_catalogue
+    from liveedit_cam.store.needs import this_machine
+    from liveedit_cam.store.report import has_files, missing_message, model_folder
+
+    entry = find_entry(name, read_catalogue(shipped_models()))
+    if not has_files(entry, model_folder(entry)):
+        raise WeightsError(missing_message(name, this_machine(user_models(os.environ))))
 
 
 def _serve(config: Config, *, quiet: bool) -> None:

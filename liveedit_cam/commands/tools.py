@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -39,22 +37,6 @@ def process(
     typer.echo(f"wrote {result}")
     if unknown:
         typer.echo(f"note: not understood: {', '.join(unknown)}", err=True)
-
-
-def models_list(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the models, and whether they are on this computer."""
-    from liveedit_cam.model.weights import list_models
-
-    found = list_models()
-    if as_json:
-        typer.echo(json.dumps([asdict(model) for model in found], default=str))
-        return
-    for model in found:
-        size = f"{model.size_bytes / 1e6:.0f} MB" if model.size_bytes else "size unknown"
-        where = f"{size}, {model.path}" if model.is_installed else "not on this computer"
-        typer.echo(f"{model.name}  {model.description}\n    {where}")
 
 
 def train(context: typer.Context) -> None:

@@ -121,7 +121,10 @@ class Editing:
         self._playout.put(frames, now)
         self._metrics.edited(len(frames), now - self._taken_at, event.report.cache_skip, now)
         self._board.update(
-            state=State.LIVE, kv_latents=event.report.kv_latents, device=event.report.device
+            state=State.LIVE,
+            kv_latents=event.report.kv_latents,
+            device=event.report.device,
+            given_up=event.report.given_up,
         )
 
     def _note_death(self, event: Died) -> None:

@@ -30,7 +30,7 @@ from liveedit_cam.engine.client import MAX_CHUNK_FRAMES, EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import Source
+from liveedit_cam.protocols import EditorOptions, Source
 from liveedit_cam.types import Frame, State, Status
 
 INBOX_FRAMES = 2 * MAX_CHUNK_FRAMES
@@ -166,7 +166,10 @@ class Service:
     def _make_editing(self, source_ended: Event) -> Editing:
         config = self._config
         client = EngineClient(
-            self._editor, config.model, config.device, width=config.width, height=config.height
+            self._editor,
+            EditorOptions(config.model, config.device, config.target_fps),
+            width=config.width,
+            height=config.height,
         )
         supervisor = EngineSupervisor(
             client, answer_timeout_s=config.edit_timeout_s, now=self._now, pause=self._stop.wait

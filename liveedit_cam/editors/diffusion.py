@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from liveedit_cam.errors import EditorError
 from liveedit_cam.model import EditStream, TextConditioning, load
-from liveedit_cam.protocols import Conditioning, EditorReport
+from liveedit_cam.model.governor import Governor, memory_ladder
+from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditInstruction, Frame
 
 KNOWS = (
@@ -28,16 +31,24 @@ def describe() -> str:
     return "diffusion: the video-diffusion editor; its target is a model name or folder"
 
 
-def create(model: str, device: str) -> DiffusionEditor:
-    """Load ``model`` on ``device``. Raises UsageError or WeightsError."""
-    return DiffusionEditor(load(model, device))
+def create(options: EditorOptions) -> DiffusionEditor:
+    """Load the model on the device. Raises UsageError or WeightsError."""
+    return DiffusionEditor(load(options.model, options.device), options.target_fps)
 
 
 class DiffusionEditor:
     """An EditStream as an Editor."""
 
-    def __init__(self, stream: EditStream) -> None:
+    def __init__(self, stream: EditStream, target_fps: float | None = None) -> None:
+        """``target_fps``: edited frames per second to hold; None = take the time it takes."""
         self._stream = stream
+        ladder = memory_ladder(
+            stream.config,
+            has_light_codec=stream.has_light_codec,
+            has_large_text=stream.has_movable_text,
+        )
+        self._governor = Governor(ladder, target_fps)
+        self._own = ladder[0]
         self._encode_text = lru_cache(NUM_REMEMBERED)(stream.encode_text)
         self.name = stream.config.name
 
@@ -64,21 +75,41 @@ class DiffusionEditor:
                 f"got {len(frames)} frames of shapes {sorted(shapes)}, expected "
                 f"{self.chunk_frames} of one shape"
             )
-        edited = self._stream.edit(
-            np.stack([frame.pixels for frame in frames]),
-            text,
-            strength=instruction.strength,
-            region=instruction.region,
-            seed=instruction.seed,
-        )
+        began = time.monotonic()
+        try:
+            edited = self._stream.edit(
+                np.stack([frame.pixels for frame in frames]),
+                text,
+                strength=instruction.strength,
+                region=instruction.region,
+                seed=instruction.seed,
+            )
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise self._give_way(error) from error
+        if self._governor.took(time.monotonic() - began, len(frames)) is not None:
+            self._stream.apply(self._governor.setting)
         return [
             replace(frame, pixels=pixels, revision=instruction.revision)
             for frame, pixels in zip(frames, edited, strict=True)
         ]
 
+    def _give_way(self, error: Exception) -> EditorError:
+        """Do without something from now on; the error says what, or that nothing is left."""
+        given_up = self._governor.out_of_memory()
+        if given_up is None:
+            return EditorError(
+                f"Memory ran out on {self._stream.device}; nothing is left to give up: {error}.",
+                hint="Close other programs that use the device, or choose --model nano.",
+            )
+        self._stream.apply(self._governor.setting)
+        if self._stream.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return EditorError(f"Memory ran out on {self._stream.device}; now: {given_up}.")
+
     def report(self) -> EditorReport:
-        stream = self._stream
-        return EditorReport(stream.skip_ratio, stream.kv_latents, str(stream.device))
+        stream, setting = self._stream, self._governor.setting
+        given_up = None if setting == self._own else setting.differences(self._own)
+        return EditorReport(stream.skip_ratio, stream.kv_latents, str(stream.device), given_up)
 
     def reset(self) -> None:
         self._stream.reset()

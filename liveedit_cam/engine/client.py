@@ -14,6 +14,7 @@ from liveedit_cam.engine.messages import Command, Edit, Edited, Encode, Event, P
 from liveedit_cam.engine.slots import FrameSlots, SlotLayout
 from liveedit_cam.engine.worker import run_engine
 from liveedit_cam.errors import EngineError
+from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import EditInstruction, Frame
 
 MAX_CHUNK_FRAMES = 16
@@ -31,8 +32,7 @@ class EngineClient:
     def __init__(
         self,
         editor: str,
-        model: str,
-        device: str,
+        options: EditorOptions,
         *,
         width: int,
         height: int,
@@ -40,8 +40,7 @@ class EngineClient:
     ) -> None:
         """``editor`` is a kind of the registry or ``"module:function"``; sizes are in pixels."""
         self._editor = editor
-        self._model = model
-        self._device = device
+        self._options = options
         self._width = width
         self._height = height
         self._max_chunk_frames = max_chunk_frames
@@ -67,7 +66,7 @@ class EngineClient:
             self._slots = FrameSlots.create(self._width, self._height, self._max_chunk_frames)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
-        arguments = (theirs, self._slots.layout, self._editor, self._model, self._device)
+        arguments = (theirs, self._slots.layout, self._editor, self._options)
         process = context.Process(
             target=run_engine, args=arguments, name="liveedit-engine", daemon=True
         )

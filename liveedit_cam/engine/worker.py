@@ -34,7 +34,7 @@ from liveedit_cam.engine.messages import (
 )
 from liveedit_cam.engine.slots import FrameSlots, SlotLayout
 from liveedit_cam.errors import EditorError, EngineError, InstructionError, LiveEditError
-from liveedit_cam.protocols import Conditioning, Editor
+from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
 from liveedit_cam.types import EditInstruction, Frame
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_engine(
-    connection: Connection, layout: SlotLayout, editor: str, model: str, device: str
+    connection: Connection, layout: SlotLayout, editor: str, options: EditorOptions
 ) -> None:
     """Body of the engine process. ``editor`` is a kind, or ``"module:function"`` of a factory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the daemon, which closes the pipe
@@ -60,7 +60,7 @@ def run_engine(
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     slots = FrameSlots.attach(layout)
     try:
-        loaded = load_editor(editor, model, device)
+        loaded = load_editor(editor, options)
     except Exception as error:
         _send(connection, Fatal(_as_error(error, f"The editor {editor!r} could not be made")))
         raise SystemExit(1) from error
@@ -73,16 +73,16 @@ def run_engine(
     raise SystemExit(code)
 
 
-def load_editor(editor: str, model: str, device: str) -> Editor:
+def load_editor(editor: str, options: EditorOptions) -> Editor:
     """Make the editor ``kind`` of the registry, or the one ``"module:function"`` returns.
 
     Raises UnknownBackendError, MissingDependencyError and what the editor's factory raises.
     """
     module_name, is_path, function_name = editor.partition(":")
     if not is_path:
-        return cast("Editor", registry.load("editors", editor).create(model, device))
+        return cast("Editor", registry.load("editors", editor).create(options))
     factory = vars(importlib.import_module(module_name))[function_name]
-    return cast("Callable[[str, str], Editor]", factory)(model, device)
+    return cast("Callable[[EditorOptions], Editor]", factory)(options)
 
 
 class _Worker:

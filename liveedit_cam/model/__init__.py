@@ -2,15 +2,13 @@
 
 from liveedit_cam.model.config import NANO, WAN_1_3B, ModelConfig
 from liveedit_cam.model.stream import EditStream, TextConditioning
-from liveedit_cam.model.weights import ModelInfo, list_models, load
+from liveedit_cam.model.weights import load
 
 __all__ = [
     "NANO",
     "WAN_1_3B",
     "EditStream",
     "ModelConfig",
-    "ModelInfo",
     "TextConditioning",
-    "list_models",
     "load",
 ]

@@ -8,8 +8,9 @@ edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from liveedit_cam.model.compositing import composite
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import denoise_chunk
+from liveedit_cam.model.governor import Setting
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
 from liveedit_cam.model.schedule import FlowSchedule
@@ -48,6 +50,15 @@ class TextConditioning:
     """Words of the prompt the model was never taught."""
 
 
+@runtime_checkable
+class MovableText(Protocol):
+    """A PromptEncoder large enough to matter where it runs."""
+
+    def to_cpu(self) -> None:
+        """Encode on the processor from now on."""
+        ...
+
+
 class EditStream:
     """One video stream through one model; keeps caches between chunks. One thread owns it."""
 
@@ -62,6 +73,7 @@ class EditStream:
         dtype: torch.dtype,
         *,
         decodes_source: bool = True,
+        light_codec: Callable[[], StreamCodec] | None = None,
         cache_target: CacheTarget = "self_attention",
         kv_policy: KVPolicy = "keep",
     ) -> None:
@@ -69,7 +81,8 @@ class EditStream:
 
         ``words`` are those the model was taught, None = any. ``decodes_source``: whether the
         change is measured between decoded pictures, which cancels what the codec loses and costs
-        a second decoding, or against the source itself.
+        a second decoding, or against the source itself. ``light_codec`` makes one that takes less
+        memory, for ``apply``.
         """
         self.config = config
         self.device = device
@@ -81,6 +94,7 @@ class EditStream:
         self.codec = codec
         self._text = text
         self._decodes_source = decodes_source
+        self._light_codec = light_codec
         self._mask = MaskCache(config, cache_target)
         self._cache: KVCache | None = None
         self._noise = torch.Generator(device)
@@ -96,6 +110,33 @@ class EditStream:
     def chunk_frames(self) -> int:
         """Frames the next ``edit`` takes; a codec's first chunk may be shorter."""
         return self.codec.frames_for(self.config.chunk_latents)
+
+    @property
+    def has_light_codec(self) -> bool:
+        """Whether ``apply`` can choose a codec that takes less memory."""
+        return self._light_codec is not None
+
+    @property
+    def has_movable_text(self) -> bool:
+        """Whether ``apply`` can move the text encoder to the processor."""
+        return isinstance(self._text, MovableText)
+
+    def apply(self, setting: Setting) -> None:
+        """Run by ``setting`` from the next chunk on; another window or size starts a new stream."""
+        before, config = self.config, setting.config
+        self.config = config
+        self.schedule = FlowSchedule(config.timesteps, config.shift)
+        self._mask.config = config
+        if setting.uses_light_codec and self._light_codec is not None:
+            self.codec, self._light_codec = self._light_codec(), None
+            self._size = None
+        if setting.text_on_cpu and isinstance(self._text, MovableText):
+            self._text.to_cpu()
+        if replace(before, timesteps=(), mask_threshold=0.0) != replace(
+            config, timesteps=(), mask_threshold=0.0
+        ):
+            self._cache = None
+            self._size = None
 
     @property
     def kv_latents(self) -> int:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveedit_cam.model.stream_codec import check_frames, check_latents
+from liveedit_cam.model.weight_files import load_weights
 
 FRAMES_PER_LATENT = 4
 SPATIAL_STRIDE = 8
@@ -192,7 +193,6 @@ def load_taehv(path: Path, device: torch.device, dtype: torch.dtype) -> TaehvCod
 
     ``path`` has exactly the 128 tensors of ``TAEHV()``.
     """
-    from liveedit_cam.model.weights import load_weights  # not at the top: that file loads codecs
 
     tae = TAEHV()
     load_weights(tae, path)

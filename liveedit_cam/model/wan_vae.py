@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from liveedit_cam.errors import MissingDependencyError, WeightsError
 from liveedit_cam.model.stream_codec import check_frames, check_latents
+from liveedit_cam.model.weight_files import load_weights
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
@@ -135,7 +136,6 @@ def load_wan_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> WanC
         raise MissingDependencyError(
             f"The Wan codec cannot be loaded: {error}.", hint="Install it: pip install diffusers"
         ) from error
-    from liveedit_cam.model.weights import load_weights  # not at the top: that file loads codecs
 
     config = _read_config(folder / "config.json")
     vae = AutoencoderKLWan.from_config(config)

@@ -7,64 +7,26 @@ words.json. Nothing half-loaded is ever returned: names and shapes must match ex
 from __future__ import annotations
 
 import json
+import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from liveedit_cam.errors import UsageError, WeightsError
+from liveedit_cam.folders import shipped_models, user_models
 from liveedit_cam.model.codec import Codec, CodecStream
-from liveedit_cam.model.config import PRESETS, ModelConfig
+from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.mask_cache import CacheTarget
 from liveedit_cam.model.stream import EditStream, KVPolicy
 from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.wan import FILES as WAN_FILES
+from liveedit_cam.model.wan import is_wan_folder, load_wan
+from liveedit_cam.model.weight_files import RENEW, load_weights
 
 FILES = ("config.json", "model.safetensors", "codec.safetensors", "text.safetensors", "words.json")
-
-_RENEW = "Reinstall liveedit-cam or pull the model again."
-
-_DESCRIPTIONS = {
-    "nano": "small editor trained by this project, shipped with it; runs on two CPU cores",
-    "liveedit-1.3b": "LiveEdit on Wan2.1-1.3B; needs a GPU and weights that are not shipped",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """One model, for ``liveedit-cam models list``."""
-
-    name: str
-    description: str
-    path: Path
-    """Its folder, whether or not it is there."""
-    size_bytes: int
-    """Size of its files; 0 where it is not installed."""
-    is_installed: bool
-
-
-def models_folder() -> Path:
-    """Where model folders lie: in the installed package, else in the checkout."""
-    package = Path(__file__).resolve().parent.parent
-    shipped = package / "_models"
-    return shipped if shipped.is_dir() else package.parent / "models"
-
-
-def list_models() -> tuple[ModelInfo, ...]:
-    """Every model this version knows, installed or not."""
-    return tuple(_info(name) for name in PRESETS)
-
-
-def _info(name: str) -> ModelInfo:
-    folder = models_folder() / name
-    is_installed = all((folder / file).is_file() for file in FILES)
-    size = sum(p.stat().st_size for p in folder.iterdir()) if is_installed else 0
-    return ModelInfo(name, _DESCRIPTIONS[name], folder, size, is_installed)
 
 
 def load(
@@ -78,6 +40,15 @@ def load(
     folder = _folder(model)
     config = read_config(folder / "config.json")
     target = choose_device(device)
+    if is_wan_folder(folder):
+        return load_wan(
+            folder,
+            config,
+            target,
+            fastest_dtype(target),
+            cache_target=cache_target,
+            kv_policy=kv_policy,
+        )
     dit, codec, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
     for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
         load_weights(network, folder / f"{file}.safetensors")
@@ -97,15 +68,25 @@ def load(
     )
 
 
+def named_folder(name: str) -> Path:
+    """Where the model of that name lies or would lie: shipped, or pulled by this user."""
+    shipped = shipped_models() / name
+    is_shipped = (shipped / "model.safetensors").is_file()
+    return shipped if is_shipped else user_models(os.environ) / name
+
+
 def _folder(model: str) -> Path:
-    folder = models_folder() / model if model in PRESETS else Path(model)
-    missing = [file for file in FILES if not (folder / file).is_file()]
+    folder = named_folder(model) if model in PRESETS else Path(model)
+    needed = WAN_FILES if is_wan_folder(folder) else FILES
+    missing = [file for file in needed if not (folder / file).is_file()]
     if not missing:
         return folder
     if model in PRESETS:
         raise WeightsError(
             f"got model {model!r}, whose {', '.join(missing)} is not in {folder}",
-            hint="Choose --model nano." if model != "nano" else "Reinstall liveedit-cam.",
+            hint=f"Pull it: `liveedit-cam models pull {model}`, or choose --model nano."
+            if model != NANO.name
+            else "Reinstall liveedit-cam.",
         )
     if not folder.is_dir():
         raise UsageError(
@@ -127,7 +108,7 @@ def read_words(path: Path) -> frozenset[str]:
     """The words a model was taught. Raises WeightsError."""
     words = _read_json(path)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise WeightsError(f"got {path}, expected a list of words", hint=_RENEW)
+        raise WeightsError(f"got {path}, expected a list of words", hint=RENEW)
     return frozenset(words)
 
 
@@ -136,43 +117,8 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"got {path}, which is no readable JSON ({error})", hint=_RENEW
+            f"got {path}, which is no readable JSON ({error})", hint=RENEW
         ) from error
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Fill ``network`` with exactly the tensors of a safetensors file. Raises WeightsError."""
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"got {path} ({path.stat().st_size if path.is_file() else 0} bytes), which is no "
-            f"whole safetensors file ({error})",
-            hint=_RENEW,
-        ) from error
-    problems = name_problems(network.state_dict(), tensors)
-    if problems:
-        raise WeightsError(f"got {path}, which does not fit the model: {problems}", hint=_RENEW)
-    network.load_state_dict(tensors)
-
-
-def name_problems(expected: dict[str, Tensor], got: dict[str, Tensor]) -> str:
-    """What is missing, extra or of another shape, the first few each; empty when all fits."""
-    shapes = [
-        f"{name} is {tuple(got[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in expected.keys() & got.keys()
-        if got[name].shape != expected[name].shape
-    ]
-    groups = (
-        ("missing", sorted(expected.keys() - got.keys())),
-        ("extra", sorted(got.keys() - expected.keys())),
-        ("wrong shape", sorted(shapes)),
-    )
-    return "; ".join(
-        f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-        for what, names in groups
-        if names
-    )
 
 
 def choose_device(device: str) -> torch.device:

@@ -13,7 +13,8 @@ import typer
 from liveedit_cam.errors import UsageError
 from liveedit_cam.model.config import NANO
 from liveedit_cam.model.text import TextEncoder
-from liveedit_cam.model.weights import load_weights, read_words
+from liveedit_cam.model.weight_files import load_weights
+from liveedit_cam.model.weights import read_words
 from liveedit_cam.training import stages
 from liveedit_cam.training.clips import load_clips
 from liveedit_cam.training.codec_stage import codec_psnr, train_codec

@@ -11,7 +11,9 @@ from tiny_model import TINY, moving_frames, write_folder
 
 from liveedit_cam.editors.diffusion import DiffusionEditor, create, describe
 from liveedit_cam.errors import EditorError, UsageError, WeightsError
-from liveedit_cam.protocols import Conditioning, Editor
+from liveedit_cam.model import EditStream, load
+from liveedit_cam.model.governor import Setting
+from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
 from liveedit_cam.types import EditInstruction, Frame, Region
 
 BLUE = EditInstruction("make it blue", revision=7)
@@ -26,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def editor(folder: Path) -> DiffusionEditor:
     """A new editor on the processor."""
-    return create(str(folder), "cpu")
+    return create(EditorOptions(str(folder), "cpu"))
 
 
 def frames(first: int = 40, num_frames: int = 4) -> list[Frame]:
@@ -131,9 +133,9 @@ def test_the_conditioning_of_another_editor_is_refused(editor: DiffusionEditor) 
 def test_faults_of_the_model_are_told(tmp_path: Path) -> None:
     """Catches a create() that hides why it failed."""
     with pytest.raises(UsageError, match="got model 'nanno'"):
-        create("nanno", "cpu")
+        create(EditorOptions("nanno", "cpu"))
     with pytest.raises(WeightsError, match="got model folder"):
-        create(str(tmp_path), "cpu")
+        create(EditorOptions(str(tmp_path), "cpu"))
 
 
 def test_frames_of_two_sizes_are_refused(editor: DiffusionEditor) -> None:
@@ -153,3 +155,63 @@ def test_a_prompt_encoded_ahead_is_not_encoded_again(editor: DiffusionEditor) ->
     again = editor.encode(BLUE)
     assert again.payload is ahead.payload
     assert again.instruction is BLUE
+
+
+class HungryStream:
+    """A stream that runs out of memory until it was told to do without ``wants`` times."""
+
+    def __init__(self, stream: EditStream, wants: int) -> None:
+        self._stream = stream
+        self._wants = wants
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def edit(self, *args: object, **kwargs: object) -> object:
+        if self._wants:
+            raise MemoryError("no room")
+        return self._stream.edit(*args, **kwargs)  # type: ignore[arg-type]
+
+    def apply(self, setting: Setting) -> None:
+        self._wants -= 1
+        self._stream.apply(setting)
+
+
+def test_without_memory_it_does_without_something_and_goes_on(folder: Path) -> None:
+    """Catches an editor that dies of a full device, or gives way without saying so."""
+    editor = DiffusionEditor(HungryStream(load(str(folder), "cpu"), wants=2))  # type: ignore[arg-type]
+    conditioning = editor.encode(BLUE)
+    for told in ("window 4 -> 3 latents", "picture 96x64"):
+        with pytest.raises(EditorError, match=told):
+            editor.edit(frames(), conditioning)
+    edited = editor.edit(frames(), conditioning)
+    assert edited[0].pixels.shape == frames()[0].pixels.shape
+    given_up = editor.report().given_up
+    assert given_up is not None
+    assert given_up.startswith("window 4 -> 3 latents, picture 96x64")
+
+
+def test_with_nothing_left_to_give_up_it_says_so(folder: Path) -> None:
+    """Catches an endless row of smaller pictures, and an error without a way out."""
+    editor = DiffusionEditor(HungryStream(load(str(folder), "cpu"), wants=99))  # type: ignore[arg-type]
+    conditioning = editor.encode(BLUE)
+    errors = []
+    for _ in range(8):
+        with pytest.raises(EditorError) as caught:
+            editor.edit(frames(), conditioning)
+        errors.append(str(caught.value))
+    assert "nothing is left to give up" in errors[-1]
+    assert "--model nano" in errors[-1]
+
+
+def test_a_rate_too_high_costs_steps(folder: Path) -> None:
+    """Catches a target that is noted and never acted on; nobody can edit 1e6 frames a second."""
+    editor = DiffusionEditor(load(str(folder), "cpu"), target_fps=1e6)
+    conditioning = editor.encode(BLUE)
+    for _ in range(4):
+        editor.edit(frames(), conditioning)
+    assert editor.report().given_up == "steps 4 -> 3"
+    slow = DiffusionEditor(load(str(folder), "cpu"), target_fps=1e-3)
+    for _ in range(4):
+        slow.edit(frames(), conditioning)
+    assert slow.report().given_up is None

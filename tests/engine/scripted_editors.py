@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from liveedit_cam.errors import EditorError, InstructionError, WeightsError
-from liveedit_cam.protocols import Conditioning, EditorReport
+from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditInstruction, Frame
 
 CHUNK_FRAMES = 2
@@ -20,19 +20,19 @@ MARK = 7
 """Added to every pixel value."""
 
 
-def create(model: str, device: str) -> ScriptedEditor:
+def create(options: EditorOptions) -> ScriptedEditor:
     """An editor that obeys its prompt."""
-    return ScriptedEditor(Path(model), device)
+    return ScriptedEditor(Path(options.model), options.device)
 
 
-def create_without_weights(model: str, device: str) -> ScriptedEditor:
+def create_without_weights(options: EditorOptions) -> ScriptedEditor:
     """A factory that finds no weights."""
-    raise WeightsError(f"Got model {model!r}, expected its weights.", hint="Pull them.")
+    raise WeightsError(f"Got model {options.model!r}, expected its weights.", hint="Pull them.")
 
 
-def create_hungry(model: str, device: str) -> ScriptedEditor:
+def create_hungry(options: EditorOptions) -> ScriptedEditor:
     """An editor whose chunks are larger than any shared memory of these tests."""
-    editor = create(model, device)
+    editor = create(options)
     editor.chunk_frames = 100
     return editor
 

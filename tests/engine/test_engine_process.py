@@ -21,6 +21,7 @@ from liveedit_cam.engine.messages import Edited, Encoded, Failed, Ready, Rejecte
 from liveedit_cam.engine.slots import FrameSlots
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.errors import EngineError, WeightsError
+from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import EditInstruction, Frame
 
 WIDTH, HEIGHT = 64, 48
@@ -38,8 +39,7 @@ def make(tmp_path: Path) -> Iterator[MakeSupervisor]:
     def make(factory: str = "create", answer_timeout_s: float = PATIENCE_S) -> EngineSupervisor:
         client = EngineClient(
             f"scripted_editors:{factory}",
-            str(tmp_path / "memory"),
-            "cpu",
+            EditorOptions(str(tmp_path / "memory"), "cpu"),
             width=WIDTH,
             height=HEIGHT,
             max_chunk_frames=4,
@@ -204,7 +204,10 @@ def test_chunk_larger_than_shared_memory_is_told(make: MakeSupervisor) -> None:
 def test_close_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> None:
     """Catches orphans and blocks that stay in memory until the machine is restarted."""
     client = EngineClient(
-        "scripted_editors:create", str(tmp_path / "m"), "cpu", width=WIDTH, height=HEIGHT
+        "scripted_editors:create",
+        EditorOptions(str(tmp_path / "m"), "cpu"),
+        width=WIDTH,
+        height=HEIGHT,
     )
     client.start()
     assert isinstance(client.receive(PATIENCE_S), Ready)
@@ -247,10 +250,13 @@ def test_engine_ends_with_a_killed_parent(tmp_path: Path) -> None:
 PARENT = f"""
 import numpy as np, os, sys
 from liveedit_cam.engine.client import EngineClient
+from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import EditInstruction, Frame
 
 if __name__ == "__main__":
-    client = EngineClient("scripted_editors:create", sys.argv[1], "cpu", width=64, height=48)
+    client = EngineClient(
+        "scripted_editors:create", EditorOptions(sys.argv[1], "cpu"), width=64, height=48
+    )
     client.start()
     client.receive({PATIENCE_S})
     client.encode(EditInstruction("hang", revision=1))

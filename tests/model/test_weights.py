@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from tiny_model import CPU, TINY, moving_frames, tiny_dit, tiny_stream, write_folder
 
 from liveedit_cam.errors import LiveEditError, UsageError, WeightsError
-from liveedit_cam.model import NANO, WAN_1_3B, ModelConfig, list_models, load
-from liveedit_cam.model.weights import FILES, choose_device, fastest_dtype, load_weights
+from liveedit_cam.model import NANO, WAN_1_3B, ModelConfig, load
+from liveedit_cam.model.weight_files import load_weights
+from liveedit_cam.model.weights import FILES, choose_device, fastest_dtype
 
 
 @pytest.fixture
@@ -208,13 +209,3 @@ def test_fastest_dtype_is_one_of_two() -> None:
     """Catches float16, in which the norms of this model overflow."""
     assert fastest_dtype(CPU) in (torch.float32, torch.bfloat16)
     assert fastest_dtype(torch.device("cuda")) == torch.bfloat16
-
-
-def test_the_list_names_every_model() -> None:
-    """Catches a model that is listed as installed without its files."""
-    infos = list_models()
-    assert [info.name for info in infos] == ["nano", "liveedit-1.3b"]
-    for info in infos:
-        assert info.is_installed == all((info.path / file).is_file() for file in FILES)
-        assert (info.size_bytes > 0) == info.is_installed
-        assert info.description

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from liveedit_cam.protocols import Conditioning, EditorReport
+from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditInstruction, Frame
 
 SIZE = (640, 480)
@@ -28,9 +28,9 @@ BLACK_POINT = (30, 320)
 COUNTER_POINT = (450, 320)
 
 
-def create(model: str, device: str) -> PaintingEditor:
-    """The editor; ``device`` is not needed."""
-    return PaintingEditor(Path(model))
+def create(options: EditorOptions) -> PaintingEditor:
+    """The editor; only ``options.model`` is read."""
+    return PaintingEditor(Path(options.model))
 
 
 class PaintingEditor:

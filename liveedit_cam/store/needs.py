@@ -1,0 +1,148 @@
+"""What a model needs to run, computed from its sizes, and what this machine has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.store.catalogue import ModelEntry, Role
+from liveedit_cam.store.disk import free_bytes
+
+_BFLOAT16 = 2
+_FLOAT32 = 4
+_CODEC_NUMBERS_PER_PIXEL = 0.94e9 / (480 * 832)
+"""What the decoder of Wan2.1 keeps between calls: 0.94e9 numbers at 480x832."""
+_BUFFERS_AT_ONCE = 3
+"""Tensors of the widest layer that live at the same time: input, padded input, output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What matters of a computer for running a model."""
+
+    gpu: str | None
+    """Name of its first CUDA GPU; None = it has none that torch can use."""
+    vram_bytes: int
+    """Memory of that GPU; 0 without one."""
+    ram_bytes: int | None
+    """None = the system does not say."""
+    models: Path
+    """Where models are pulled to."""
+    disk_bytes: int
+    """Free there."""
+
+
+@dataclass(frozen=True, slots=True)
+class VramNeed:
+    """Bytes of GPU memory a live edit takes, in bfloat16, without the text encoder."""
+
+    weights: int
+    caches: int
+    """KV cache, text K/V, mask cache, the codec's state."""
+    activations: int
+    """The larger of transformer and codec, which do not run at the same time."""
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.caches + self.activations
+
+
+def this_machine(models: Path) -> Machine:
+    """Look at this computer; ``models`` is where models are pulled to. Loads torch."""
+    import torch
+
+    gpu, vram = None, 0
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        gpu, vram = properties.name, properties.total_memory
+    return Machine(gpu, vram, _ram_bytes(), models, free_bytes(models))
+
+
+def _ram_bytes() -> int | None:
+    if sys.platform == "win32":
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def num_parameters(config: ModelConfig) -> int:
+    """Numbers in the weights of ``CausalDiT(config)``."""
+    d, f, c = config.dim, config.ffn_dim, config.latent_channels * config.patch**2
+    linear = _linear
+    attention = 4 * linear(d, d) + 2 * d  # q, k, v, o; two norms
+    block = 2 * attention + 2 * d + linear(d, f) + linear(f, d) + 6 * d
+    embeddings = linear(2 * c, d) + linear(config.text.width, d) + linear(d, d)
+    time = linear(config.freq_dim, d) + linear(d, d) + linear(d, 6 * d)
+    return embeddings + time + config.num_layers * block + linear(d, c) + 2 * d
+
+
+def _linear(inputs: int, outputs: int) -> int:
+    return (inputs + 1) * outputs
+
+
+def vram_need(config: ModelConfig, num_codec_parameters: int) -> VramNeed:
+    """GPU memory for a live edit at the model's own picture size: computed, not measured.
+
+    With n tokens a latent, L layers, width D, F of the FFN, window W, chunk c, text length T, all
+    times 2 bytes:
+
+    - weights: parameters of transformer and codec
+    - caches: 2 L W n D (keys and values), 2 L T D (of the text), L c n D (the mask cache), 0.94e9
+      numbers for each 480x832 pixels (the codec's state)
+    - activations of the transformer: c n (2 F + 8 D) + 2 W n D (rotated keys, and values)
+    - activations of the codec: 3 tensors of one chunk's frames at full size and decoder width
+
+    The CUDA context and the allocator's reserve come on top.
+    """
+    n, d, pixels = config.num_tokens, config.dim, config.height * config.width
+    window, chunk = config.window_latents * n, config.chunk_latents * n
+    caches = (
+        2 * config.num_layers * (window + config.text.max_tokens) * d
+        + config.num_layers * chunk * d
+        + round(_CODEC_NUMBERS_PER_PIXEL * pixels)
+    )
+    transformer = chunk * (2 * config.ffn_dim + 8 * d) + 2 * window * d
+    codec = _BUFFERS_AT_ONCE * config.codec.decoder_width * config.chunk_frames * pixels
+    return VramNeed(
+        weights=_BFLOAT16 * (num_parameters(config) + num_codec_parameters),
+        caches=_BFLOAT16 * caches,
+        activations=_BFLOAT16 * max(transformer, codec),
+    )
+
+
+def parameters_of(entry: ModelEntry, role: Role) -> int:
+    """Numbers in the weights of the part with that role; 0 where it is not known or not there."""
+    return sum(part.num_parameters or 0 for part in entry.parts if part.role is role)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bounds of a size, in bytes; equal where it is known."""
+
+    low: int
+    high: int
+
+
+def download_size(entry: ModelEntry) -> Estimate:
+    """Bytes a first pull fetches, without asking the hub.
+
+    Of a part whose sizes are not known: its numbers at 2 to 4 bytes each. Parts of which neither is
+    known count nothing.
+    """
+    low = high = 0
+    for part in entry.parts:
+        sizes = [file.size_bytes for file in part.files if file.size_bytes is not None]
+        if len(sizes) == len(part.files):
+            low, high = low + sum(sizes), high + sum(sizes)
+        else:
+            numbers = part.num_parameters or 0
+            low, high = low + _BFLOAT16 * numbers, high + _FLOAT32 * numbers
+    return Estimate(low, high)
+
+
+def text_bytes(entry: ModelEntry) -> int:
+    """Memory the text encoder takes while it encodes, in bfloat16, on the CPU or the GPU."""
+    return _BFLOAT16 * parameters_of(entry, Role.TEXT)
