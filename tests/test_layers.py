@@ -58,7 +58,7 @@ OWNERS = {
     "torch": ("model", "training", "evaluation", "editors", "offline.py", "store/needs.py"),
     "huggingface_hub": ("store/hub.py",),
     "filelock": ("store/hub.py",),
-    "transformers": ("model/umt5.py",),
+    "transformers": ("model/umt5.py", "evaluation/paper_metrics.py"),
     "tokenizers": ("model/umt5.py",),
     "ftfy": ("model/umt5.py",),
     "safetensors": ("model", "training", "evaluation"),
@@ -75,7 +75,7 @@ OWNERS = {
     "accelerate": ("training/loop.py",),
     "pydantic_core": ("config.py", "control/app.py"),
     "rich": ("commands/display.py", "commands/models.py", "training", "evaluation"),
-    "typer": ("commands", "training/commands.py"),
+    "typer": ("commands", "training/commands.py", "evaluation/commands.py"),
     "matplotlib": ("training", "evaluation"),
 }
 """Library -> the files and folders that may import it."""

@@ -44,3 +44,10 @@ def train(context: typer.Context) -> None:
     from liveedit_cam.training.commands import app
 
     app(args=list(context.args), prog_name="liveedit-cam train")
+
+
+def bench(context: typer.Context) -> None:
+    """Measure how well a model edits (see bench --help)."""
+    from liveedit_cam.evaluation.commands import app
+
+    app(args=list(context.args), prog_name="liveedit-cam bench")

@@ -171,7 +171,8 @@ class EngineSupervisor:
             self.chunk_frames = event.chunk_frames
         if isinstance(event, Edited):
             self._backoff.succeeded()
-        self._watchdog.answered(is_more_due=bool(self._asked) or self._is_editing)
+        is_more_due = bool(self._asked) or self._is_editing
+        self._watchdog.answered(is_more_due=is_more_due, encodes=bool(self._asked))
         if isinstance(event, Ready) and self._wanted is not None:
             self._encode(self._wanted)
         return event
@@ -188,7 +189,7 @@ class EngineSupervisor:
 
     def _encode(self, instruction: EditInstruction) -> None:
         self._asked[instruction.revision] = instruction
-        self._watchdog.asked()
+        self._watchdog.asked(encodes=True)
         try:
             self._link.encode(instruction)
         except EngineError as error:

@@ -8,6 +8,8 @@ START_TIMEOUT_S = 180.0
 """Loading a large model from a slow disk takes minutes."""
 
 ANSWER_TIMEOUT_S = 20.0
+ENCODE_TIMEOUT_S = 300.0
+"""A large text encoder is read from disk for a prompt it has not met, while the picture holds."""
 
 
 class Watchdog:
@@ -36,14 +38,19 @@ class Watchdog:
         """The process was started; it must say something within the start-up time."""
         self._limit_s, self._since = self._start_timeout_s, self._now()
 
-    def asked(self) -> None:
-        """Something was asked; the time runs from the first question without an answer."""
+    def asked(self, *, encodes: bool = False) -> None:
+        """Something was asked; the time runs from the first question without an answer.
+
+        ``encodes``: the text encoder is asked, which may take longer.
+        """
         if self._since is None:
             self._limit_s, self._since = self._answer_timeout_s, self._now()
+        if encodes:
+            self._limit_s = max(self._limit_s, ENCODE_TIMEOUT_S)
 
-    def answered(self, *, is_more_due: bool) -> None:
+    def answered(self, *, is_more_due: bool, encodes: bool = False) -> None:
         """Something was said; ``is_more_due`` when other questions are still open."""
-        self._limit_s = self._answer_timeout_s
+        self._limit_s = ENCODE_TIMEOUT_S if encodes else self._answer_timeout_s
         self._since = self._now() if is_more_due else None
 
     def stopped(self) -> None:

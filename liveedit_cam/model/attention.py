@@ -6,7 +6,8 @@ not know which of them runs. K and V are (B, N, H, D).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -62,6 +63,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
     )
     return out.transpose(1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The inner functions of attention over a cache; exchangeable for faster ones alike."""
+
+    rotate: Callable[[Tensor, Rotation], Tensor] = rotate
+    attend: Callable[[Tensor, Tensor, Tensor], Tensor] = attend
+
+
+PLAIN_KERNELS = Kernels()
 
 
 class SelfAttend(Protocol):

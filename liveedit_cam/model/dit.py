@@ -8,7 +8,8 @@ tokens it recomputes is handed in (``Reuse``).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -82,6 +83,10 @@ class Attention(nn.Module):
         return self.o(x.flatten(-2))
 
 
+Modulation = tuple[Tensor, ...]
+"""Shift, scale and gate of the self-attention, then of the FFN, each (B, T, D)."""
+
+
 class Block(nn.Module):
     """Self-attention, cross-attention to the text, FFN; modulated by the timestep per latent."""
 
@@ -97,6 +102,7 @@ class Block(nn.Module):
             nn.Linear(dim, config.ffn_dim), nn.GELU("tanh"), nn.Linear(config.ffn_dim, dim)
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, dim) / math.sqrt(dim))
+        self.parts = PLAIN_PARTS
 
     def forward(
         self,
@@ -113,27 +119,71 @@ class Block(nn.Module):
 
         ``only_kv`` stops once keys and values are written: the last block of a clean-context pass.
         """
-        shift_sa, scale_sa, gate_sa, shift_ffn, scale_ffn, gate_ffn = (
-            self.modulation.unsqueeze(1) + time
-        ).unbind(2)
-        y = _modulate(self.norm1(x), shift_sa, scale_sa)
+        parts = self.parts
+        six = (self.modulation.unsqueeze(1) + time).unbind(2)
+        y = parts.enter(self, x, six)
         tokens = reuse.attention_tokens() if reuse else None
-        fresh = y if tokens is None else y[:, tokens]
-        k, v = self.self_attn.key_value(fresh)
-        out = attend_self(layer, self.self_attn.query(fresh), k, v, tokens)
+        q, k, v = parts.project(self, y if tokens is None else y[:, tokens])
+        out = attend_self(layer, q, k, v, tokens)
         if only_kv:
             return x
         out = self.self_attn.output(out)
         if reuse:
             out = reuse.self_attention(layer, tokens, out)
-        x = _add_gated(x, out, gate_sa)
-        x = x + self.cross_attn.output(attend(self.cross_attn.query(self.norm3(x)), *text))
-        y = _modulate(self.norm2(x), shift_ffn, scale_ffn)
+        x, y = parts.cross(self, x, out, six, text)
         tokens = reuse.ffn_tokens() if reuse else None
-        out = self.ffn(y if tokens is None else y[:, tokens])
+        out = parts.feed(self, y if tokens is None else y[:, tokens])
         if reuse:
             out = reuse.ffn(layer, tokens, out)
-        return _add_gated(x, out, gate_ffn)
+        return parts.leave(x, out, six)
+
+
+def _enter(block: Block, x: Tensor, six: Modulation) -> Tensor:
+    """What the self-attention sees of x, (B, N, D)."""
+    return _modulate(block.norm1(x), six[0], six[1])
+
+
+def _project(block: Block, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Un-rotated q, k, v of the self-attention, each (B, n, H, D/H)."""
+    k, v = block.self_attn.key_value(y)
+    return block.self_attn.query(y), k, v
+
+
+def _cross(
+    block: Block, x: Tensor, out: Tensor, six: Modulation, text: TextKV
+) -> tuple[Tensor, Tensor]:
+    """x with self-attention and cross-attention added, and what the FFN sees of it."""
+    x = _add_gated(x, out, six[2])
+    query = block.cross_attn.query(block.norm3(x))
+    x = x + block.cross_attn.output(attend(query, *text))
+    return x, _modulate(block.norm2(x), six[3], six[4])
+
+
+def _feed(block: Block, y: Tensor) -> Tensor:
+    """The FFN of tokens (B, n, D)."""
+    return block.ffn(y)
+
+
+def _leave(x: Tensor, out: Tensor, six: Modulation) -> Tensor:
+    """x with the FFN's output added."""
+    return _add_gated(x, out, six[5])
+
+
+@dataclass(frozen=True, slots=True)
+class BlockParts:
+    """The pure parts of a block: what lies between its self-attention and the mask cache.
+
+    Exchangeable for faster functions of the same meaning, such as compiled ones.
+    """
+
+    enter: Callable[[Block, Tensor, Modulation], Tensor] = _enter
+    project: Callable[[Block, Tensor], tuple[Tensor, Tensor, Tensor]] = _project
+    cross: Callable[[Block, Tensor, Tensor, Modulation, TextKV], tuple[Tensor, Tensor]] = _cross
+    feed: Callable[[Block, Tensor], Tensor] = _feed
+    leave: Callable[[Tensor, Tensor, Modulation], Tensor] = _leave
+
+
+PLAIN_PARTS = BlockParts()
 
 
 class Head(nn.Module):

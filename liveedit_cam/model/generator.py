@@ -6,19 +6,48 @@ Live editing and training rollouts both call ``denoise_chunk``; neither has a lo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from liveedit_cam.model.attention import SelfAttend
-from liveedit_cam.model.dit import CausalDiT, Reuse, TextKV
+from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.dit import Reuse, TextKV
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.schedule import FlowSchedule, add_noise, x0_from_flow
 
 
+class Denoiser(Protocol):
+    """A CausalDiT, or what runs one faster."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Sizes of the network."""
+        ...
+
+    def __call__(
+        self,
+        noisy: Tensor,
+        source: Tensor,
+        timestep: Tensor,
+        text: Sequence[TextKV],
+        attend_self: SelfAttend,
+        reuse: Reuse | None = None,
+    ) -> Tensor:
+        """Network output, as ``CausalDiT.forward``; may be overwritten by the next call."""
+        ...
+
+    def write_context(
+        self, clean: Tensor, source: Tensor, text: Sequence[TextKV], attend_self: SelfAttend
+    ) -> None:
+        """The clean-context pass, as ``CausalDiT.write_context``."""
+        ...
+
+
 def predict_x0(
-    model: CausalDiT,
+    model: Denoiser,
     noisy: Tensor,
     source: Tensor,
     sigma: Tensor,
@@ -39,26 +68,31 @@ def predict_x0(
 
 
 def denoise_chunk(
-    model: CausalDiT,
+    model: Denoiser,
     source: Tensor,
     text: Sequence[TextKV],
     schedule: FlowSchedule,
     cache: KVCache,
     mask: MaskCache | None,
     noise: torch.Generator,
+    *,
+    context_pass: bool = True,
 ) -> Tensor:
     """Edit one chunk of source latents (B, C, T, H, W) and commit it to the cache.
 
     Each step predicts x0 and re-noises it with fresh noise at the next sigma (facts: stochastic
     consistency sampling, 4 evaluations, no guidance); the last x0 is the result. Then the
-    clean-context pass leaves the chunk's final keys and values in its slot.
+    clean-context pass leaves the chunk's final keys and values in its slot; without it those of
+    the last step stay. ``noise`` lies on any device, where it is drawn.
     """
     cache.make_room()
     shape = (source.shape[0], source.shape[2])
     num_steps = len(schedule.timesteps)
     x0 = source
     for step, (timestep, sigma) in enumerate(zip(schedule.timesteps, schedule.sigmas, strict=True)):
-        fresh = torch.randn(source.shape, generator=noise, dtype=torch.float32).to(source)
+        fresh = torch.randn(
+            source.shape, generator=noise, device=noise.device, dtype=torch.float32
+        ).to(source)
         noisy = add_noise(x0, fresh, sigma)
         if mask is not None:
             mask.begin_step(step, num_steps)
@@ -72,7 +106,8 @@ def denoise_chunk(
             cache,
             mask,
         )
-    model.write_context(x0, source, text, cache)
+    if context_pass:
+        model.write_context(x0, source, text, cache)
     cache.commit()
     if mask is not None:
         mask.observe(x0, source)

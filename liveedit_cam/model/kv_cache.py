@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from liveedit_cam.model.attention import attend, rotate, rotation_table
+from liveedit_cam.model.attention import PLAIN_KERNELS, Kernels, rotation_table
 from liveedit_cam.model.config import ModelConfig
 
 
@@ -26,9 +26,18 @@ class KVCache:
         device: torch.device,
         dtype: torch.dtype,
         batch: int = 1,
+        *,
+        kernels: Kernels = PLAIN_KERNELS,
+        keeps_rotated: bool = True,
     ) -> None:
-        """Allocate 2 x layers x (B, window N, H, D); ``grid`` = tokens (h, w) of one latent."""
+        """Allocate 3 x layers x (B, window N, H, D); ``grid`` = tokens (h, w) of one latent.
+
+        ``keeps_rotated`` False allocates 2 x as much instead, and turns all visible keys anew in
+        every call: less memory, more work.
+        """
         self.config = config
+        self._kernels = kernels
+        self._keeps_rotated = keeps_rotated
         self.grid = grid
         self.latent_tokens = grid[0] * grid[1]
         self.num_latents = 0
@@ -39,7 +48,8 @@ class KVCache:
         shape = (config.num_layers, batch, size, config.num_heads, config.head_dim)
         self._k = torch.zeros(shape, device=device, dtype=dtype)
         self._v = torch.zeros(shape, device=device, dtype=dtype)
-        self._rotated = torch.zeros(shape, device=device, dtype=dtype)
+        rotated_shape = shape if keeps_rotated else (config.num_layers, 0)
+        self._rotated = torch.zeros(rotated_shape, device=device, dtype=dtype)
         self._rotated_layers = [False] * config.num_layers
         self._rotation = rotation_table(range(config.window_latents), grid, config.head_dim, device)
 
@@ -51,6 +61,11 @@ class KVCache:
     @property
     def _slot_start(self) -> int:
         return self.num_latents * self.latent_tokens
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether the window is full with the current chunk: slots no longer change place."""
+        return self.num_latents + self.config.chunk_latents == self.config.window_latents
 
     def reset(self) -> None:
         """Forget every latent."""
@@ -91,13 +106,15 @@ class KVCache:
             slot = slice(start, start + k.shape[1])
             self._k[layer][:, slot] = k
             self._v[layer][:, slot] = v
-            self._rotated[layer][:, slot] = rotate(k, self._rotation[slot])
+            if self._keeps_rotated:
+                self._rotated[layer][:, slot] = self._kernels.rotate(k, self._rotation[slot])
         else:
             slot_index = tokens + start
             self._k[layer].index_copy_(1, slot_index, k)
             self._v[layer].index_copy_(1, slot_index, v)
-            rotated = rotate(k, self._rotation[slot_index])
-            self._rotated[layer].index_copy_(1, slot_index, rotated)
+            if self._keeps_rotated:
+                rotated = self._kernels.rotate(k, self._rotation[slot_index])
+                self._rotated[layer].index_copy_(1, slot_index, rotated)
 
     def __call__(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
@@ -105,16 +122,32 @@ class KVCache:
         """Write the current chunk's K, V, then attend over sinks, history and the chunk."""
         self.write(layer, k, v, tokens)
         start = self._slot_start
-        if not self._rotated_layers[layer]:
-            history = slice(0, start)
-            self._rotated[layer][:, history] = rotate(
-                self._k[layer][:, history], self._rotation[history]
-            )
-            self._rotated_layers[layer] = True
         end = start + self.chunk_tokens
         index = slice(start, end) if tokens is None else tokens + start
-        query = rotate(q, self._rotation[index])
-        return attend(query, self._rotated[layer][:, :end], self._v[layer][:, :end])
+        query = self._kernels.rotate(q, self._rotation[index])
+        return self._kernels.attend(query, self._visible_keys(layer, end), self._v[layer][:, :end])
+
+    def _visible_keys(self, layer: int, end: int) -> Tensor:
+        """Rotated keys of the first ``end`` tokens, (B, end, H, D)."""
+        if not self._keeps_rotated:
+            return self._kernels.rotate(self._k[layer][:, :end], self._rotation[:end])
+        if not self._rotated_layers[layer]:
+            self._rotate_history(layer)
+        return self._rotated[layer][:, :end]
+
+    def rotate_histories(self) -> None:
+        """Turn the history of every layer now, where it is kept, not when first attended to."""
+        if self._keeps_rotated:
+            for layer, is_done in enumerate(self._rotated_layers):
+                if not is_done:
+                    self._rotate_history(layer)
+
+    def _rotate_history(self, layer: int) -> None:
+        history = slice(0, self._slot_start)
+        self._rotated[layer][:, history] = self._kernels.rotate(
+            self._k[layer][:, history], self._rotation[history]
+        )
+        self._rotated_layers[layer] = True
 
     def history(self, layer: int) -> tuple[Tensor, Tensor]:
         """Un-rotated K and V (B, N, H, D) of the committed latents; copies, fit for autograd."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,39 +19,100 @@ from liveedit_cam.model.config import ModelConfig
 
 CacheTarget = Literal["none", "self_attention", "ffn"]
 
+CUT_DISTANCE = 0.35
+"""Mean absolute change of source latents between chunks above which the picture was cut."""
+
 
 class MaskCache:
     """Stored outputs and the mask of one stream; implements ``dit.Reuse``. One thread owns it."""
 
-    def __init__(self, config: ModelConfig, target: CacheTarget = "self_attention") -> None:
-        """Start with nothing stored: the first chunk recomputes everything."""
+    def __init__(
+        self, config: ModelConfig, target: CacheTarget = "self_attention", num_buckets: int = 0
+    ) -> None:
+        """Start with nothing stored: the first chunk recomputes everything.
+
+        ``num_buckets`` 0 recomputes exactly the tokens of the mask. Another number rounds their
+        count up to so many different ones (the tokens on top are recomputed too), stays at fixed
+        addresses and looks at the device once a chunk: what recorded work needs.
+        """
         self.config = config
         self.target = target
+        self.num_buckets = num_buckets
         self.edit_mask: Tensor | None = None
         """bool (chunk tokens,), True = recompute; None = everything."""
         self._stored: dict[int, Tensor] = {}
+        self._index: Tensor | None = None
+        self._planned: Tensor | None = None
+        self._is_planned = False
         self._tokens: Tensor | None = None
         self._is_first = False
 
     def reset(self) -> None:
         """Forget mask and outputs: after a cut, a new instruction, a new stream."""
         self.edit_mask = None
-        self._stored = {}
-        self._tokens = None
+        self._tokens = self._planned = None
+        self._is_planned = False
+        if self.num_buckets == 0:
+            self._stored = {}
+
+    def plan(self, moved: Tensor | None = None) -> None:
+        """Decide what the coming chunk recomputes; the one copy from the device in a chunk.
+
+        ``moved`` float (): mean absolute change of the source latents since the last chunk; a cut
+        forgets the mask. ``begin_step`` plans where nobody did.
+        """
+        self._planned, self._is_planned = None, True
+        mask = self.edit_mask
+        if mask is None or self.target == "none":
+            return
+        count = mask.sum(dtype=torch.float32)
+        moved = torch.zeros_like(count) if moved is None else moved.float()
+        num_tokens, distance = torch.stack((count, moved)).tolist()
+        if distance > CUT_DISTANCE:
+            self.reset()
+            self._is_planned = True
+            return
+        size = self._rounded_up(int(num_tokens), len(mask))
+        if self.num_buckets and size == len(mask):
+            self.edit_mask = None
+            return
+        order = mask.logical_not().byte().argsort(stable=True)  # those of the mask first
+        self._planned = self._at_fixed_address(order[:size], len(mask))
+
+    def _rounded_up(self, count: int, total: int) -> int:
+        """The smallest bucket that holds ``count`` of ``total`` tokens; at least one token."""
+        if self.num_buckets == 0:
+            return count
+        step = -(-total // self.num_buckets)
+        return min(total, max(1, -(-count // step)) * step)
+
+    def _at_fixed_address(self, tokens: Tensor, total: int) -> Tensor:
+        if self.num_buckets == 0:
+            return tokens
+        if self._index is None or len(self._index) != total:
+            self._index = tokens.new_zeros(total)
+        return self._index[: len(tokens)].copy_(tokens)
 
     def begin_step(self, step: int, num_steps: int) -> None:
         """Choose what the coming step recomputes: everything in the first and the last."""
+        if not self._is_planned:
+            self.plan()
         self._is_first = step == 0
         is_middle = 0 < step < num_steps - 1
-        self._tokens = None
-        if is_middle and self.target != "none" and self.edit_mask is not None:
-            self._tokens = self.edit_mask.nonzero().flatten()
+        self._tokens = self._planned if is_middle else None
+
+    @property
+    def kind(self) -> tuple[bool, int | None]:
+        """What tells the coming pass from others: whether it stores, and its count of tokens."""
+        return self._is_first, None if self._tokens is None else len(self._tokens)
 
     @property
     def skip_ratio(self) -> float:
         """Share of tokens that the middle steps of the coming chunk reuse, 0..1."""
         if self.edit_mask is None or self.target == "none":
             return 0.0
+        if self._planned is not None:
+            return 1.0 - len(self._planned) / len(self.edit_mask)
         return 1.0 - float(self.edit_mask.float().mean())
 
     def observe(self, edited: Tensor, source: Tensor) -> None:
@@ -66,7 +128,9 @@ class MaskCache:
         size = 2 * config.mask_dilation + 1
         grown = F.max_pool2d(strongest, size, stride=1, padding=config.mask_dilation)
         mask = (grown > config.mask_threshold).expand_as(token).flatten()
-        self.edit_mask = None if bool(mask.all()) else mask
+        self._planned, self._is_planned = None, False
+        is_known_whole = self.num_buckets == 0 and bool(mask.all())  # else ``plan`` finds out
+        self.edit_mask = None if is_known_whole else mask
 
     def attention_tokens(self) -> Tensor | None:
         return self._tokens if self.target == "self_attention" else None
@@ -81,8 +145,16 @@ class MaskCache:
         return self._merge(layer, tokens, out) if self.target == "ffn" else out
 
     def _merge(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        if tokens is None:
-            if self._is_first:
-                self._stored[layer] = out
-            return out
-        return self._stored[layer].index_copy(1, tokens, out)
+        if tokens is not None:
+            return self._stored[layer].index_copy(1, tokens, out)
+        if self._is_first:
+            self._store(layer, out)
+        return out
+
+    def _store(self, layer: int, out: Tensor) -> None:
+        if self.num_buckets == 0:
+            self._stored[layer] = out
+        elif layer in self._stored and self._stored[layer].shape == out.shape:
+            self._stored[layer].copy_(out)
+        else:
+            self._stored[layer] = out.clone()

@@ -21,10 +21,12 @@ from liveedit_cam.errors import EditorError
 from liveedit_cam.model.compositing import composite
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
-from liveedit_cam.model.generator import denoise_chunk
+from liveedit_cam.model.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
+from liveedit_cam.model.generator import Denoiser, denoise_chunk
 from liveedit_cam.model.governor import Setting
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
+from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder, StreamCodec
 from liveedit_cam.model.text import unknown_words
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 
 KVPolicy = Literal["keep", "recache", "reset"]
 """What a new instruction does to the history: keep it, rewrite it under the new text, drop it."""
-
-CUT_DISTANCE = 0.35
-"""Mean absolute change of source latents between chunks above which the picture was cut."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +75,16 @@ class EditStream:
         light_codec: Callable[[], StreamCodec] | None = None,
         cache_target: CacheTarget = "self_attention",
         kv_policy: KVPolicy = "keep",
+        speed: Speed | None = None,
+        recorder: Callable[[torch.device], Recorder] = CudaRecorder,
     ) -> None:
         """Move the DiT to ``device`` and ``dtype``; codec and text encoder stay where they are.
 
         ``words`` are those the model was taught, None = any. ``decodes_source``: whether the
         change is measured between decoded pictures, which cancels what the codec loses and costs
         a second decoding, or against the source itself. ``light_codec`` makes one that takes less
-        memory, for ``apply``.
+        memory, for ``apply``. ``speed`` None = the best for ``device``. Raises UsageError for a
+        speed that the device cannot have; ``recorder`` is what records where it says so.
         """
         self.config = config
         self.device = device
@@ -90,12 +92,17 @@ class EditStream:
         self.words = words
         self.kv_policy: KVPolicy = kv_policy
         self.schedule = FlowSchedule(config.timesteps, config.shift)
+        self.speed = best_speed(device) if speed is None else speed
         self._dit = dit.to(device, dtype).eval().requires_grad_(False)
+        prepare(self._dit, self.speed)
+        self._kernels = kernels_for(self.speed, config, device, dtype)
+        self._recorder = recorder
+        self._denoiser: Denoiser = self._dit
         self.codec = codec
         self._text = text
         self._decodes_source = decodes_source
         self._light_codec = light_codec
-        self._mask = MaskCache(config, cache_target)
+        self._mask = MaskCache(config, cache_target, self.speed.num_buckets)
         self._cache: KVCache | None = None
         self._noise = torch.Generator(device)
         self._seed: int | None = None
@@ -135,8 +142,10 @@ class EditStream:
         if replace(before, timesteps=(), mask_threshold=0.0) != replace(
             config, timesteps=(), mask_threshold=0.0
         ):
-            self._cache = None
+            self._cache, self._denoiser = None, self._dit
             self._size = None
+        if self._size is None:
+            self.reset()  # now, so that ``chunk_frames`` is that of the new stream
 
     @property
     def kv_latents(self) -> int:
@@ -173,14 +182,18 @@ class EditStream:
         """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out, composited.
 
         T must be ``chunk_frames``; H and W may be anything and may change, which starts a new
-        stream. Same seed, same frames from the last ``reset`` on. Raises EditorError.
+        stream (of a codec whose first chunk is shorter, T must then be that one's). Same seed, same
+        frames from the last ``reset`` on. Raises EditorError.
         """
-        if frames.ndim != 4 or frames.shape[0] != self.chunk_frames or frames.shape[3] != 3:
+        is_pictures = frames.ndim == 4 and frames.shape[3] == 3
+        if is_pictures:  # first, since another size starts a stream, which may want fewer frames
+            self._prepare(frames.shape[1:3], conditioning, seed)
+        if not is_pictures or frames.shape[0] != self.chunk_frames:
             raise EditorError(
                 f"got frames of shape {frames.shape}, expected ({self.chunk_frames}, H, W, 3)",
-                hint="Pass stream.chunk_frames frames at a time.",
+                hint="Pass stream.chunk_frames frames at a time. "
+                "Another picture size starts a new stream.",
             )
-        self._prepare(frames.shape[1:3], conditioning, seed)
         small = self._shrink(frames)
         source = self.codec.encode(small)
         x0 = self._edit_latents(source, conditioning)
@@ -196,13 +209,51 @@ class EditStream:
         _, after = self._decode(small, source, self._edit_latents(source, conditioning))
         return (after * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
+    @torch.inference_mode()
+    def warm_up(self, height: int = 720, width: int = 1280) -> None:
+        """Compile and record what ``speed`` asks for, for pictures of that shape, before any came.
+
+        Takes a minute or more where it compiles and nothing where there is nothing to do; else the
+        first chunks would take that long. Leaves a stream that has seen nothing.
+        """
+        if not (self.speed.compiles or self.speed.replays):
+            return
+        config, text = self.config, self.config.text
+        silence = torch.zeros(1, text.max_tokens, text.width, device=self.device, dtype=self.dtype)
+        conditioning = TextConditioning("", tuple(self._dit.text_kv(silence)), ())
+        self._prepare((height, width), conditioning, 0)
+        assert self._cache is not None, "_prepare makes the cache"
+        assert self._size is not None, "_prepare sets the size"
+        stride, tokens = self.codec.spatial_stride, self._cache.chunk_tokens
+        cells = (self._size[0] // stride, self._size[1] // stride)
+        shape = (1, config.latent_channels, config.chunk_latents, *cells)
+        source = torch.zeros(shape, device=self.device)
+        num_buckets = self.speed.num_buckets
+        whole = [1.0] * (config.window_latents // config.chunk_latents)  # until the window is full
+        for share in (*whole, *(bucket / num_buckets for bucket in range(1, num_buckets))):
+            recomputed = torch.arange(tokens, device=self.device) < share * tokens
+            self._mask.edit_mask = None if share == 1.0 else recomputed
+            self._last_source = None
+            self._edit_latents(source, conditioning)
+        self.reset()
+        self._conditioning = None
+        self.skip_ratio = 0.0
+
     def _prepare(self, size: tuple[int, ...], conditioning: TextConditioning, seed: int) -> None:
         """Follow a change of picture size, seed or instruction."""
         height, width = model_size(self.config, size[0], size[1])
         if self._size != (height, width):
             self._size = (height, width)
             grid = (height // self.config.token_px, width // self.config.token_px)
-            self._cache = KVCache(self.config, grid, self.device, self.dtype)
+            self._cache = KVCache(
+                self.config,
+                grid,
+                self.device,
+                self.dtype,
+                kernels=self._kernels,
+                keeps_rotated=self.speed.keeps_rotated,
+            )
+            self._denoiser = denoiser_for(self.speed, self._dit, self._cache, self._recorder)
             self.reset()
         if self._seed != seed:
             self._seed = seed
@@ -237,14 +288,21 @@ class EditStream:
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"
+        moved = None
         if self._last_source is not None:
-            moved = float((source - self._last_source)[:, 0].abs().mean())
-            if moved > CUT_DISTANCE:
-                self._mask.reset()
+            moved = (source - self._last_source)[:, 0].abs().mean()
         self._last_source = source
+        self._mask.plan(moved)
         self.skip_ratio = self._mask.skip_ratio
         x0 = denoise_chunk(
-            self._dit, source, conditioning.kv, self.schedule, self._cache, self._mask, self._noise
+            self._denoiser,
+            source,
+            conditioning.kv,
+            self.schedule,
+            self._cache,
+            self._mask,
+            self._noise,
+            context_pass=self.speed.context_pass,
         )
         if self.kv_policy == "recache":
             self._remember(x0, source)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.mask_cache import CacheTarget
 from liveedit_cam.model.prompt_cache import CachedPrompts
 from liveedit_cam.model.stream import EditStream, KVPolicy
@@ -67,13 +68,14 @@ def load_wan(
     *,
     cache_target: CacheTarget = "self_attention",
     kv_policy: KVPolicy = "keep",
+    speed: Speed | None = None,
 ) -> EditStream:
     """Load the folder's networks. Raises WeightsError for files that do not fit ``config``."""
     with torch.device("meta"):
         dit = CausalDiT(config)
     load_weights_to(dit, folder / "model.safetensors", device, dtype)
     light = folder / LIGHT_CODEC_FILE
-    return EditStream(
+    stream = EditStream(
         config,
         dit,
         load_wan_vae(folder / "vae", device, dtype),
@@ -85,4 +87,7 @@ def load_wan(
         light_codec=(lambda: load_taehv(light, device, dtype)) if light.is_file() else None,
         cache_target=cache_target,
         kv_policy=kv_policy,
+        speed=speed,
     )
+    stream.warm_up()
+    return stream

@@ -19,6 +19,7 @@ from liveedit_cam.folders import shipped_models, user_models
 from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.mask_cache import CacheTarget
 from liveedit_cam.model.stream import EditStream, KVPolicy
 from liveedit_cam.model.text import TextEncoder
@@ -35,8 +36,12 @@ def load(
     *,
     cache_target: CacheTarget = "self_attention",
     kv_policy: KVPolicy = "keep",
+    speed: Speed | None = None,
 ) -> EditStream:
-    """Load a model by name or folder. Raises UsageError (name, device) or WeightsError (files)."""
+    """Load a model by name or folder. Raises UsageError (name, device) or WeightsError (files).
+
+    ``speed`` None = the best for the device. What it compiles is compiled here.
+    """
     folder = _folder(model)
     config = read_config(folder / "config.json")
     target = choose_device(device)
@@ -48,6 +53,7 @@ def load(
             fastest_dtype(target),
             cache_target=cache_target,
             kv_policy=kv_policy,
+            speed=speed,
         )
     dit, codec, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
     for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
@@ -55,7 +61,7 @@ def load(
     words = read_words(folder / "words.json")
     for network in (codec, text):  # float32: rounding in the codec would look like a change
         network.to(target).float().eval().requires_grad_(False)
-    return EditStream(
+    stream = EditStream(
         config,
         dit,
         CodecStream(codec),
@@ -65,7 +71,10 @@ def load(
         fastest_dtype(target),
         cache_target=cache_target,
         kv_policy=kv_policy,
+        speed=speed,
     )
+    stream.warm_up()
+    return stream
 
 
 def named_folder(name: str) -> Path:

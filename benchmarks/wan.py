@@ -1,0 +1,326 @@
+"""How fast is liveedit-1.3b on this GPU, where does a chunk's time go, and what does each part buy?
+
+Random weights of the true sizes, so nothing needs to be pulled: the time does not depend on their
+values. Measured in one process, one after the other: dense, without the clean-context pass, with
+the mask cache at a fixed share of tokens, smaller windows, 8-bit products where the GPU has them,
+and a plain path as the public code runs it (eager, no recorded passes, float64 rotation of every
+key, counters read back in every layer, the text projected in every pass). Frames per second come
+from whole edits without a stop in between; the stages from others, with the device waited for after
+each. The work of the network is counted from its ModelConfig (a multiplication and its addition are
+two operations) and stands beside what a matrix product reaches in the same run. The last line is
+one JSON object.
+
+    python benchmarks/wan.py [--scale full] [--device cuda] [--chunks 20] [--only dense plain]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bench import Figure, percentile, print_result
+
+from liveedit_cam.cores import share_cores
+
+share_cores(os.environ)  # before torch is loaded, as the engine does
+
+import numpy as np  # noqa: E402 - after share_cores
+import torch  # noqa: E402
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan  # noqa: E402
+from stages import block_operations  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from wan_passes import PlainCache, PlainPasses, TimedPasses  # noqa: E402
+
+from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
+from liveedit_cam.model.compositing import composite  # noqa: E402
+from liveedit_cam.model.dit import CausalDiT  # noqa: E402
+from liveedit_cam.model.fast import Speed, best_speed, has_fp8  # noqa: E402
+from liveedit_cam.model.wan_vae import WanCodec  # noqa: E402
+from liveedit_cam.model.weights import choose_device, fastest_dtype  # noqa: E402
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels
+
+QUESTION = "How fast is liveedit-1.3b here, and what does each part buy?"
+MASK_SHARE = 0.3
+"""Share of tokens that masked steps recompute, as in the paper."""
+CEILING_S = 0.5
+CAMERA = {"full": (720, 1248), "tiny": (64, 96)}
+"""Height and width in pixels, of the aspect ratio of the model's own picture."""
+TINY = replace(
+    WAN_1_3B,
+    name="tiny",
+    dim=96,
+    ffn_dim=192,
+    num_layers=2,
+    num_heads=4,
+    height=32,
+    width=48,
+    text=replace(WAN_1_3B.text, width=64, max_tokens=32),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to run the model."""
+
+    name: str
+    config: ModelConfig
+    speed: Speed
+    is_masked: bool = False
+    is_plain: bool = False
+
+
+def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
+    """All that is compared, 8 bits last: it changes the weights for good."""
+    best = best_speed(device)
+    bucketed = replace(best, num_buckets=best.num_buckets or 8)
+    yield Variant("dense", config, best)
+    yield Variant("masked", config, bucketed, is_masked=True)
+    yield Variant("no_context_pass", config, replace(best, context_pass=False))
+    yield Variant("masked_no_context", config, replace(bucketed, context_pass=False), True)
+    for window in (6, 9):
+        yield Variant(f"window_{window}", replace(config, window_latents=window), best)
+    yield Variant("eager", config, Speed(keeps_rotated=False))
+    yield Variant("plain", config, Speed(keeps_rotated=False), is_plain=True)
+    if has_fp8(device):
+        yield Variant("fp8", config, replace(best, uses_fp8=True))
+        yield Variant("fp8_masked", config, replace(bucketed, uses_fp8=True), is_masked=True)
+
+
+class RandomText:
+    """A PromptEncoder without weights: the encoder is no part of a chunk."""
+
+    def __init__(self, config: ModelConfig, device: torch.device) -> None:
+        self._shape = (config.text.max_tokens, config.text.width)
+        self._device = device
+
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Random rows (B, L, D)."""
+        return torch.randn(len(prompts), *self._shape, device=self._device)
+
+
+class Bench:
+    """One variant on the device, ready to be measured."""
+
+    def __init__(
+        self, variant: Variant, dit: CausalDiT, codec: WanCodec, device: torch.device, size: str
+    ) -> None:
+        config, dtype = variant.config, fastest_dtype(device)
+        dit.config = config
+        self.variant = variant
+        self.sync = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+        self.stream = EditStream(
+            config,
+            dit,
+            codec,
+            RandomText(config, device),
+            None,
+            device,
+            dtype,
+            decodes_source=False,
+            cache_target="self_attention" if variant.is_masked else "none",
+            speed=variant.speed,
+        )
+        self.text = self.stream.encode_text("")
+        self._rng = np.random.default_rng(0)
+        self._size = CAMERA[size]
+        self.stream.warm_up(*self._size)
+        self._fill_window()
+
+    def _fill_window(self) -> None:
+        """Edit until the window is full and every shape was met."""
+        stream, config = self.stream, self.variant.config
+        with torch.inference_mode():
+            stream._prepare(self._size, self.text, 0)
+        if self.variant.is_plain:
+            assert stream._cache is not None, "_prepare makes the cache"
+            like = stream._dit.patch_embedding.weight
+            stream._cache = PlainCache(config, stream._cache.grid, like)
+            stream._denoiser = PlainPasses(stream._dit)
+        for _ in range(config.window_latents // config.chunk_latents + 2):
+            self._force_mask()
+            stream.edit(self.frames(), self.text)
+
+    def frames(self) -> Pixels:
+        """A chunk of random pictures of the camera's size."""
+        count = self.stream.chunk_frames
+        small = self._rng.integers(0, 256, (count, 9, 16, 3), dtype=np.uint8)
+        height, width = self._size
+        rows, columns = np.arange(height) * 9 // height, np.arange(width) * 16 // width
+        return np.ascontiguousarray(small[:, rows][:, :, columns])
+
+    def _force_mask(self) -> None:
+        """Put the share of tokens that is compared in the place of what random weights give."""
+        stream = self.stream
+        if self.variant.is_masked and stream._cache is not None:
+            tokens = stream._cache.chunk_tokens
+            order = torch.arange(tokens, device=stream.device)
+            stream._mask.edit_mask = order < MASK_SHARE * tokens
+            stream._mask._is_planned = False
+            stream._last_source = None  # random pictures are all cuts
+
+    def edit_seconds(self, num_chunks: int) -> list[float]:
+        """Seconds of whole edits, one after the other."""
+        seconds = []
+        for _ in range(num_chunks):
+            chunk = self.frames()
+            self._force_mask()
+            self.sync()
+            began = time.perf_counter()
+            self.stream.edit(chunk, self.text)
+            self.sync()
+            seconds.append(time.perf_counter() - began)
+        return seconds
+
+    def stage_seconds(self, num_chunks: int) -> dict[str, list[float]]:
+        """Seconds of each stage of ``EditStream.edit``, which this follows line by line."""
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        inner = self.stream._denoiser
+        passes = TimedPasses(inner, self.sync)
+        self.stream._denoiser = passes
+        for _ in range(num_chunks):
+            for name, value in self._time_chunk(passes).items():
+                found[name].append(value)
+        self.stream._denoiser = inner
+        return found
+
+    @torch.inference_mode()
+    def _time_chunk(self, passes: TimedPasses) -> dict[str, float]:
+        stream, chunk = self.stream, self.frames()
+        self._force_mask()
+        passes.seconds.clear()
+        self.sync()
+        marks = [time.perf_counter()]
+
+        def mark() -> None:
+            self.sync()
+            marks.append(time.perf_counter())
+
+        stream._prepare(chunk.shape[1:3], self.text, 0)
+        small = stream._shrink(chunk)
+        mark()
+        source = stream.codec.encode(small)
+        mark()
+        edited = stream._edit_latents(source, self.text)
+        mark()
+        before, after = stream._decode(small, source, edited)
+        mark()
+        composite(chunk, before, after)
+        mark()
+        shrink, encode, denoise, decode, compositing = np.diff(marks).tolist()
+        num_steps = len(stream.config.timesteps)
+        names = [f"step_{number}" for number in range(1, num_steps + 1)] + ["context"]
+        timed = dict(zip(names, passes.seconds, strict=False))
+        around = denoise - sum(passes.seconds)
+        return {"shrink": shrink, "encode": encode, **timed, "around_the_passes": around,
+                "decode": decode, "compositing": compositing}  # fmt: skip
+
+
+def chunk_operations(variant: Variant, skip_ratio: float) -> float:
+    """Operations of the blocks for one chunk: four steps and, if it is run, the context pass."""
+    config = variant.config
+    tokens = config.num_tokens * config.chunk_latents
+    whole = block_operations(config, tokens)
+    thinned = block_operations(config, (1 - skip_ratio) * tokens)
+    steps = config.num_layers * (2 * whole + 2 * thinned)
+    if not variant.speed.context_pass:
+        return steps
+    if variant.is_plain:
+        return steps + config.num_layers * whole
+    visible = config.num_tokens * config.window_latents  # the last block ends after attention
+    last = 3 * 2 * tokens * config.dim**2 + 4 * tokens * visible * config.dim
+    return steps + (config.num_layers - 1) * whole + last
+
+
+def measure(bench: Bench, num_chunks: int, ceiling: float) -> dict[str, Figure]:
+    """Figures of one variant, its name in front of each."""
+    edits = bench.edit_seconds(num_chunks)
+    skipped = bench.stream.skip_ratio
+    stages = bench.stage_seconds(num_chunks)
+    passes = [name for name in stages if name.startswith("step_") or name == "context"]
+    in_passes = sum(percentile(stages[name], 0.5) for name in passes)
+    rate = chunk_operations(bench.variant, skipped) / in_passes
+    half = percentile(edits, 0.5)
+    device = bench.stream.device
+    figures: dict[str, Figure] = {
+        "fps": bench.stream.chunk_frames / half,
+        "chunk_p50_ms": 1000 * half,
+        "chunk_p95_ms": 1000 * percentile(edits, 0.95),
+        **{f"{name}_ms": 1000 * percentile(values, 0.5) for name, values in stages.items()},
+        "tokens_skipped": skipped,
+        "passes_tflops": rate / 1e12,
+        "passes_share_of_product": rate / ceiling,
+        "vram_gb": torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None,
+    }
+    return {f"{bench.variant.name}_{name}": value for name, value in figures.items()}
+
+
+def product_ceiling(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of matrix products: the best of the FFN's size and a large square."""
+    tokens = config.num_tokens * config.chunk_latents
+    side = 8192 if device.type == "cuda" else 512
+    best = 0.0
+    for n, k, m in ((tokens, config.dim, config.ffn_dim), (side, side, side)):
+        a, b = (torch.randn(*s, device=device, dtype=dtype) for s in ((n, k), (k, m)))
+        ends_at = time.perf_counter() + CEILING_S
+        while time.perf_counter() < ends_at:
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            began = time.perf_counter()
+            a @ b
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            best = max(best, 2 * n * k * m / (time.perf_counter() - began))
+    return best
+
+
+def main() -> None:
+    """Measure and print."""
+    wanted = _parse()
+    device = choose_device(wanted.device)
+    config = WAN_1_3B if wanted.scale == "full" else TINY
+    torch.manual_seed(0)
+    with torch.device(device):
+        dit = CausalDiT(config).to(fastest_dtype(device))
+        vae = AutoencoderKLWan(base_dim=96 if wanted.scale == "full" else 4)
+    nn.Module.to(vae, fastest_dtype(device)).eval().requires_grad_(False)  # theirs would warn
+    ceiling = product_ceiling(config, device, fastest_dtype(device))
+    is_cuda = device.type == "cuda"
+    figures: dict[str, Figure] = {
+        "scale": wanted.scale,
+        "device": torch.cuda.get_device_name() if is_cuda else "cpu",
+        "picture": f"{config.width}x{config.height}",
+        "product_tflops": ceiling / 1e12,
+    }
+    for variant in variants(config, device):
+        if wanted.only and variant.name not in wanted.only:
+            continue
+        if is_cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        bench = Bench(variant, dit, WanCodec(vae), device, wanted.scale)
+        figures |= measure(bench, wanted.chunks, ceiling)
+    for name in ("dense", "masked"):
+        if f"{name}_fps" in figures and "plain_fps" in figures:
+            gain = float(figures[f"{name}_fps"] or 0) / float(figures["plain_fps"] or 1)
+            figures[f"{name}_against_plain"] = gain
+    print_result(QUESTION, figures)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=QUESTION)
+    parser.add_argument("--scale", choices=tuple(CAMERA), default="full")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("--only", nargs="*", help="names of variants; none = all")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
