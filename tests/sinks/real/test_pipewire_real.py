@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -116,7 +117,7 @@ def session(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             environment.setenv(name, str(folder))
         service = subprocess.Popen(["pipewire"], stderr=subprocess.DEVNULL)
         stack.callback(end, service)
-        eventually((folder / "pipewire-0").exists)
+        eventually(lambda: answers(folder / "pipewire-0"))
         # It ends with the service, and its bus with it.
         manager = subprocess.Popen(
             ["dbus-run-session", "--", "wireplumber"], stderr=subprocess.DEVNULL
@@ -124,6 +125,16 @@ def session(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         stack.callback(manager.wait, PATIENCE_S)
         stack.callback(end, service)
         yield service
+
+
+def answers(path: Path) -> bool:
+    """Whether a service listens there; a killed one leaves its socket behind."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
