@@ -66,6 +66,10 @@ class ModelConfig:
     freq_dim: int = 256
     patch: int = 2
     """Latent cells per token, both ways."""
+    position_waves: int = 0
+    """Cosines per axis that tell a token its place in the picture; 0 = rotary positions alone."""
+    text_modulation: bool = False
+    """Shift, scale and gate every block by the instruction's summary row, as by the timestep."""
     eps: float = 1e-6
     mask_threshold: float = 0.003
     """Mask cache: mean squared latent change above which a token is recomputed."""
@@ -147,6 +151,8 @@ NANO = ModelConfig(
     window_latents=3,
     num_sink_latents=1,
     freq_dim=128,
+    position_waves=8,
+    text_modulation=True,
 )
 
 WAN_1_3B = ModelConfig(

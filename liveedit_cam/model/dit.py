@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from liveedit_cam.model.attention import SelfAttend, attend
 from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.features import place_features, timestep_features
 
 TextKV = tuple[Tensor, Tensor]
 """Cross-attention keys and values of one layer, each (B, L, H, D)."""
@@ -102,6 +103,7 @@ class Block(nn.Module):
             nn.Linear(dim, config.ffn_dim), nn.GELU("tanh"), nn.Linear(config.ffn_dim, dim)
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, dim) / math.sqrt(dim))
+        self.text_modulation = _zeros_linear(dim, 6 * dim) if config.text_modulation else None
         self.parts = PLAIN_PARTS
 
     def forward(
@@ -120,7 +122,7 @@ class Block(nn.Module):
         ``only_kv`` stops once keys and values are written: the last block of a clean-context pass.
         """
         parts = self.parts
-        six = (self.modulation.unsqueeze(1) + time).unbind(2)
+        six = self._six(time, text)
         y = parts.enter(self, x, six)
         tokens = reuse.attention_tokens() if reuse else None
         q, k, v = parts.project(self, y if tokens is None else y[:, tokens])
@@ -136,6 +138,14 @@ class Block(nn.Module):
         if reuse:
             out = reuse.ffn(layer, tokens, out)
         return parts.leave(x, out, six)
+
+    def _six(self, time: Tensor, text: TextKV) -> Modulation:
+        """Of the timestep, and where the size has it of the instruction: its first row's value."""
+        modulation = self.modulation.unsqueeze(1) + time
+        if self.text_modulation is not None:
+            summary = text[1][:, 0].flatten(1)
+            modulation = modulation + self.text_modulation(summary).unflatten(-1, (1, 6, -1))
+        return modulation.unbind(2)
 
 
 def _enter(block: Block, x: Tensor, six: Modulation) -> Tensor:
@@ -212,6 +222,11 @@ class CausalDiT(nn.Module):
         self.patch_embedding = nn.Conv3d(
             2 * config.latent_channels, config.dim, kernel_size=patch, stride=patch
         )
+        self.position_embedding = (
+            _zeros_linear(2 * config.position_waves + 1, config.dim)
+            if config.position_waves
+            else None
+        )
         self.text_embedding = nn.Sequential(
             nn.Linear(config.text.width, config.dim),
             nn.GELU("tanh"),
@@ -278,6 +293,9 @@ class CausalDiT(nn.Module):
         weight = self.patch_embedding.weight
         x = self._patchify(torch.cat((noisy, source), dim=1)).to(weight.dtype)
         x = F.linear(x, weight.flatten(1), self.patch_embedding.bias)
+        if self.position_embedding is not None:
+            places = place_features(self.grid(noisy), self.config.position_waves, x.device).to(x)
+            x = x + self.position_embedding(places).repeat(noisy.shape[2], 1)
         embedded = self.time_embedding(timestep_features(timestep, self.config.freq_dim).to(x))
         return x, embedded, self.time_projection(embedded).unflatten(-1, (6, -1))
 
@@ -294,14 +312,11 @@ class CausalDiT(nn.Module):
         return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
 
 
-def timestep_features(timestep: Tensor, dim: int) -> Tensor:
-    """Sinusoids of ``timestep`` (...,), cosines first, base 10000; float32 (..., dim)."""
-    half = dim // 2
-    frequency = torch.exp(
-        -math.log(10000) * torch.arange(half, dtype=torch.float64, device=timestep.device) / half
-    )
-    angle = timestep.double().unsqueeze(-1) * frequency
-    return torch.cat((angle.cos(), angle.sin()), dim=-1).float()
+def _zeros_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that adds nothing until it is trained."""
+    linear = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(linear.weight)
+    return linear
 
 
 def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -31,9 +31,9 @@ class Phase:
 
 
 CURRICULUM = (
-    Phase(0.50, 1, 48, ((96, 160), (96, 160), (112, 144), (128, 96), (96, 96))),
-    Phase(0.88, 1, 24, ((144, 256), (144, 256), (96, 160), (176, 128), (128, 160))),
-    Phase(1.00, 3, 6, ((144, 256), (144, 256), (96, 160), (176, 128))),
+    Phase(0.50, 1, 60, ((96, 160), (96, 160), (112, 144), (128, 96), (96, 96))),
+    Phase(0.90, 1, 30, ((144, 256), (144, 256), (96, 160), (176, 128), (128, 160))),
+    Phase(1.00, 3, 8, ((144, 256), (144, 256), (96, 160), (176, 128))),
 )
 
 
@@ -90,12 +90,8 @@ def batches(
             phase = next(p for p in curriculum if share < p.until)
             size = maker.rng.choice(phase.sizes)
             frames = codec.config.frames_per_latent
-            queue.put(
-                collate(
-                    [maker.pair(phase.num_latents, frames, *size) for _ in range(phase.batch)],
-                    codec,
-                )
-            )
+            pairs = maker.pairs(phase.batch, phase.num_latents, frames, *size)
+            queue.put(collate(pairs, codec))
 
     threading.Thread(target=work, daemon=True).start()
     return queue

@@ -28,7 +28,9 @@ def fit_transform(codec: Codec, clips: Sequence[Clip], seed: int, num_pairs: int
     maker = PairMaker(clips, plain_palette(), seed)
     blocks = []
     for index in range(num_pairs):
-        pair = maker.pair(1, codec.config.frames_per_latent, *FIT_SIZES[index % len(FIT_SIZES)])
+        (pair,) = maker.pairs(
+            1, 1, codec.config.frames_per_latent, *FIT_SIZES[index % len(FIT_SIZES)]
+        )
         for frames in (pair.source, pair.target):
             split = codec.split_blocks(frames.permute(3, 0, 1, 2).unsqueeze(0))
             flat = split.flatten(2)[0].T
@@ -63,7 +65,7 @@ def train_codec(
     maker = PairMaker(clips, plain_palette(), seed + 1 + run.iteration)
 
     def loss_of(_: int) -> tuple[Tensor, dict[str, float]]:
-        pairs = [maker.pair(2, config.codec.frames_per_latent, 96, 96) for _ in range(8)]
+        pairs = maker.pairs(8, 2, config.codec.frames_per_latent, 96, 96)
         frames = torch.stack([p.target if i % 2 else p.source for i, p in enumerate(pairs)])
         return codec_loss(codec, frames.permute(0, 4, 1, 2, 3))
 

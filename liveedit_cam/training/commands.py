@@ -51,6 +51,8 @@ OptionalIterations = Annotated[
 ]
 OptionalSeed = Annotated[int | None, typer.Option("--seed", help="Seed of data and weights.")]
 
+Train = Callable[[StageSettings, stages.Materials], object]
+
 DEFAULT_OUT = Path("runs")
 
 
@@ -96,40 +98,42 @@ def text(
     train_text(NANO, survey_palette(), out / "text", loop, seed, anchor)
 
 
-@app.command()
-def foundation(
-    config: Settings = None,
-    media: OptionalMedia = None,
-    out: OptionalOut = None,
-    iterations: OptionalIterations = None,
-    seed: OptionalSeed = None,
-) -> None:
-    """Stage 1: the offline editor, bidirectional, with text dropout for guidance."""
-    _run_stage(stages.train_foundation, config, media, out, iterations, seed)
+def _stage(name: str, train: Train, about: str) -> None:
+    """Add the command of one of the paper's stages; they differ in ``train`` alone."""
+
+    @app.command(name, help=about)
+    def command(
+        config: Settings = None,
+        media: OptionalMedia = None,
+        out: OptionalOut = None,
+        iterations: OptionalIterations = None,
+        seed: OptionalSeed = None,
+    ) -> None:
+        settings = load_settings(
+            config, {"media": media, "out": out, "iterations": iterations, "seed": seed}
+        )
+        _use_threads(settings.threads)
+        join_processes()
+        sizes = settings.model_sizes()
+        networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
+        train(settings, stages.gather(settings, *networks))
 
 
-@app.command("teacher-forcing")
-def teacher_forcing(
-    config: Settings = None,
-    media: OptionalMedia = None,
-    out: OptionalOut = None,
-    iterations: OptionalIterations = None,
-    seed: OptionalSeed = None,
-) -> None:
-    """Stage 2: block-causal, with the clean past in view; what nano ships."""
-    _run_stage(stages.train_teacher_forcing, config, media, out, iterations, seed)
-
-
-@app.command()
-def dmd(
-    config: Settings = None,
-    media: OptionalMedia = None,
-    out: OptionalOut = None,
-    iterations: OptionalIterations = None,
-    seed: OptionalSeed = None,
-) -> None:
-    """Stage 3: four steps without guidance, distilled over self-rollouts."""
-    _run_stage(stages.train_dmd, config, media, out, iterations, seed)
+_stage(
+    "foundation",
+    stages.train_foundation,
+    "Stage 1: the offline editor, bidirectional, with text dropout for guidance.",
+)
+_stage(
+    "teacher-forcing",
+    stages.train_teacher_forcing,
+    "Stage 2: block-causal, with the clean past in view; what nano ships.",
+)
+_stage(
+    "dmd",
+    stages.train_dmd,
+    "Stage 3: four steps without guidance, distilled over self-rollouts.",
+)
 
 
 @app.command()
@@ -161,23 +165,6 @@ def export(
         raise UsageError(f"got stage {stage!r}, expected one of {', '.join(folders)}")
     export_model(NANO, out, folders[stage], to)
     print(f"wrote {to}")
-
-
-def _run_stage(
-    train: Callable[[StageSettings, stages.Materials], object],
-    config: Path | None,
-    media: Path | None,
-    out: Path | None,
-    iterations: int | None,
-    seed: int | None,
-) -> None:
-    flags = {"media": media, "out": out, "iterations": iterations, "seed": seed}
-    settings = load_settings(config, flags)
-    _use_threads(settings.threads)
-    join_processes()
-    sizes = settings.model_sizes()
-    networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
-    train(settings, stages.gather(settings, *networks))
 
 
 def _use_threads(threads: int) -> None:

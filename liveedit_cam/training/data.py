@@ -72,21 +72,23 @@ ON_SUBJECT = (
     "night:background",
 )
 SHARES_WITH_SUBJECT = (
-    (ON_SUBJECT, 0.46),
-    (("two",), 0.04),
+    (ON_SUBJECT, 0.45),
+    (("two",), 0.03),
     (("identity",), 0.03),
-    (LOOKS, 0.22),
+    (LOOKS, 0.19),
     (("strength",), 0.03),
-    (("region",), 0.03),
+    (("region",), 0.04),
 )
 SHARES_WITHOUT = (
     (("identity",), 0.03),
-    (LOOKS, 0.42),
-    (("strength",), 0.05),
-    (("region",), 0.05),
+    (LOOKS, 0.36),
+    (("strength",), 0.04),
+    (("region",), 0.07),
     (("recolour",), 0.04),
 )
 """Kinds of instruction and their share of the pairs; the rest changes a colour into another."""
+INSTRUCTIONS_PER_SCENE = 2
+"""A scene costs more to make than an instruction, and two tell what the words change."""
 DRAWN_SHARE = 0.18
 """Share of pairs whose clip is a drawn one, where there are any."""
 
@@ -119,14 +121,33 @@ class PairMaker:
         self.palette = palette
         self.rng = random.Random(seed)
 
-    def pair(self, num_latents: int, frames_per_latent: int, height_px: int, width_px: int) -> Pair:
-        """Draw one pair; the first of several latents may lie further back, as sinks do."""
+    def pairs(
+        self, count: int, num_latents: int, frames_per_latent: int, height_px: int, width_px: int
+    ) -> list[Pair]:
+        """Draw ``count`` pairs, each scene with ``INSTRUCTIONS_PER_SCENE`` instructions.
+
+        The first of several latents may lie further back in the clip, as sinks do.
+        """
+        made: list[Pair] = []
+        while len(made) < count:
+            scene = self._scene(num_latents, frames_per_latent, (height_px, width_px))
+            made += [self._pair(*scene) for _ in range(INSTRUCTIONS_PER_SCENE)]
+        return made[:count]
+
+    def _pair(self, source: Tensor, subject: Tensor, has_subject: bool) -> Pair:
+        spec, prompt = self._instruction(source, has_subject)
+        target, _ = apply_edit(source, subject, spec)
+        return Pair(source, target, subject, has_subject, prompt, spec)
+
+    def _scene(
+        self, num_latents: int, frames_per_latent: int, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, bool]:
+        """Source (T, H, W, 3), its subject mask (T, H, W), and whether that means anything."""
         rng = self.rng
         needs_subject = rng.random() < 0.7
         clip = rng.choice(self.with_subject if needs_subject else self.clips)
         if self.drawn and rng.random() < DRAWN_SHARE:
             clip = rng.choice(self.drawn)
-        size = (height_px, width_px)
         offsets = self._frame_offsets(num_latents, frames_per_latent)
         frames, subject = self._view(clip, offsets, size)
         if needs_subject and rng.random() < 0.5:
@@ -137,10 +158,7 @@ class PairMaker:
         has_subject = clip.has_subject and 0.015 < float(subject.mean()) < 0.9
         if rng.random() < (0.15 if has_subject else 0.7):
             add_shapes(frames, subject, rng)
-        source, mask = torch.from_numpy(frames), torch.from_numpy(subject)
-        spec, prompt = self._instruction(source, has_subject)
-        target, _ = apply_edit(source, mask, spec)
-        return Pair(source, target, mask, has_subject, prompt, spec)
+        return torch.from_numpy(frames), torch.from_numpy(subject), has_subject
 
     def _frame_offsets(self, num_latents: int, frames_per_latent: int) -> NDArray[np.int64]:
         offsets = np.arange(num_latents * frames_per_latent)

@@ -47,6 +47,8 @@ class StageSettings(BaseModel):
     """where to train: auto, cpu, cuda, cuda:1"""
     bfloat16: bool = False
     """mixed precision: products in bfloat16, weights and their updates in float32"""
+    decay_share: float = Field(0.35, gt=0, le=1)
+    """share of the iterations, at the end, over which the learning rate falls to zero"""
     ema: float = Field(0.998, ge=0, lt=1)
     """decay of the running mean of the weights"""
     checkpoint_every: int = Field(200, ge=1)
@@ -64,6 +66,7 @@ class StageSettings(BaseModel):
             iterations=self.iterations,
             learning_rate=self.learning_rate,
             warmup_iterations=min(200, max(1, self.iterations // 10)),
+            decay_share=self.decay_share,
             ema=self.ema,
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_model import TINY, draw_latents, tiny_dit
+from tiny_model import CPU, TINY, draw_latents, tiny_dit
 
 from liveedit_cam.model import WAN_1_3B
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
-from liveedit_cam.model.dit import CausalDiT, timestep_features
+from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.features import place_features, timestep_features
+
+PLACED = replace(TINY, position_waves=2, text_modulation=True)
+"""With what nano has and Wan has not."""
 
 TOP = """
 patch_embedding.bias patch_embedding.weight
@@ -175,3 +182,56 @@ def test_batch_rows_do_not_mix(height: int) -> None:
     )
     second = evaluate(dit, source, noisy, timestep[1:], embeddings[1:])
     assert torch.allclose(pair[1:], second, rtol=0, atol=1e-5)
+
+
+def test_places_are_cosines_of_the_token_middles() -> None:
+    """Catches rows and columns exchanged, and places counted from a token's corner."""
+    got = place_features((2, 4), 2, CPU).view(2, 4, 5)
+    x, y = 2.5 / 4, 1.5 / 2
+    expected = [math.cos(k * math.pi * place) for place in (x, y) for k in (1, 2)]
+    assert got[1, 2].tolist() == pytest.approx([*expected, math.log(2)], abs=1e-6)
+
+
+def test_nanos_extra_parts_add_nothing_until_trained() -> None:
+    """Catches parts that start at random: weights trained without them could not be continued."""
+    plain, placed = tiny_dit(), tiny_dit(PLACED)
+    missing, unexpected = placed.load_state_dict(plain.state_dict(), strict=False)
+    assert len(missing) == 1 + PLACED.num_layers
+    assert not unexpected
+    x, timestep = draw_latents(TINY, 2, 1), torch.tensor([[500.0, 250.0]])
+    drawn = torch.Generator().manual_seed(0)
+    text = torch.randn(1, 3, TINY.text.width, generator=drawn)
+    first, second = (evaluate(dit, x, x, timestep, text) for dit in (plain, placed))
+    assert torch.equal(first, second)
+
+
+def test_places_break_the_symmetry_of_a_flat_picture() -> None:
+    """Catches place features that do not reach their token, or differ between latents."""
+    dit = tiny_dit(PLACED)
+    flat = torch.zeros(1, TINY.latent_channels, 2, 4, 8)
+    args = (flat, flat, torch.full((1, 2), 500.0))
+    tokens, _, _ = dit.embed(*args)
+    assert float(tokens.std(dim=1).max()) == 0.0
+    torch.nn.init.normal_(dit.position_embedding.weight)  # type: ignore[union-attr]  # it has one
+    tokens, _, _ = dit.embed(*args)
+    first, second = tokens[0].split(8)
+    assert torch.equal(first, second)
+    assert float(torch.cdist(first, first).fill_diagonal_(9).min()) > 0.1
+
+
+def test_the_summary_row_modulates_each_sample_by_itself() -> None:
+    """Catches modulation by another sample's instruction, or by a row that is not the first."""
+    dit = tiny_dit(PLACED)
+    x, timestep = draw_latents(TINY, 1, 1), torch.tensor([[500.0]])
+    drawn = torch.Generator().manual_seed(0)
+    text = torch.randn(2, 3, TINY.text.width, generator=drawn)
+    for block in dit.blocks:
+        block.cross_attn.o.weight.zero_()  # text acts through the modulation alone
+        torch.nn.init.normal_(block.text_modulation.weight, std=0.1)
+    pair = evaluate(dit, x.repeat(2, 1, 1, 1, 1), x.repeat(2, 1, 1, 1, 1), timestep, text)
+    assert float((pair[0] - pair[1]).abs().max()) > 1e-3
+    alone = evaluate(dit, x, x, timestep, text[1:])
+    assert torch.allclose(pair[1:], alone, rtol=0, atol=1e-5)
+    text[:, 1:] = 0
+    same = evaluate(dit, x, x, timestep, text[1:])
+    assert torch.allclose(same, alone, rtol=0, atol=1e-5)

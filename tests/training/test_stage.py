@@ -42,7 +42,7 @@ def test_pairs_are_seeded_and_their_targets_exact() -> None:
     """Catches a target that is not the edit of the very source beside it."""
     first, again = maker(), maker()
     for _ in range(12):
-        pair, twin = first.pair(2, 4, 48, 64), again.pair(2, 4, 48, 64)
+        (pair,), (twin,) = first.pairs(1, 2, 4, 48, 64), again.pairs(1, 2, 4, 48, 64)
         assert pair.prompt == twin.prompt
         assert torch.equal(pair.source, twin.source)
         assert pair.source.shape == pair.target.shape == (8, 48, 64, 3)
@@ -72,7 +72,7 @@ def test_loss_reaches_every_weight(num_latents: int) -> None:
     torch.nn.init.normal_(editor.dit.head.head.weight, std=0.02)
     codec, text = tiny_codec(), tiny_text()
     make = maker()
-    pairs = [make.pair(num_latents, 4, 48, 64) for _ in range(4)]
+    pairs = make.pairs(4, num_latents, 4, 48, 64)
     loss, values = TeacherForcing(TINY, text, channel_weights(codec.scale), 0)(
         editor, collate(pairs, codec)
     )
@@ -86,7 +86,7 @@ def test_loss_reaches_every_weight(num_latents: int) -> None:
 def test_disturbed_past_is_often_but_not_always_the_target() -> None:
     """Catches a clean past that is always right (errors would feed themselves) or never."""
     make = maker()
-    batch = collate([make.pair(2, 4, 48, 64) for _ in range(6)], tiny_codec())
+    batch = collate(make.pairs(6, 2, 4, 48, 64), tiny_codec())
     is_target = [
         torch.equal(past, target)
         for seed in range(12)
