@@ -27,11 +27,11 @@ from liveedit_cam.evaluation.rivals import Judge
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.codec import CodecStream
 from liveedit_cam.model.compositing import composite
+from liveedit_cam.model.config import model_size
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import denoise_chunk, predict_x0
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.schedule import FlowSchedule
-from liveedit_cam.model.stream import model_size
 from liveedit_cam.training.dmd import GUIDANCE
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.foundation import NO_TEXT, sample_offline

@@ -45,8 +45,7 @@ from liveedit_cam.evaluation.report import (
 )
 from liveedit_cam.evaluation.summary import summarise
 from liveedit_cam.model import EditStream, load
-from liveedit_cam.model.config import PRESETS
-from liveedit_cam.model.stream import model_size
+from liveedit_cam.model.config import PRESETS, model_size
 from liveedit_cam.model.weights import named_folder
 from liveedit_cam.training.clips import Clip, load_clips
 

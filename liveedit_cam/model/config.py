@@ -6,11 +6,12 @@ Knows no torch. Sizes that follow from others are properties, so that no literal
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from liveedit_cam.errors import WeightsError
+from liveedit_cam.errors import EditorError, WeightsError
 
 Prediction = Literal["flow", "source_change"]
 """What the network's output means: the flow (noise - x0), or x0 minus the source latent."""
@@ -172,3 +173,26 @@ WAN_1_3B = ModelConfig(
 )
 
 PRESETS = {config.name: config for config in (NANO, WAN_1_3B)}
+
+
+def model_size(config: ModelConfig, height: int, width: int) -> tuple[int, int]:
+    """Height and width in pixels the model edits an ``height`` x ``width`` picture at.
+
+    Whole tokens, no more than the model's own number, the aspect ratio as near as that allows.
+    """
+    if height < 16 or width < 16:
+        raise EditorError(
+            f"got a picture of {width}x{height} pixels, expected at least 16x16",
+            hint="Choose a larger source or region.",
+        )
+    aspect = width / height
+    px, limit = config.token_px, config.num_tokens
+    best = max(
+        (
+            (rows, columns)
+            for rows in range(2, limit // 2 + 1)
+            for columns in range(2, limit // rows + 1)
+        ),
+        key=lambda g: g[0] * g[1] / limit - 3 * abs(math.log(g[1] / g[0] / aspect)),
+    )
+    return best[0] * px, best[1] * px

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.errors import EditorError
-from liveedit_cam.model.compositing import composite
-from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.compositing import Steadier, composite
+from liveedit_cam.model.config import ModelConfig, model_size
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
@@ -104,6 +104,8 @@ class EditStream:
         self._light_codec = light_codec
         self._mask = MaskCache(config, cache_target, self.speed.num_buckets)
         self._cache: KVCache | None = None
+        # the change of a source that holds still holds still, too; pictures made anew need not
+        self._steadier = Steadier() if config.prediction == "source_change" else None
         self._noise = torch.Generator(device)
         self._seed: int | None = None
         self._size: tuple[int, int] | None = None
@@ -160,6 +162,8 @@ class EditStream:
         self._history.clear()
         self._seed = None
         self._last_source = None
+        if self._steadier is not None:
+            self._steadier.reset()
         self.codec.reset()
 
     @torch.inference_mode()
@@ -198,7 +202,7 @@ class EditStream:
         source = self.codec.encode(small)
         x0 = self._edit_latents(source, conditioning)
         before, after = self._decode(small, source, x0)
-        return composite(frames, before, after, strength, region)
+        return composite(frames, before, after, strength, region, self._steadier)
 
     @torch.inference_mode()
     def edit_small(self, frames: Pixels, conditioning: TextConditioning, seed: int = 0) -> Pixels:
@@ -255,7 +259,7 @@ class EditStream:
             )
             self._denoiser = denoiser_for(self.speed, self._dit, self._cache, self._recorder)
             self.reset()
-        if self._seed != seed:
+        if self._seed != seed or self._steadier is not None:  # other noise would flicker
             self._seed = seed
             self._noise.manual_seed(seed)
         if self._conditioning is not conditioning:
@@ -267,6 +271,8 @@ class EditStream:
         """A new instruction: recompute everything once, treat the history by ``kv_policy``."""
         assert self._cache is not None, "an instruction switched before the first chunk"
         self._mask.reset()
+        if self._steadier is not None:
+            self._steadier.reset()
         if self.kv_policy == "keep":
             return
         self._cache.reset()
@@ -324,26 +330,3 @@ class EditStream:
             frames = torch.cat((small, self.codec.decode(x0)))
         before, after = frames.transpose(1, 2).float().cpu()
         return before, after
-
-
-def model_size(config: ModelConfig, height: int, width: int) -> tuple[int, int]:
-    """Height and width in pixels the model edits an ``height`` x ``width`` picture at.
-
-    Whole tokens, no more than the model's own number, the aspect ratio as near as that allows.
-    """
-    if height < 16 or width < 16:
-        raise EditorError(
-            f"got a picture of {width}x{height} pixels, expected at least 16x16",
-            hint="Choose a larger source or region.",
-        )
-    aspect = width / height
-    px, limit = config.token_px, config.num_tokens
-    best = max(
-        (
-            (rows, columns)
-            for rows in range(2, limit // 2 + 1)
-            for columns in range(2, limit // rows + 1)
-        ),
-        key=lambda g: g[0] * g[1] / limit - 3 * abs(np.log(g[1] / g[0] / aspect)),
-    )
-    return best[0] * px, best[1] * px

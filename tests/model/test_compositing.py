@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from liveedit_cam.model.compositing import composite, composite_exact
+from liveedit_cam.model.compositing import STEADY_SHARE, Steadier, composite, composite_exact
 from liveedit_cam.types import Region
 
 Picture = NDArray[np.uint8]
@@ -198,3 +198,74 @@ def test_strong_changes_saturate() -> None:
         out = composite(source[None], reduce(source), reduce(edited))[0]
         assert np.abs(out.astype(int) - level).mean() < 2
         assert np.abs(out.astype(int) - level).max() < 100
+
+
+def flickering(source: Picture, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A source that holds still, and an edit whose brightness is another one in each frame."""
+    before = reduce(*[source] * count)
+    levels = torch.tensor([0.2, 0.3] * count)[:count].view(-1, 1, 1, 1)
+    return before, (before + levels).clamp(0, 1)
+
+
+def test_a_still_source_is_edited_steadily() -> None:
+    """Catches a flicker that is let through: what is left is the share of the way, in each frame.
+
+    The change is 0.2 and 0.3 in turn; going a quarter of the way, it ends up swinging by
+    0.1 * share / (2 - share). Measured in dark pixels, where nothing is clipped.
+    """
+    source = np.full((*FULL, 3), 60, np.uint8)
+    before, after = flickering(source, 40)
+    out = composite(np.stack([source] * 40), before, after, steadier=Steadier())
+    swing = np.abs(np.diff(out[-3:].astype(float), axis=0)).mean() / 255
+    assert swing == pytest.approx(0.1 * STEADY_SHARE / (2 - STEADY_SHARE), abs=0.004)
+    assert out[-2:].mean() / 255 == pytest.approx(60 / 255 + 0.25, abs=0.01)
+
+
+def test_a_moving_source_is_followed_at_once() -> None:
+    """Catches a change that lags behind what moves: a trail behind a waving hand."""
+    pictures = [picture(seed=seed) for seed in range(3)]
+    exact = [invert(one) for one in pictures]
+    steadier = Steadier()
+    frames, edits = np.stack(pictures), reduce(*exact)
+    held = composite(frames, reduce(*pictures), edits, steadier=steadier)
+    plain = composite(frames, reduce(*pictures), edits)
+    assert np.abs(held.astype(int) - plain).mean() < 4
+    assert psnr(held[2], exact[2]) > psnr(plain[2], exact[2]) - 1.5
+
+
+def test_chunks_are_one_stream_to_the_steadier() -> None:
+    """Catches a steadier that starts anew in each chunk, and one that survives its reset."""
+    source = picture()
+    before, after = flickering(source, 8)
+    frames = np.stack([source] * 8)
+    whole = composite(frames, before, after, steadier=Steadier())
+    steadier = Steadier()
+    parts = [
+        composite(frames[i : i + 4], before[i : i + 4], after[i : i + 4], steadier=steadier)
+        for i in (0, 4)
+    ]
+    assert np.array_equal(np.concatenate(parts), whole)
+    steadier.reset()
+    again = composite(frames[:4], before[:4], after[:4], steadier=steadier)
+    assert np.array_equal(again, whole[:4])
+
+
+def test_the_slow_twin_is_held_alike() -> None:
+    """Catches a twin that leaves out the steadier; as without it, 42 dB."""
+    source = picture()
+    before, after = flickering(source, 6)
+    frames = np.stack([source] * 6)
+    fast = composite(frames, before, after, steadier=Steadier())
+    slow = composite_exact(frames, before, after, Steadier())
+    assert psnr(fast, slow) > 42
+    assert psnr(composite_exact(frames, before, after), slow) < 42
+
+
+def test_nothing_changed_stays_the_cameras_own_under_the_steadier() -> None:
+    """Catches a steadier that invents a change, and one that chokes on another picture size."""
+    steadier, source = Steadier(), picture()
+    before = reduce(source, source)
+    frames = np.stack([source] * 2)
+    assert np.array_equal(composite(frames, before, before, steadier=steadier), frames)
+    small = before[..., ::2, ::2]
+    assert np.array_equal(composite(frames, small, small, steadier=steadier), frames)
