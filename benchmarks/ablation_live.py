@@ -24,6 +24,8 @@ NEAR_DB = 0.5
 WINDOWS, SINKS = (2, 3, 4, 5, 6), (0, 1, 2)
 """In chunks; the window counts sinks and the current chunk."""
 WINDOW_CHUNKS = 10
+LIVE_FPS = 12.0
+"""Frames that a live stream edits per second on two cores; what counts as a minute of drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def drift_part(setup: Setup) -> tuple[DriftRow, ...]:
 
 def _num_chunks(setup: Setup, case: Case, chunk_frames: int) -> int:
     """Chunks of the wanted minutes, at least one round of the clip."""
-    wanted = round(60 * setup.minutes * case.clip.fps / chunk_frames)
+    wanted = round(60 * setup.minutes * LIVE_FPS / chunk_frames)
     return max(wanted, _round_chunks(case, chunk_frames))
 
 
@@ -182,7 +184,7 @@ def _rounds(stream: EditStream, case: Case, total: int, steps: Steps) -> list[tu
         output = stream.edit(case.source(place * count, count), conditioning)
         errors.append(_squared_error(output, targets[place]))
         if place == per_round - 1:
-            began = (chunk + 1 - per_round) * count / case.clip.fps / 60
+            began = (chunk + 1 - per_round) * count / LIVE_FPS / 60
             error = fmean(errors[-per_round:]) / 255**2
             rounds.append((began, float(-10 * np.log10(max(error, 1e-6)))))
         steps.advance()

@@ -21,17 +21,17 @@ from liveedit_cam.training.clips import load_clips
 
 PAIRS = (
     ("test", "head-pose-face-detection-female", "make the background blue"),
-    ("test", "coffee", "change the blue cup to red"),
+    ("test", "coffee", "golden light"),
     ("test", "talk-curtain", "make it night"),
-    ("test", "man-surfing", "turn the person gold"),
-    ("test", "shiba", "invert the colors"),
-    ("test", "store-aisle-detection", "give it a sepia tone"),
+    ("test", "man-surfing", "invert the colors"),
+    ("test", "shiba", "make it look like a thermal camera"),
+    ("test", "store-aisle-detection", "as if it were underwater"),
     ("train", "talk-kitchen", "make the wall behind me teal"),
     ("train", "talk-garden", "blur the background"),
     ("train", "cat-on-grass", "make the background black and white"),
-    ("train", "cups", "golden light"),
+    ("train", "cups", "neon look"),
     ("train", "kitten", "paint the cat purple"),
-    ("train", "juggle", "bathe it in lavender light"),
+    ("train", "juggle", "make it foggy"),
 )
 NUM_CHUNKS = 4
 SHORT_SIDE_PX = 540

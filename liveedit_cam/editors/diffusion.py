@@ -17,9 +17,10 @@ from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditInstruction, Frame
 
 KNOWS = (
-    "black and white, sepia, invert, night, warm, cold, lavender or golden light; a colour for the "
-    "subject, the background or everything; blur the background; change one colour into another; "
-    "leave it as it is"
+    "black and white, sepia, invert, night, darker, brighter, fog, snow, sunset, underwater, "
+    "thermal, neon, vintage; warm, cold, lavender or golden light; a colour for the subject, the "
+    "background or everything; blur or a gradient behind the subject; change one colour into "
+    "another; leave it as it is"
 )
 
 NUM_REMEMBERED = 8

@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+PLACE_SIZE = 4.0
+"""Amplitude of the place features; at 1 they are small beside the latents and learnt too slowly."""
+
 
 def timestep_features(timestep: Tensor, dim: int) -> Tensor:
     """Sinusoids of ``timestep`` (...,), cosines first, base 10000; float32 (..., dim)."""
@@ -22,8 +25,8 @@ def place_features(grid: tuple[int, int], waves: int, device: torch.device) -> T
     """Where each token of a latent lies in the picture; float32 (h w, 2 waves + 1).
 
     Rotary positions tell distances only; "the left half" and "light from above" need places. The
-    features are cos(k pi x) and cos(k pi y), k = 1..waves, of the token's middle, 0..1 from the top
-    left, and the logarithm of the aspect ratio.
+    features are PLACE_SIZE times cos(k pi x) and cos(k pi y), k = 1..waves, of the token's middle,
+    0..1 from the top left, and the logarithm of the aspect ratio.
     """
     height, width = grid
     k = math.pi * torch.arange(1, waves + 1, dtype=torch.float32, device=device)
@@ -32,4 +35,4 @@ def place_features(grid: tuple[int, int], waves: int, device: torch.device) -> T
     columns = x.cos().expand(height, width, waves)
     rows = y.cos().unsqueeze(1).expand(height, width, waves)
     aspect = x.new_full((height, width, 1), math.log(width / height))
-    return torch.cat((columns, rows, aspect), dim=-1).flatten(0, 1)
+    return PLACE_SIZE * torch.cat((columns, rows, aspect), dim=-1).flatten(0, 1)

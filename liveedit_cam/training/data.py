@@ -49,10 +49,8 @@ LOOKS = (
     "underwater",
     "pixel_art",
     "pixel_art",
-    "spotlight",
-    "spotlight",
-    "light",
-    "light",
+    *("spotlight",) * 3,
+    *("light",) * 4,
     "darken",
     "brighten",
 )
@@ -75,15 +73,15 @@ SHARES_WITH_SUBJECT = (
     (ON_SUBJECT, 0.45),
     (("two",), 0.03),
     (("identity",), 0.03),
-    (LOOKS, 0.19),
+    (LOOKS, 0.20),
     (("strength",), 0.03),
-    (("region",), 0.04),
+    (("region",), 0.05),
 )
 SHARES_WITHOUT = (
     (("identity",), 0.03),
     (LOOKS, 0.36),
     (("strength",), 0.04),
-    (("region",), 0.07),
+    (("region",), 0.08),
     (("recolour",), 0.04),
 )
 """Kinds of instruction and their share of the pairs; the rest changes a colour into another."""

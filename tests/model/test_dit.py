@@ -13,7 +13,7 @@ from tiny_model import CPU, TINY, draw_latents, tiny_dit
 from liveedit_cam.model import WAN_1_3B
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.features import place_features, timestep_features
+from liveedit_cam.model.features import PLACE_SIZE, place_features, timestep_features
 
 PLACED = replace(TINY, position_waves=2, text_modulation=True)
 """With what nano has and Wan has not."""
@@ -189,7 +189,9 @@ def test_places_are_cosines_of_the_token_middles() -> None:
     got = place_features((2, 4), 2, CPU).view(2, 4, 5)
     x, y = 2.5 / 4, 1.5 / 2
     expected = [math.cos(k * math.pi * place) for place in (x, y) for k in (1, 2)]
-    assert got[1, 2].tolist() == pytest.approx([*expected, math.log(2)], abs=1e-6)
+    assert got[1, 2].tolist() == pytest.approx(
+        [PLACE_SIZE * value for value in (*expected, math.log(2))], abs=1e-5
+    )
 
 
 def test_nanos_extra_parts_add_nothing_until_trained() -> None:
