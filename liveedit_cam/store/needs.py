@@ -74,9 +74,12 @@ def num_parameters(config: ModelConfig) -> int:
     linear = _linear
     attention = 4 * linear(d, d) + 2 * d  # q, k, v, o; two norms
     block = 2 * attention + 2 * d + linear(d, f) + linear(f, d) + 6 * d
+    if config.text_modulation:
+        block += 6 * d * d
+    places = (2 * config.position_waves + 1) * d if config.position_waves else 0
     embeddings = linear(2 * c, d) + linear(config.text.width, d) + linear(d, d)
     time = linear(config.freq_dim, d) + linear(d, d) + linear(d, 6 * d)
-    return embeddings + time + config.num_layers * block + linear(d, c) + 2 * d
+    return places + embeddings + time + config.num_layers * block + linear(d, c) + 2 * d
 
 
 def _linear(inputs: int, outputs: int) -> int:
