@@ -64,24 +64,9 @@ class Sampler:
 def samplers(config: ModelConfig) -> tuple[Sampler, ...]:
     """Each stage as the paper runs it, and stage 2 as it runs live."""
 
-    def offline(guidance: float) -> Edit:
+    def slow(sample: Callable[..., Tensor], guidance: float) -> Edit:
         def edit(dit: CausalDiT, source: Tensor, text: Text, no_text: Text) -> Tensor:
-            return sample_offline(
-                dit,
-                source,
-                text,
-                no_text,
-                num_steps=OFFLINE_STEPS,
-                guidance=guidance,
-                shift=config.shift,
-                noise=_noise(),
-            )
-
-        return edit
-
-    def causal(guidance: float) -> Edit:
-        def edit(dit: CausalDiT, source: Tensor, text: Text, no_text: Text) -> Tensor:
-            return sample_causal(
+            return sample(
                 dit,
                 source,
                 text,
@@ -97,12 +82,14 @@ def samplers(config: ModelConfig) -> tuple[Sampler, ...]:
     few = len(config.timesteps)
     foundation, forcing = "1 foundation", "2 teacher forcing"
     return (
-        Sampler(foundation, FOUNDATION, "whole clip", 2 * OFFLINE_STEPS, GUIDED, offline(GUIDED)),
-        Sampler(foundation, FOUNDATION, "whole clip", OFFLINE_STEPS, 1.0, offline(1.0)),
-        Sampler(
-            forcing, TEACHER_FORCING, "chunk by chunk", 2 * OFFLINE_STEPS, GUIDED, causal(GUIDED)
+        *(
+            Sampler(stage, folder, name, evaluations, guidance, slow(sample, guidance))
+            for stage, folder, name, sample in (
+                (foundation, FOUNDATION, "whole clip", sample_offline),
+                (forcing, TEACHER_FORCING, "chunk by chunk", sample_causal),
+            )
+            for evaluations, guidance in ((2 * OFFLINE_STEPS, GUIDED), (OFFLINE_STEPS, 1.0))
         ),
-        Sampler(forcing, TEACHER_FORCING, "chunk by chunk", OFFLINE_STEPS, 1.0, causal(1.0)),
         Sampler(forcing, TEACHER_FORCING, "live", few, 1.0, sample_live),
         Sampler("3 DMD", DMD, "live", few, 1.0, sample_live),
         Sampler("the model itself", None, "live", few, 1.0, sample_live),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from liveedit_cam.evaluation.unseen import UNSEEN
 from liveedit_cam.training.instructions import draw_spec, fill, plain_palette, shaded, word
 from liveedit_cam.training.spec import REGIONS, RGB, EditSpec, Family, Scope
-from liveedit_cam.training.wordings import AFTER, BEFORE, COLOURS, JOINS, SHADES
+from liveedit_cam.training.wordings import AFTER, BEFORE, COLOURS, SHADES, TEMPLATES
 
 MAX_DRAWS = 200_000
 """Of region and strength instructions until one asks for a given edit; a few hundred suffice, a
@@ -80,7 +80,7 @@ def taught_wording(spec: EditSpec, rng: random.Random) -> str:
         text = _plain(spec, rng)
     else:
         parts = {"a": _plain(replace(spec, then=None), rng), "b": _plain(spec.then, rng)}
-        text = fill(rng.choice(JOINS), parts, rng)
+        text = fill(rng.choice(TEMPLATES["join"]), parts, rng)
     return rng.choice(BEFORE) + text + rng.choice(AFTER)
 
 

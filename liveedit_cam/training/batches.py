@@ -1,11 +1,11 @@
-"""Batches of encoded pairs, made on a thread while the last one trains. Knows no loss."""
+"""Batches of encoded pairs, in line or on a thread while the last one trains. Knows no loss."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import Queue
 
 import torch
 import torch.nn.functional as F
@@ -80,18 +80,23 @@ def collate(pairs: Sequence[Pair], codec: Codec) -> LatentBatch:
 
 def batches(
     maker: PairMaker, codec: Codec, curriculum: Sequence[Phase], first: int, iterations: int
-) -> Queue[LatentBatch]:
-    """Make the batches of iterations ``first`` to ``iterations`` on a thread, two ahead."""
-    queue: Queue[LatentBatch] = Queue(maxsize=2)
+) -> Iterator[LatentBatch]:
+    """Make the batches of iterations ``first`` to ``iterations``, each when it is asked for."""
+    frames = codec.config.frames_per_latent
+    for iteration in range(first, iterations):
+        phase = next(p for p in curriculum if iteration / iterations < p.until)
+        size = maker.rng.choice(phase.sizes)
+        yield collate(maker.pairs(phase.batch, phase.num_latents, frames, *size), codec)
 
-    def work() -> None:
-        for iteration in range(first, iterations):
-            share = iteration / iterations
-            phase = next(p for p in curriculum if share < p.until)
-            size = maker.rng.choice(phase.sizes)
-            frames = codec.config.frames_per_latent
-            pairs = maker.pairs(phase.batch, phase.num_latents, frames, *size)
-            queue.put(collate(pairs, codec))
 
-    threading.Thread(target=work, daemon=True).start()
-    return queue
+def prefetch(stream: Iterator[LatentBatch], ahead: int = 2) -> Iterator[LatentBatch]:
+    """The same batches, made on a thread up to ``ahead`` before they are asked for.
+
+    For a network on a device of its own; on a processor the thread fights with it for the cores
+    (2.6 instead of 2.3 s an iteration of nano on two). What the thread raises is raised here.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, stream, None) for _ in range(ahead))
+        while (batch := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, stream, None))
+            yield batch

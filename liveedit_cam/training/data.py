@@ -20,7 +20,7 @@ from liveedit_cam.training.augment import Picture, add_shapes, paste, redress, r
 from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.colours import NAMES, colour_membership
 from liveedit_cam.training.edits import apply_edit
-from liveedit_cam.training.instructions import Palette, draw_spec
+from liveedit_cam.training.instructions import Palette, draw_spec, misspell
 from liveedit_cam.training.spec import EditSpec
 
 LOOKS = (
@@ -90,6 +90,9 @@ INSTRUCTIONS_PER_SCENE = 2
 DRAWN_SHARE = 0.18
 """Share of pairs whose clip is a drawn one, where there are any."""
 
+MISSPELT_SHARE = 0.6
+"""Share of pairs whose instruction is written as the text encoder learnt to read it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
@@ -134,6 +137,8 @@ class PairMaker:
 
     def _pair(self, source: Tensor, subject: Tensor, has_subject: bool) -> Pair:
         spec, prompt = self._instruction(source, has_subject)
+        if self.rng.random() < MISSPELT_SHARE:
+            prompt = misspell(prompt, self.rng)
         target, _ = apply_edit(source, subject, spec)
         return Pair(source, target, subject, has_subject, prompt, spec)
 

@@ -8,34 +8,28 @@ from __future__ import annotations
 
 import random
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from liveedit_cam.errors import MissingDependencyError
 from liveedit_cam.training.colours import HUES, NAMES, NEUTRALS
-from liveedit_cam.training.look_wordings import (
-    ADJECTIVES,
-    LIGHT_TEMPLATES,
-    LOOK_TEMPLATES,
-    REGION_TEMPLATES,
-    REGION_WORDS,
-    SIDE_WORDS,
-    SLIGHT_WORDS,
-    STRENGTH_TEMPLATES,
-    STRONG_WORDS,
-)
 from liveedit_cam.training.spec import REGIONS, RGB, EditSpec, Family, Scope, Side
 from liveedit_cam.training.wordings import (
+    ADJECTIVES,
     AFTER,
     BEFORE,
     COLOURS,
     DISTRACTORS,
     FROM_WORDS,
-    JOINS,
-    SCOPED_TEMPLATES,
+    FUNCTION_WORDS,
+    REGION_WORDS,
     SHADES,
+    SIDE_WORDS,
+    SLIGHT_WORDS,
     SLOTS,
-    SOLID_TEMPLATES,
+    STRONG_WORDS,
+    TEMPLATES,
 )
 
 SLIGHT, STRONG = 0.5, 1.4
@@ -133,21 +127,14 @@ def _draw_plain(rng: random.Random, palette: Palette, kind: str) -> tuple[EditSp
 
 def word(spec: EditSpec, words: Mapping[str, str], rng: random.Random) -> str:
     """One wording of a plain ``spec``; ``words`` says what its "colour" and "second" are called."""
-    family = spec.family
     values = dict(words)
     if spec.side is not None:
         values["side"] = rng.choice(SIDE_WORDS[spec.side])
     if spec.from_colour is not None:
         values["from"] = rng.choice(FROM_WORDS.get(spec.from_colour, (spec.from_colour,)))
-    if family is Family.GRADIENT and spec.second_colour is None:
-        templates = SOLID_TEMPLATES
-    elif family is Family.LIGHT:
-        templates = LIGHT_TEMPLATES
-    elif (family, spec.scope) in SCOPED_TEMPLATES:
-        templates = SCOPED_TEMPLATES[family, spec.scope]
-    else:
-        templates = LOOK_TEMPLATES[family]
-    return fill(rng.choice(templates), values, rng)
+    is_solid = spec.family is Family.GRADIENT and spec.second_colour is None
+    kind = "solid" if is_solid else spec.family
+    return fill(rng.choice(TEMPLATES[f"{kind}:{spec.scope}"]), values, rng)
 
 
 def _draw_region(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
@@ -160,7 +147,7 @@ def _draw_region(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
     else:
         values["adjective"] = rng.choice(ADJECTIVES[family])
         spec = EditSpec(family, scope)
-    return spec, fill(rng.choice(REGION_TEMPLATES), values, rng)
+    return spec, fill(rng.choice(TEMPLATES["region"]), values, rng)
 
 
 def _draw_strength(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
@@ -172,7 +159,7 @@ def _draw_strength(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]
         "adjective": rng.choice(ADJECTIVES[family]),
     }
     spec = EditSpec(family, strength=SLIGHT if is_slight else STRONG)
-    return spec, fill(rng.choice(STRENGTH_TEMPLATES), values, rng)
+    return spec, fill(rng.choice(TEMPLATES["strength"]), values, rng)
 
 
 def _draw_two(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
@@ -182,7 +169,7 @@ def _draw_two(rng: random.Random, palette: Palette) -> tuple[EditSpec, str]:
     second = rng.choice(("recolour:subject", "black_and_white:subject", "warm", "night", "sepia"))
     order = [first, second] if rng.random() < 0.5 else [second, first]
     (a, text_a), (b, text_b) = (_draw_plain(rng, palette, kind) for kind in order)
-    return replace(a, then=b), fill(rng.choice(JOINS), {"a": text_a, "b": text_b}, rng)
+    return replace(a, then=b), fill(rng.choice(TEMPLATES["join"]), {"a": text_a, "b": text_b}, rng)
 
 
 _COMPOSED: dict[str, Callable[[random.Random, Palette], tuple[EditSpec, str]]] = {
@@ -202,14 +189,32 @@ def fill(template: str, values: Mapping[str, str], rng: random.Random) -> str:
     return re.sub(r"\{(\w+)\}", value, template)
 
 
+def misspell(prompt: str, rng: random.Random) -> str:
+    """Write as people do: typos, words left out, words that say nothing, nonsense."""
+    words = prompt.split(" ")
+    if rng.random() < 0.25 and len(words) > 3:
+        words = [w for w in words if w not in FUNCTION_WORDS or rng.random() < 0.6]
+    if rng.random() < 0.45:
+        for _ in range(rng.randint(1, 4)):
+            words.insert(rng.randint(0, len(words)), rng.choice(DISTRACTORS))
+    if rng.random() < 0.06:
+        nonsense = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 8)))
+        words.insert(rng.randint(0, len(words)), nonsense)
+    prompt = " ".join(words)
+    if rng.random() < 0.12 and len(prompt) > 6:
+        at = rng.randrange(1, len(prompt) - 1)
+        a, b = prompt[at], prompt[at + 1]
+        typo = rng.choice(("", a + a, b + a))
+        prompt = prompt[:at] + typo + prompt[at + 1 + (rng.random() < 0.3) :]
+    return prompt
+
+
 def known_words(palette: Palette) -> tuple[str, ...]:
     """Every word a wording can hold, sorted: what the model was taught."""
-    texts = [*palette.names, *SHADES, *NAMES, *BEFORE, *AFTER, *JOINS, *DISTRACTORS]
-    texts += [*SOLID_TEMPLATES, *LIGHT_TEMPLATES, *REGION_TEMPLATES, *STRENGTH_TEMPLATES]
+    texts = [*palette.names, *SHADES, *NAMES, *BEFORE, *AFTER, *DISTRACTORS]
     texts += [*SLIGHT_WORDS, *STRONG_WORDS]
     tables: tuple[Mapping[object, Sequence[str]], ...] = (
-        LOOK_TEMPLATES,
-        SCOPED_TEMPLATES,
+        TEMPLATES,
         SLOTS,
         FROM_WORDS,
         SIDE_WORDS,

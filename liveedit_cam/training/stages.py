@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 
 import torch
 from torch import Tensor
@@ -15,7 +14,14 @@ from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.weights import choose_device
-from liveedit_cam.training.batches import CURRICULUM, NUM_DRAWN, LatentBatch, Phase, batches
+from liveedit_cam.training.batches import (
+    CURRICULUM,
+    NUM_DRAWN,
+    LatentBatch,
+    Phase,
+    batches,
+    prefetch,
+)
 from liveedit_cam.training.clips import Clip, load_clips
 from liveedit_cam.training.data import PairMaker
 from liveedit_cam.training.dmd import Dmd
@@ -69,10 +75,10 @@ def train_foundation(settings: StageSettings, materials: Materials) -> Run:
     run = Run(settings.out / FOUNDATION, editor, settings.loop())
     seed = settings.seed + run.iteration
     stage = Foundation(materials.config, materials.text, _weights(materials), seed)
-    queue = _batches(settings, materials, run.iteration, settings.iterations, _flat(settings))
+    made = _batches(settings, materials, run.iteration, settings.iterations, _flat(settings))
     device = _device(settings)
     with _precision(settings):
-        run.train(lambda _: stage(editor, queue.get().to(device)))
+        run.train(lambda _: stage(editor, next(made).to(device)))
     return run
 
 
@@ -84,10 +90,10 @@ def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
     seed = settings.seed + run.iteration
     stage = TeacherForcing(materials.config, materials.text, _weights(materials), seed)
     curriculum = CURRICULUM if settings.batch is None else _flat(settings)
-    queue = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
+    made = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
     device = _device(settings)
     with _precision(settings):
-        run.train(lambda _: stage(editor, queue.get().to(device)))
+        run.train(lambda _: stage(editor, next(made).to(device)))
     return run
 
 
@@ -104,7 +110,7 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
     fake = _new_editor(settings, materials, teacher)
     run = Run(settings.out / DMD, student, settings.loop(), {"critic": fake})
     per_iteration = 6  # five batches for the critic, one for the student
-    queue = _batches(
+    made = _batches(
         settings,
         materials,
         run.iteration * per_iteration,
@@ -119,7 +125,7 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
         _weights(materials),
         real,
         critic,
-        lambda: queue.get().to(device),
+        lambda: next(made).to(device),
         settings.seed + run.iteration,
     )
     with _precision(settings):
@@ -160,10 +166,11 @@ def _batches(
     first: int,
     total: int,
     curriculum: Sequence[Phase],
-) -> Queue[LatentBatch]:
+) -> Iterator[LatentBatch]:
     clips = materials.clips or materials.drawn
     maker = PairMaker(clips, materials.palette, settings.seed + 1 + first, materials.drawn)
-    return batches(maker, materials.codec, curriculum, first, total)
+    made = batches(maker, materials.codec, curriculum, first, total)
+    return made if _device(settings).type == "cpu" else prefetch(made)
 
 
 def _device(settings: StageSettings) -> torch.device:

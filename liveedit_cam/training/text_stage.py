@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import string
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -20,10 +19,9 @@ from torch import Tensor, nn
 from liveedit_cam.model.config import ModelConfig, TextConfig
 from liveedit_cam.model.text import TextEncoder, unknown_words
 from liveedit_cam.training.colours import NAMES
-from liveedit_cam.training.instructions import Palette, draw_spec, known_words
+from liveedit_cam.training.instructions import Palette, draw_spec, known_words, misspell
 from liveedit_cam.training.loop import LoopConfig, Run
 from liveedit_cam.training.spec import RGB, EditSpec, Family, Scope, Side
-from liveedit_cam.training.wordings import DISTRACTORS, FUNCTION_WORDS
 
 _LOOKS = tuple(
     f.value
@@ -142,26 +140,6 @@ class Anchor:
         with torch.no_grad():
             wanted = self.former([prompts[row] for row in rows])
         return F.mse_loss(embeddings[rows], wanted)
-
-
-def misspell(prompt: str, rng: random.Random) -> str:
-    """Write as people do: typos, words left out, words that say nothing, nonsense."""
-    words = prompt.split(" ")
-    if rng.random() < 0.25 and len(words) > 3:
-        words = [w for w in words if w not in FUNCTION_WORDS or rng.random() < 0.6]
-    if rng.random() < 0.45:
-        for _ in range(rng.randint(1, 4)):
-            words.insert(rng.randint(0, len(words)), rng.choice(DISTRACTORS))
-    if rng.random() < 0.06:
-        nonsense = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 8)))
-        words.insert(rng.randint(0, len(words)), nonsense)
-    prompt = " ".join(words)
-    if rng.random() < 0.12 and len(prompt) > 6:
-        at = rng.randrange(1, len(prompt) - 1)
-        a, b = prompt[at], prompt[at + 1]
-        typo = rng.choice(("", a + a, b + a))
-        prompt = prompt[:at] + typo + prompt[at + 1 + (rng.random() < 0.3) :]
-    return prompt
 
 
 def train_text(

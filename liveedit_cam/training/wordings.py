@@ -1,11 +1,28 @@
-"""The words of instructions: colours, synonyms, templates. Data only.
+"""The words of instructions: colours, synonyms, fillers; and ``TEMPLATES``. Data only.
 
 A template holds ``{slot}``s; ``instructions.py`` fills them from ``SLOTS``, a colour or a hue name.
 """
 
 from __future__ import annotations
 
-from liveedit_cam.training.spec import RGB, Family, Scope
+import tomllib
+from pathlib import Path
+
+from liveedit_cam.training.spec import RGB, Family, Scope, Side
+
+
+def _read_templates() -> dict[str, tuple[str, ...]]:
+    folder = Path(__file__).with_name("templates")
+    kinds: dict[str, tuple[str, ...]] = {}
+    for path in sorted(folder.glob("*.toml")):
+        for kind, templates in tomllib.loads(path.read_text("utf-8")).items():
+            kinds[kind] = tuple(templates)
+    return kinds
+
+
+TEMPLATES = _read_templates()
+"""The wordings of each kind, from ``templates/*.toml``: "family:scope", "solid:background" (the
+background in one colour), "region", "strength" and "join" (two edits at once)."""
 
 COLOURS: dict[str, RGB] = {
     "red": (0.85, 0.10, 0.10),
@@ -109,145 +126,6 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "into": ("to", "into"),
 }
 
-SCOPED_TEMPLATES: dict[tuple[Family, Scope], tuple[str, ...]] = {
-    (Family.RECOLOUR, Scope.BACKGROUND): (
-        "{make} the {background} {colour}",
-        "{paint} the {background} {colour}",
-        "change the {background} to {colour}",
-        "a {colour} {background}",
-        "{colour} {background}",
-        "{paint} everything behind the {subject} {colour}",
-        "replace the {background} with {colour}",
-        "put a {colour} wall behind the {subject}",
-    ),
-    (Family.RECOLOUR, Scope.SUBJECT): (
-        "{make} the {subject} {colour}",
-        "{paint} the {subject} {colour}",
-        "change the {subject} to {colour}",
-        "a {colour} {subject}",
-        "{make} me {colour}",
-        "{paint} me {colour}",
-    ),
-    (Family.RECOLOUR, Scope.WHOLE): (
-        "tint {it} {colour}",
-        "tint the whole picture {colour}",
-        "{make} {it} all {colour}",
-        "paint everything {colour}",
-        "{make} {it} {colour}",
-        "a {colour} tint over everything",
-    ),
-    (Family.BLACK_AND_WHITE, Scope.BACKGROUND): (
-        "{make} the {background} black and white",
-        "black and white {background}",
-        "desaturate the {background}",
-        "{make} the {background} grayscale",
-        "remove the color of the {background}",
-        "keep only the {subject} in color",
-        "take the colour out of the {background}",
-    ),
-    (Family.BLACK_AND_WHITE, Scope.SUBJECT): (
-        "{make} the {subject} black and white",
-        "a black and white {subject}",
-        "desaturate the {subject}",
-        "{make} the {subject} grayscale",
-        "{make} me black and white",
-        "take the colour out of the {subject}",
-    ),
-    (Family.BLUR, Scope.BACKGROUND): (
-        "blur the {background}",
-        "{make} the {background} blurry",
-        "a blurry {background}",
-        "{make} the {background} blurred",
-        "defocus the {background}",
-        "soft focus {background}",
-        "put the {background} out of focus",
-        "blur everything behind the {subject}",
-        "bokeh background",
-    ),
-    (Family.REPLACE_COLOUR, Scope.WHOLE): (
-        "{change} the {from} {thing} {into} {colour}",
-        "{change} {from} {into} {colour}",
-        "{change} everything {from} {into} {colour}",
-        "make the {from} {thing} {colour}",
-        "the {from} {thing} {into} {colour}",
-        "{change} the {from} {thing} of the {subject} {into} {colour}",
-        "i want the {from} {thing} to be {colour}",
-        "paint the {from} {thing} {colour}",
-        "replace {from} with {colour}",
-        "swap {from} for {colour}",
-        "{from} {into} {colour}",
-        "make {from} things {colour}",
-    ),
-    (Family.GRADIENT, Scope.BACKGROUND): (
-        "{make} the {background} a gradient from {colour} to {second}",
-        "a {background} from {colour} to {second}",
-        "replace the {background} with a gradient from {colour} to {second}",
-        "a {colour} to {second} gradient behind the {subject}",
-        "{background} gradient {colour} to {second}",
-        "fade the {background} from {colour} to {second}",
-        "put a gradient from {colour} to {second} behind me",
-        "{colour} to {second} {background}",
-    ),
-    (Family.PIXEL_ART, Scope.BACKGROUND): (
-        "pixelate the {background}",
-        "{make} the {background} pixelated",
-        "a pixelated {background}",
-        "censor the {background}",
-    ),
-    (Family.PIXEL_ART, Scope.SUBJECT): (
-        "pixelate the {subject}",
-        "{make} the {subject} pixelated",
-        "censor the {subject}",
-        "pixelate me",
-        "hide the {subject} behind big pixels",
-    ),
-    (Family.DARKEN, Scope.BACKGROUND): (
-        "darken the {background}",
-        "{make} the {background} dark",
-        "{make} the {background} darker",
-        "dim the {background}",
-        "a dark {background}",
-    ),
-    (Family.BRIGHTEN, Scope.SUBJECT): (
-        "brighten the {subject}",
-        "{make} the {subject} brighter",
-        "more light on the {subject}",
-        "brighten my face",
-        "{make} me brighter",
-        "more light on me",
-    ),
-    (Family.INVERT, Scope.SUBJECT): (
-        "invert the {subject}",
-        "{make} the {subject} inverted",
-        "invert me",
-        "invert the colors of the {subject}",
-    ),
-    (Family.INVERT, Scope.BACKGROUND): (
-        "invert the {background}",
-        "{make} the {background} inverted",
-        "invert the colors of the {background}",
-        "a negative of the {background}",
-    ),
-    (Family.NIGHT, Scope.BACKGROUND): (
-        "{make} the {background} night",
-        "turn the {background} into night",
-        "night behind the {subject}",
-        "a night {background}",
-        "{make} the {background} a blue night",
-    ),
-}
-SOLID_TEMPLATES: tuple[str, ...] = (
-    "replace the {background} with plain {colour}",
-    "a plain {colour} {background}",
-    "a solid {colour} {background}",
-    "{make} the {background} plain {colour}",
-    "a flat {colour} {background}",
-    "a {colour} screen behind me",
-    "{colour} screen",
-    "remove the {background} and show {colour}",
-    "virtual background in {colour}",
-)
-"""GRADIENT from a colour to itself."""
 FROM_WORDS: dict[str, tuple[str, ...]] = {
     "brown": ("brown", "dark brown", "tan"),
     "white": ("white", "silver white"),
@@ -255,7 +133,42 @@ FROM_WORDS: dict[str, tuple[str, ...]] = {
     "black": ("black", "dark"),
 }
 """What a changed colour may be called besides its name."""
-JOINS = ("{a} and {b}", "{a}, {b}", "{a}, then {b}", "first {a}, then {b}", "{a} and also {b}")
+
+SIDE_WORDS: dict[Side, tuple[str, ...]] = {
+    Side.LEFT: ("the left", "the left side", "left"),
+    Side.RIGHT: ("the right", "the right side", "right"),
+    Side.ABOVE: ("above", "the top", "overhead", "the ceiling"),
+}
+REGION_WORDS: dict[Scope, tuple[str, ...]] = {
+    Scope.LEFT: ("left half", "left side", "left part"),
+    Scope.RIGHT: ("right half", "right side", "right part"),
+    Scope.TOP: ("top half", "upper half", "top part", "top"),
+    Scope.BOTTOM: ("bottom half", "lower half", "bottom part", "bottom"),
+    Scope.CENTRE: ("centre", "center", "middle", "middle part"),
+}
+ADJECTIVES: dict[Family, tuple[str, ...]] = {
+    Family.BLACK_AND_WHITE: ("black and white", "grayscale", "monochrome"),
+    Family.SEPIA: ("sepia",),
+    Family.INVERT: ("inverted", "negative"),
+    Family.NIGHT: ("night", "moonlit"),
+    Family.WARM: ("warm", "warmer"),
+    Family.COLD: ("cold", "colder", "cooler", "icy"),
+    Family.LAVENDER: ("lavender", "lilac"),
+    Family.GOLDEN: ("golden",),
+    Family.NEON: ("neon", "cyberpunk"),
+    Family.VINTAGE: ("vintage", "retro"),
+    Family.FOG: ("foggy", "misty", "hazy"),
+    Family.SNOW: ("snowy", "wintry"),
+    Family.UNDERWATER: ("underwater",),
+    Family.PIXEL_ART: ("pixelated",),
+    Family.SKETCH: ("sketched",),
+    Family.DARKEN: ("dark", "darker"),
+    Family.BRIGHTEN: ("bright", "brighter"),
+    Family.BLUR: ("blurry", "blurred"),
+}
+"""Words that can stand after "make it"; a family without them takes no region and no adverb."""
+SLIGHT_WORDS = ("slightly", "a bit", "a little", "a little bit", "somewhat", "subtly", "mildly")
+STRONG_WORDS = ("strongly", "very", "extremely", "really", "heavily", "much", "a lot")
 
 BEFORE = (
     *("",) * 6,

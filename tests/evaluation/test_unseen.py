@@ -6,27 +6,20 @@ import re
 from functools import lru_cache
 
 from liveedit_cam.evaluation.unseen import UNSEEN
-from liveedit_cam.training.look_wordings import (
-    ADJECTIVES,
-    LIGHT_TEMPLATES,
-    LOOK_TEMPLATES,
-    REGION_TEMPLATES,
-    REGION_WORDS,
-    SIDE_WORDS,
-    SLIGHT_WORDS,
-    STRENGTH_TEMPLATES,
-    STRONG_WORDS,
-)
 from liveedit_cam.training.spec import Family
 from liveedit_cam.training.wordings import (
+    ADJECTIVES,
     AFTER,
     BEFORE,
     COLOURS,
     FROM_WORDS,
-    SCOPED_TEMPLATES,
+    REGION_WORDS,
     SHADES,
+    SIDE_WORDS,
+    SLIGHT_WORDS,
     SLOTS,
-    SOLID_TEMPLATES,
+    STRONG_WORDS,
+    TEMPLATES,
 )
 
 
@@ -52,14 +45,7 @@ def grammar() -> re.Pattern[str]:
         "adjective": choice((*flat(ADJECTIVES), *colours)),  # type: ignore[arg-type]
         "adverb": choice((*SLIGHT_WORDS, *STRONG_WORDS)),
     }
-    templates = (
-        *flat(LOOK_TEMPLATES),  # type: ignore[arg-type]
-        *flat(SCOPED_TEMPLATES),  # type: ignore[arg-type]
-        *SOLID_TEMPLATES,
-        *LIGHT_TEMPLATES,
-        *REGION_TEMPLATES,
-        *STRENGTH_TEMPLATES,
-    )
+    templates = flat({kind: TEMPLATES[kind] for kind in TEMPLATES if kind != "join"})
     filled = [re.sub(r"\\\{(\w+)\\\}", lambda m: slots[m[1]], re.escape(t)) for t in templates]
     body = "(?:" + "|".join(filled) + ")"
     return re.compile(choice(BEFORE) + "?" + body + choice(AFTER) + "?")
