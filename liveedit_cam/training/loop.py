@@ -26,6 +26,9 @@ from torch import Tensor, nn
 from liveedit_cam.errors import MissingDependencyError, UsageError
 from liveedit_cam.training.muon import Muon
 
+RANK_STRIDE = 1_000_003
+"""Between the seeds of two processes; more than the iterations of a run."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
@@ -153,6 +156,15 @@ def join_processes() -> None:
             hint="Install it: pip install accelerate",
         ) from error
     PartialState()
+
+
+def own_seed(seed: int) -> int:
+    """``seed`` in the first process of a run, and another in each further one.
+
+    For data and noise: processes that draw the same pairs would do one process's work. Weights are
+    drawn from ``seed`` itself, so that all begin alike.
+    """
+    return seed + (dist.get_rank() * RANK_STRIDE if dist.is_initialized() else 0)
 
 
 def average_gradients(module: nn.Module) -> None:

@@ -29,7 +29,7 @@ from liveedit_cam.training.drawn import drawn_clips
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.foundation import Foundation
 from liveedit_cam.training.instructions import Palette, survey_palette
-from liveedit_cam.training.loop import Run, Trainee
+from liveedit_cam.training.loop import Run, Trainee, own_seed
 from liveedit_cam.training.losses import channel_weights
 from liveedit_cam.training.settings import StageSettings
 from liveedit_cam.training.teacher_forcing import TeacherForcing
@@ -73,7 +73,7 @@ def train_foundation(settings: StageSettings, materials: Materials) -> Run:
     torch.manual_seed(settings.seed)
     editor = _new_editor(settings, materials, settings.start)
     run = Run(settings.out / FOUNDATION, editor, settings.loop())
-    seed = settings.seed + run.iteration
+    seed = own_seed(settings.seed) + run.iteration
     stage = Foundation(materials.config, materials.text, _weights(materials), seed)
     made = _batches(settings, materials, run.iteration, settings.iterations, _flat(settings))
     device = _device(settings)
@@ -87,7 +87,7 @@ def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
     torch.manual_seed(settings.seed)
     editor = _new_editor(settings, materials, settings.start)
     run = Run(settings.out / TEACHER_FORCING, editor, settings.loop())
-    seed = settings.seed + run.iteration
+    seed = own_seed(settings.seed) + run.iteration
     stage = TeacherForcing(materials.config, materials.text, _weights(materials), seed)
     curriculum = CURRICULUM if settings.batch is None else _flat(settings)
     made = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
@@ -126,7 +126,7 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
         real,
         critic,
         lambda: next(made).to(device),
-        settings.seed + run.iteration,
+        own_seed(settings.seed) + run.iteration,
     )
     with _precision(settings):
         run.train(lambda iteration: stage(student, iteration))
@@ -168,7 +168,8 @@ def _batches(
     curriculum: Sequence[Phase],
 ) -> Iterator[LatentBatch]:
     clips = materials.clips or materials.drawn
-    maker = PairMaker(clips, materials.palette, settings.seed + 1 + first, materials.drawn)
+    seed = own_seed(settings.seed) + 1 + first
+    maker = PairMaker(clips, materials.palette, seed, materials.drawn)
     made = batches(maker, materials.codec, curriculum, first, total)
     return made if _device(settings).type == "cpu" else prefetch(made)
 
