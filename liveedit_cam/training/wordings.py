@@ -203,5 +203,5 @@ DISTRACTORS = (
     *("become", "becomes", "turned", "made", "painted", "coloured", "colored", "given", "appear"),
 )
 """Everyday words that say nothing about an edit; strewn in while the text encoder learns."""
-FUNCTION_WORDS = frozenset(("a", "the", "it", "this", "to", "of", "in", "into", "and", "my", "me"))
-"""Words that may be left out without changing what is asked, at times."""
+FUNCTION_WORDS = frozenset(("a", "the", "it", "this", "to", "of", "in", "into", "and"))
+"""Words that may be left out without changing what is asked; "me" may not: it names the subject."""

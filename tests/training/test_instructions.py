@@ -15,6 +15,7 @@ from liveedit_cam.training.instructions import (
     draw_spec,
     fill,
     known_words,
+    misspell,
     plain_palette,
     shaded,
     survey_palette,
@@ -169,3 +170,17 @@ def test_palettes_start_with_the_plain_names(survey: Palette) -> None:
     drawn = {survey.draw(random.Random(n))[0] for n in range(500)}
     assert drawn & set(survey.names[survey.num_plain :])
     assert drawn & set(COLOURS)
+
+
+def test_a_misspelt_prompt_still_names_whom_it_means() -> None:
+    """Catches "me" left out: "make blue" asks for the whole picture.
+
+    Also typos so many that a prompt is not the one it was, and a draw that changes nothing at all.
+    """
+    rng = random.Random(4)
+    prompt = "turn the camera picture of me blue"
+    drawn = [misspell(prompt, rng).split() for _ in range(400)]
+    typos = sum("me" not in words for words in drawn)
+    assert typos < 0.06 * len(drawn)  # one prompt in eight has a typo, seldom in this word
+    assert len({" ".join(words) for words in drawn}) > 200
+    assert sum("turn" in words and "blue" in words for words in drawn) > 0.85 * len(drawn)
