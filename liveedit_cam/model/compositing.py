@@ -43,8 +43,8 @@ INVISIBLE, VISIBLE = 3 / 255, 8 / 255
 STEADY_SHARE = 0.25
 """Share of the way to its new value that the change goes in a frame where the source holds still.
 
-With it and the same noise in every chunk the flicker of ten edits on test clips falls from 1.55
-times the source's to 1.03 (exact targets: 0.94), and they gain 0.2 dB.
+With it and the same noise in every chunk, edits flicker 0.98 times as much as their source instead
+of 1.09 (exact targets: 0.83), at -0.03 dB: 12 edits on three test clips, ``benchmarks/flicker.py``.
 """
 STILL, MOVING = 6 / 255, 20 / 255
 """Change of the source from frame to frame below which it holds still, and above which it moves."""

@@ -141,11 +141,11 @@ def toy(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/toy"),
     to: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("runs/toy/model"),
     scale: Annotated[
-        float, typer.Option(min=0.001, help="Length of every stage; 1 = about five minutes.")
+        float, typer.Option(min=0.001, help="Length of every stage; 1 = about two minutes.")
     ] = 1.0,
     threads: Threads = 2,
 ) -> None:
-    """All stages in five minutes on drawn scenes: a very small model of your own, needs no clip."""
+    """All stages in two minutes on drawn scenes: a very small model of your own, needs no clip."""
     _use_threads(threads)
     train_toy(out, to, scale)
     print(f"wrote {to}; try it: liveedit-cam run --model {to} --source pattern 'make it night'")
