@@ -1,4 +1,4 @@
-"""The words of instructions: colours, synonyms, fillers; and ``TEMPLATES``. Data only.
+"""The words of instructions: colours, synonyms, fillers, and ``TEMPLATES`` from TOML. Data only.
 
 A template holds ``{slot}``s; ``instructions.py`` fills them from ``SLOTS``, a colour or a hue name.
 """
@@ -16,7 +16,7 @@ def _read_templates() -> dict[str, tuple[str, ...]]:
     kinds: dict[str, tuple[str, ...]] = {}
     for path in sorted(folder.glob("*.toml")):
         for kind, templates in tomllib.loads(path.read_text("utf-8")).items():
-            kinds[kind] = tuple(templates)
+            kinds[kind] = (*kinds.get(kind, ()), *templates)  # a kind may stand in two files
     return kinds
 
 
