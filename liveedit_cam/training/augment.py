@@ -16,6 +16,9 @@ from liveedit_cam.training.colours import HUES, hue_colour
 
 Picture = NDArray[np.float32]
 
+LIKE_WALL_SHARE = 0.3
+"""Share of the newly dressed subjects that wear the mean colour of what is behind them."""
+
 
 def paste(
     frames: Picture, subject: Picture, behind: Picture, rng: random.Random
@@ -50,12 +53,19 @@ def low_light(frames: Picture, rng: random.Random) -> Picture:
 def redress(frames: Picture, subject: Picture, rng: random.Random) -> Picture:
     """Dress the subject anew: bands of other colours from head to foot, its shading kept.
 
-    Few clips hold few shirts; a subject must be told by its shape, not by what it wears.
+    Few clips hold few shirts; a subject must be told by its shape, not by what it wears: now and
+    then it wears the colour of the wall.
     """
+    behind = frames[subject < 0.1]
+    like_wall = len(behind) > 0 and rng.random() < LIKE_WALL_SHARE
     bands = []
     for _ in range(rng.randint(2, 5)):
         value = rng.choice((0.08, 0.95, rng.uniform(0.2, 1.0)))
-        colour = hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
+        colour = np.array(
+            hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
+        )
+        if like_wall:
+            colour = behind.mean(axis=0) + rng.gauss(0, 0.06)
         bands.append([*colour, rng.choice((0.0, rng.uniform(0.4, 0.95)))])
     height = subject.shape[1]
     column = np.array(bands, np.float32)[:, None, :]

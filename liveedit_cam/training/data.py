@@ -35,8 +35,7 @@ LOOKS = (
     "golden",
     "sketch",
     "sketch",
-    "cartoon",
-    "cartoon",
+    *("cartoon",) * 3,
     "neon",
     "neon",
     "thermal",
@@ -57,12 +56,10 @@ LOOKS = (
 """Looks that move the latents far, or that neighbours and places decide, are drawn twice."""
 ON_SUBJECT = (
     *("recolour:subject", "recolour:background") * 4,
-    *("blur:background",) * 2,
+    *("blur:background",) * 3,
     *("gradient:background",) * 3,
-    "black_and_white:subject",
-    "black_and_white:background",
-    "pixel_art:subject",
-    "pixel_art:background",
+    *("black_and_white:subject", "black_and_white:background") * 2,
+    *("pixel_art:subject", "pixel_art:background") * 2,
     "brighten:subject",
     "darken:background",
     "invert:subject",
@@ -70,12 +67,12 @@ ON_SUBJECT = (
     "night:background",
 )
 SHARES_WITH_SUBJECT = (
-    (ON_SUBJECT, 0.45),
-    (("two",), 0.03),
-    (("identity",), 0.03),
-    (LOOKS, 0.20),
-    (("strength",), 0.03),
-    (("region",), 0.05),
+    (ON_SUBJECT, 0.52),
+    (("two",), 0.04),
+    (("identity",), 0.02),
+    (LOOKS, 0.15),
+    (("strength",), 0.02),
+    (("region",), 0.04),
 )
 SHARES_WITHOUT = (
     (("identity",), 0.03),
