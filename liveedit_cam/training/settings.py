@@ -57,6 +57,8 @@ class StageSettings(BaseModel):
     """iterations between two lines of log.jsonl"""
     muon: bool = True
     """Muon for the matrices inside blocks; false = AdamW alone"""
+    rollout_share: float = Field(0.9, ge=0, le=1)
+    """teacher forcing: share of the samples noised from the model's own estimate, as live"""
     start: Path | None = None
     """checkpoint.pt of another stage to start from; left out = the stage's own rule"""
 

@@ -88,7 +88,9 @@ def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
     editor = _new_editor(settings, materials, settings.start)
     run = Run(settings.out / TEACHER_FORCING, editor, settings.loop())
     seed = own_seed(settings.seed) + run.iteration
-    stage = TeacherForcing(materials.config, materials.text, _weights(materials), seed)
+    stage = TeacherForcing(
+        materials.config, materials.text, _weights(materials), seed, settings.rollout_share
+    )
     curriculum = CURRICULUM if settings.batch is None else _flat(settings)
     made = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
     device = _device(settings)

@@ -5,24 +5,33 @@ chunk sees itself and the clean chunks before it, within the live window. The cl
 sometimes not the right edit but another one, or a faded one, so that the model trusts the source
 more than its own past: that keeps errors from feeding themselves and makes a change of
 instruction work with the cache kept.
+
+A target under little noise gives the answer away, and a model that only ever saw such inputs learns
+to confirm in its later steps what the first one said. So most samples are noised from the model's
+own estimate, step by step as it runs live (Self Forcing's rollout within a chunk): every step then
+learns to correct the ones before it. ``rollout_share`` 0 is the paper's form.
 """
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from liveedit_cam.model.attention import MaskedAttend, rotation_table, teacher_forcing_mask
 from liveedit_cam.model.config import ModelConfig
-from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import predict_x0
 from liveedit_cam.model.schedule import FlowSchedule, add_noise
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.training.batches import LatentBatch
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.losses import edit_loss, subject_loss
+
+FIRST_STEP_SHARE = 0.4
+"""Share of the rolled-out samples that stop at the first step, which all others build on."""
 
 
 def draw_sigmas(
@@ -54,71 +63,129 @@ def disturbed_past(batch: LatentBatch, rng: random.Random) -> Tensor:
     return past
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What every step of one batch sees besides its noisy latents."""
+
+    source: Tensor
+    past: Tensor | None
+    """Clean latents before the noisy ones, (B, C, T, H, W) like ``source``; None = no past."""
+    text: tuple[TextKV, ...]
+    attend: MaskedAttend
+
+    def rows(self, index: Tensor) -> Inputs:
+        """Some samples of the batch."""
+        past = None if self.past is None else self.past[index]
+        text = tuple((key[index], value[index]) for key, value in self.text)
+        return Inputs(self.source[index], past, text, self.attend)
+
+
 class TeacherForcing:
     """The loss of one batch."""
 
-    def __init__(self, config: ModelConfig, text: TextEncoder, weights: Tensor, seed: int) -> None:
-        """``text`` is frozen; ``weights`` (C,) of the latent channels."""
+    def __init__(
+        self,
+        config: ModelConfig,
+        text: TextEncoder,
+        weights: Tensor,
+        seed: int,
+        rollout_share: float = 0.9,
+    ) -> None:
+        """``text`` is frozen; ``weights`` (C,) of the latent channels.
+
+        ``rollout_share`` of the samples, 0..1, are noised from the model's own estimate.
+        """
         self.config = config
         self.text = text
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self.weights = weights
+        self.rollout_share = rollout_share
         self.rng = random.Random(seed)
         self.noise = torch.Generator().manual_seed(seed)
 
     def __call__(self, editor: Editor, batch: LatentBatch) -> tuple[Tensor, dict[str, float]]:
         """Weighted error of x0 plus 0.2 of the auxiliary subject loss."""
         source, target = batch.source, batch.target
-        num_latents, chunk = source.shape[2], self.config.chunk_latents
-        num_chunks = max(1, num_latents // chunk)
-        sigma = draw_sigmas(self.schedule, (len(source), num_chunks), self.noise).to(source.device)
-        sigma = sigma.repeat_interleave(num_latents // num_chunks, dim=1)
-        noise = torch.randn(target.shape, generator=self.noise).to(source.device)
-        noisy = add_noise(target, noise, sigma[:, None, :, None, None])
-        with torch.no_grad():
-            embeddings = self.text(batch.prompts)
+        grid = editor.dit.grid(source)
+        inputs = self._inputs(editor.dit, batch, grid)
+        steps = self._draw_steps(len(source))
+        estimate = own_estimate(editor.dit, inputs, steps, self.schedule, self.noise)
+        sigma = draw_sigmas(self.schedule, self._chunks(source), self.noise)
+        sigma = sigma.repeat_interleave(source.shape[2] // sigma.shape[1], dim=1)
+        is_own = steps >= 0
+        sigma[is_own] = torch.tensor(self.schedule.sigmas)[steps[is_own], None]
+        sigma, is_own = sigma.to(source.device), is_own.to(source.device)
+        start = torch.where(is_own.view(-1, 1, 1, 1, 1), estimate, target)
         hidden: list[Tensor] = []
         tap = editor.dit.blocks[2 * self.config.num_layers // 3].register_forward_hook(
             lambda _m, _i, out: hidden.append(out)
         )
-        grid = editor.dit.grid(source)
-        positions, mask, past = list(range(num_latents)), None, None
-        if num_chunks > 1:
-            past = disturbed_past(batch, self.rng)
-            chunk_tokens = chunk * grid[0] * grid[1]
-            mask = teacher_forcing_mask(num_chunks, chunk_tokens).to(source.device)
-            positions = positions * 2
-        rotation = rotation_table(positions, grid, self.config.head_dim, source.device)
-        attend = MaskedAttend(rotation, mask)
-        x0 = self._predict(editor.dit, noisy, source, sigma, past, embeddings, attend)
+        x0 = _predict(editor.dit, inputs, _noised(start, sigma, self.noise), sigma)
         tap.remove()
         error = edit_loss(x0, target, source, self.weights)
-        logits = editor.subject_logits(hidden[0], grid, num_latents)
+        logits = editor.subject_logits(hidden[0], grid, source.shape[2])
         subject = subject_loss(logits, batch.subject, batch.has_subject)
         return error + 0.2 * subject, {"edit": error.item(), "subject": subject.item()}
 
-    def _predict(
-        self,
-        dit: CausalDiT,
-        noisy: Tensor,
-        source: Tensor,
-        sigma: Tensor,
-        past: Tensor | None,
-        embeddings: Tensor,
-        attend: MaskedAttend,
-    ) -> Tensor:
-        text = dit.text_kv(embeddings)
-        if past is None:
-            return predict_x0(dit, noisy, source, sigma, 1000 * sigma, text, attend)
-        num_latents = noisy.shape[2]
-        both = torch.cat((torch.zeros_like(sigma), sigma), dim=1)
-        x0 = predict_x0(
-            dit,
-            torch.cat((past, noisy), dim=2),
-            torch.cat((source, source), dim=2),
-            both,
-            1000 * both,
-            text,
-            attend,
-        )
-        return x0[:, :, num_latents:]
+    def _chunks(self, source: Tensor) -> tuple[int, int]:
+        """Samples and chunks of a batch."""
+        return len(source), max(1, source.shape[2] // self.config.chunk_latents)
+
+    def _inputs(self, dit: CausalDiT, batch: LatentBatch, grid: tuple[int, int]) -> Inputs:
+        source, num_latents = batch.source, batch.source.shape[2]
+        with torch.no_grad():
+            embeddings = self.text(batch.prompts)
+        positions, mask, past = list(range(num_latents)), None, None
+        _, num_chunks = self._chunks(source)
+        if num_chunks > 1:
+            past = disturbed_past(batch, self.rng)
+            chunk_tokens = self.config.chunk_latents * grid[0] * grid[1]
+            mask = teacher_forcing_mask(num_chunks, chunk_tokens).to(source.device)
+            positions = positions * 2
+        rotation = rotation_table(positions, grid, self.config.head_dim, source.device)
+        text = tuple(dit.text_kv(embeddings))
+        return Inputs(source, past, text, MaskedAttend(rotation, mask))
+
+    def _draw_steps(self, count: int) -> Tensor:
+        """The step each sample is at, int64 (count,); -1 = noised from its target."""
+        own = torch.rand(count, generator=self.noise) < self.rollout_share
+        later = torch.randint(1, len(self.schedule.sigmas), (count,), generator=self.noise)
+        first = torch.rand(count, generator=self.noise) < FIRST_STEP_SHARE
+        steps = torch.where(first, torch.zeros_like(later), later)
+        return torch.where(own, steps, torch.full_like(steps, -1))
+
+
+@torch.no_grad()
+def own_estimate(
+    dit: CausalDiT, inputs: Inputs, steps: Tensor, schedule: FlowSchedule, noise: torch.Generator
+) -> Tensor:
+    """What the model makes of each sample before its step, (B, C, T, H, W); zeros before step 0.
+
+    ``steps`` int64 (B,), from 0. The loop of ``denoise_chunk``, each row up to its own step.
+    """
+    estimate = torch.zeros_like(inputs.source)
+    for step, level in enumerate(schedule.sigmas[:-1]):
+        rows = (steps > step).nonzero().flatten().to(estimate.device)
+        if len(rows) == 0:
+            break
+        before = estimate[rows]
+        sigma = before.new_full((len(rows), before.shape[2]), level)
+        estimate[rows] = _predict(dit, inputs.rows(rows), _noised(before, sigma, noise), sigma)
+    return estimate
+
+
+def _noised(x0: Tensor, sigma: Tensor, random_source: torch.Generator) -> Tensor:
+    noise = torch.randn(x0.shape, generator=random_source).to(x0.device)
+    return add_noise(x0, noise, sigma[:, None, :, None, None])
+
+
+def _predict(dit: CausalDiT, inputs: Inputs, noisy: Tensor, sigma: Tensor) -> Tensor:
+    """Estimate of the edited latents; ``sigma`` (B, T)."""
+    source, past, text, attend = inputs.source, inputs.past, inputs.text, inputs.attend
+    if past is None:
+        return predict_x0(dit, noisy, source, sigma, 1000 * sigma, text, attend)
+    both = torch.cat((torch.zeros_like(sigma), sigma), dim=1)
+    sources = torch.cat((source, source), dim=2)
+    latents = torch.cat((past, noisy), dim=2)
+    x0 = predict_x0(dit, latents, sources, both, 1000 * both, text, attend)
+    return x0[:, :, noisy.shape[2] :]

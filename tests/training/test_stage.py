@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from tiny_model import TINY, tiny_codec, tiny_text
+from tiny_model import TINY, tiny_codec, tiny_dit, tiny_text
 
 from liveedit_cam.errors import UsageError
+from liveedit_cam.model.attention import MaskedAttend, rotation_table
+from liveedit_cam.model.generator import denoise_chunk
+from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.training.batches import collate
 from liveedit_cam.training.clips import Clip, load_clips
 from liveedit_cam.training.data import PairMaker
@@ -20,7 +25,12 @@ from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.edits import apply_edit
 from liveedit_cam.training.instructions import plain_palette
 from liveedit_cam.training.losses import channel_weights, edit_loss
-from liveedit_cam.training.teacher_forcing import TeacherForcing, disturbed_past
+from liveedit_cam.training.teacher_forcing import (
+    Inputs,
+    TeacherForcing,
+    disturbed_past,
+    own_estimate,
+)
 
 
 def drawn_clip(seed: int = 0) -> Clip:
@@ -81,6 +91,48 @@ def test_loss_reaches_every_weight(num_latents: int) -> None:
     assert set(values) == {"edit", "subject"}
     idle = [n for n, p in editor.named_parameters() if p.grad is None or not p.grad.any()]
     assert not idle
+
+
+def noise_of(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_training_rolls_out_as_live_editing_does(step: int) -> None:
+    """Catches an estimate of another loop than the live one: its noise, its sigmas, its start.
+
+    The live sampler with as many steps, the same noise and no past gives the same latents.
+    """
+    dit, cell = tiny_dit(), (TINY.height // 8, TINY.width // 8)
+    source = torch.randn(1, 8, 1, *cell, generator=noise_of(1))
+    text = tuple(dit.text_kv(tiny_text()(["make it blue"]).detach()))
+    grid = dit.grid(source)
+    attend = MaskedAttend(rotation_table([0], grid, TINY.head_dim, torch.device("cpu")), None)
+    schedule = FlowSchedule(TINY.timesteps, TINY.shift)
+    inputs = Inputs(source, None, text, attend)
+    own = own_estimate(dit, inputs, torch.tensor([step]), schedule, noise_of(2))
+    if step == 0:
+        assert not own.any()
+        return
+    shorter = FlowSchedule(TINY.timesteps[:step], TINY.shift)
+    cache = KVCache(TINY, grid, torch.device("cpu"), torch.float32)
+    live = denoise_chunk(dit, source, text, shorter, cache, None, noise_of(2), context_pass=False)
+    assert torch.allclose(own, live, atol=1e-5)
+
+
+@pytest.mark.parametrize(("share", "leaks"), [(1.0, False), (0.0, True)])
+def test_the_answer_is_in_the_input_only_in_the_papers_form(share: float, leaks: bool) -> None:
+    """Catches a rollout that lets the target through, and a share that changes nothing."""
+    seen: list[torch.Tensor] = []
+    editor, codec = Editor(TINY), tiny_codec()
+    editor.dit.register_forward_pre_hook(lambda _m, given: seen.append(given[0].detach()))
+    batch = collate(maker().pairs(6, 1, 4, 48, 64), codec)
+    for target in (batch.target, batch.target + 1):
+        stage = TeacherForcing(TINY, tiny_text(), channel_weights(codec.scale), 0, share)
+        stage(editor, replace(batch, target=target))
+    half = len(seen) // 2
+    same = all(torch.equal(*two) for two in zip(seen[:half], seen[half:], strict=True))
+    assert same is not leaks
 
 
 def test_disturbed_past_is_often_but_not_always_the_target() -> None:
