@@ -115,6 +115,8 @@ ROWS: Mapping[str, type[Row]] = {
     "keep": VariantRow,
     "adaptive": VariantRow,
     "dilation": VariantRow,
+    "size": VariantRow,
+    "steps": VariantRow,
     "switch": SwitchRow,
     "window": VariantRow,
     "drift": DriftRow,

@@ -1,11 +1,11 @@
 """Do the paper's ablations hold at our scale, and what of the parts it does not ablate?
 
-Nine parts, one question each (--parts names some of them): the three stages, where the mask cache
-sits, how alike features are from latent to latent, keep ratio, adaptive threshold, dilation, KV
-policy, window and sinks, drift. Clips are test clips of --media, or drawn scenes, at a short side
-of 256 pixels. Each part is written to --out/results.json when it is done, so that an interrupted
-run goes on; plots lie beside it. All times but ``chunk_ms`` are ratios inside one run. The last
-line of stdout is one JSON object.
+Eleven parts, one question each (--parts names some of them): the three stages, where the mask cache
+sits, how alike features are from latent to latent, keep ratio, adaptive threshold, dilation,
+number of tokens, number of steps, KV policy, window and sinks, drift. Clips are test clips of
+--media, or drawn scenes, at a short side of 256 pixels. Each part is written to --out/results.json
+when it is done, so that an interrupted run goes on; plots lie beside it. All times but ``chunk_ms``
+are ratios inside one run. The last line of stdout is one JSON object.
 
     python benchmarks/ablations.py --media ../shared/media [--model nano] [--parts cache,keep]
     python benchmarks/ablations.py --paper docs/paper.md --parts none      (renews the page alone)
@@ -53,6 +53,7 @@ from ablation_records import (  # noqa: E402
     write_results,
 )
 from ablation_rig import Setup, Steps, load_networks  # noqa: E402
+from ablation_sampler import size_part, steps_part  # noqa: E402
 from ablation_stages import checkpoints_stamp, stages_part  # noqa: E402
 
 from liveedit_cam.evaluation.commands import weights_digest  # noqa: E402
@@ -65,6 +66,8 @@ PARTS: Mapping[str, Callable[[Setup], tuple[Row, ...]]] = {
     "keep": keep_part,
     "adaptive": adaptive_part,
     "dilation": dilation_part,
+    "size": size_part,
+    "steps": steps_part,
     "switch": switch_part,
     "window": window_part,
     "drift": drift_part,

@@ -21,6 +21,7 @@ from ablation_live import by_minute, chunks_until, window_configs
 from ablation_paper import BEGIN, END, renew, slope
 from ablation_records import PartRecord, Results, SwitchRow, read_results, resume, write_results
 from ablation_rig import BlockClock, FixedShare, Steps, Variant, compare, load_networks
+from ablation_sampler import sizes
 from ablation_stages import sample_causal, sample_live
 
 from liveedit_cam.errors import UsageError
@@ -178,6 +179,13 @@ def test_windows_hold_their_sinks_and_the_chunk() -> None:
     assert len(sizes) == 14
     assert (4, 4) not in sizes
     assert (12, 4) in sizes
+
+
+def test_every_size_is_whole_tokens_and_grows_by_the_square() -> None:
+    """Catches a side that the model refuses, and a scale of the area in place of the side."""
+    tokens = [c.height * c.width // c.token_px**2 for c in sizes(TINY)]
+    assert tokens == [24, 54, 96]
+    assert all(c.height % c.token_px == c.width % c.token_px == 0 for c in sizes(TINY))
 
 
 def test_drift_is_a_mean_of_rounds_and_a_slope_of_minutes() -> None:
