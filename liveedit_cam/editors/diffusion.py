@@ -18,10 +18,10 @@ from liveedit_cam.types import EditInstruction, Frame
 
 KNOWS = (
     "black and white, sepia, invert, night, darker, brighter, fog, snow, sunset, underwater, "
-    "thermal, neon, vintage, pencil sketch, spotlight; warm, cold, lavender or golden light; a "
-    "colour for the subject, the background or everything; blur or a gradient behind the subject; "
-    "change one colour into another; only the left or right half, top, bottom or middle; leave it "
-    "as it is"
+    "thermal, neon, vintage, pencil sketch, spotlight; warm, cold, lavender or golden light; "
+    "coloured light from one side; a colour for the subject, the background or everything; blur or "
+    "a gradient behind the subject; change one colour into another; only the left or right half, "
+    "top, bottom or middle; leave it as it is"
 )
 
 NUM_REMEMBERED = 8
