@@ -148,11 +148,12 @@ class TeacherForcing:
 
     def _draw_steps(self, count: int) -> Tensor:
         """The step each sample is at, int64 (count,); -1 = noised from its target."""
-        own = torch.rand(count, generator=self.noise) < self.rollout_share
-        later = torch.randint(1, len(self.schedule.sigmas), (count,), generator=self.noise)
-        first = torch.rand(count, generator=self.noise) < FIRST_STEP_SHARE
-        steps = torch.where(first, torch.zeros_like(later), later)
-        return torch.where(own, steps, torch.full_like(steps, -1))
+        num_steps = len(self.schedule.sigmas)
+        shares = torch.full((num_steps,), (1 - FIRST_STEP_SHARE) / max(1, num_steps - 1))
+        shares[0] = FIRST_STEP_SHARE
+        steps = torch.multinomial(shares, count, replacement=True, generator=self.noise)
+        is_own = torch.rand(count, generator=self.noise) < self.rollout_share
+        return torch.where(is_own, steps, -1)
 
 
 @torch.no_grad()
@@ -161,7 +162,8 @@ def own_estimate(
 ) -> Tensor:
     """What the model makes of each sample before its step, (B, C, T, H, W); zeros before step 0.
 
-    ``steps`` int64 (B,), from 0. The loop of ``denoise_chunk``, each row up to its own step.
+    ``steps`` int64 (B,), from 0. The loop of ``denoise_chunk``, each row up to its own step, all
+    chunks at once over one clean past; ``rollout.rollout`` goes chunk by chunk over its own.
     """
     estimate = torch.zeros_like(inputs.source)
     for step, level in enumerate(schedule.sigmas[:-1]):
