@@ -23,15 +23,16 @@ LIKE_WALL_SHARE = 0.3
 def paste(
     frames: Picture, subject: Picture, behind: Picture, rng: random.Random
 ) -> tuple[Picture, Picture]:
-    """Put the subject before ``behind``, maybe smaller and elsewhere; its foot stays at the bottom.
+    """Put the subject before ``behind``, maybe smaller, broader and elsewhere; its foot stays.
 
     Returns the picture and the mask that goes with it.
     """
     count, height, width = subject.shape
     scale = rng.choice((1.0, rng.uniform(0.55, 1.0)))
+    broad = scale * rng.choice((1.0, rng.uniform(0.8, 1.35)))
     shift = rng.uniform(-0.3, 0.3) * width if scale < 1 else 0.0
     matrix = np.array(
-        [[scale, 0, (1 - scale) * width / 2 + shift], [0, scale, (1 - scale) * height]], np.float32
+        [[broad, 0, (1 - broad) * width / 2 + shift], [0, scale, (1 - scale) * height]], np.float32
     )
     frames, subject = relight(frames, rng), subject.copy()
     out = relight(behind, rng)
@@ -56,16 +57,14 @@ def redress(frames: Picture, subject: Picture, rng: random.Random) -> Picture:
     Few clips hold few shirts; a subject must be told by its shape, not by what it wears: now and
     then it wears the colour of the wall.
     """
-    behind = frames[subject < 0.1]
-    like_wall = len(behind) > 0 and rng.random() < LIKE_WALL_SHARE
+    wall = _wall_colour(frames, subject) if rng.random() < LIKE_WALL_SHARE else None
     bands = []
     for _ in range(rng.randint(2, 5)):
         value = rng.choice((0.08, 0.95, rng.uniform(0.2, 1.0)))
-        colour = np.array(
-            hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
-        )
-        if like_wall:
-            colour = behind.mean(axis=0) + rng.gauss(0, 0.06)
+        if wall is not None:
+            bands.append([*(wall + rng.gauss(0, 0.06)), rng.uniform(0.6, 0.97)])
+            continue
+        colour = hue_colour(rng.random(), rng.choice((0.05, rng.uniform(0.1, 0.9))), value)
         bands.append([*colour, rng.choice((0.0, rng.uniform(0.4, 0.95)))])
     height = subject.shape[1]
     column = np.array(bands, np.float32)[:, None, :]
@@ -75,6 +74,28 @@ def redress(frames: Picture, subject: Picture, rng: random.Random) -> Picture:
     cloth = np.clip(field[None, :, :, :3] * light, 0, 1)
     weight = subject[..., None] * field[None, :, :, 3:]
     return np.asarray(frames + weight * (cloth - frames), np.float32)
+
+
+def hang_folds(frames: Picture, subject: Picture, rng: random.Random) -> Picture:
+    """Curtain folds, blinds or boards behind the subject: light and dark stripes, mostly upright.
+
+    Plain walls teach that stripes and shadows are the subject's; they are often the room's.
+    """
+    _, height, width = subject.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
+    angle = rng.choice((0.0, 0.0, math.pi / 2, rng.uniform(0, math.pi))) + rng.gauss(0, 0.05)
+    across = x * math.cos(angle) + y * math.sin(angle)
+    across += rng.uniform(0, 0.03) * np.sin(y * rng.uniform(2, 9) + rng.uniform(0, 6))
+    waves = np.sin(2 * math.pi * (rng.uniform(2.5, 14) * across + rng.random()))
+    waves = np.sign(waves) * np.abs(waves) ** rng.uniform(0.3, 1.5)
+    stripes = 1 + rng.uniform(0.08, 0.4) * waves[None, ..., None]
+    return np.asarray(np.clip(frames * (subject[..., None] * (1 - stripes) + stripes), 0, 1))
+
+
+def _wall_colour(frames: Picture, subject: Picture) -> Picture | None:
+    """Mean colour (3,) of what is behind the subject; None where nothing is."""
+    behind = frames[subject < 0.1]
+    return behind.mean(axis=0) if len(behind) else None
 
 
 def relight(frames: Picture, rng: random.Random) -> Picture:

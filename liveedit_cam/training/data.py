@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from liveedit_cam.training.augment import Picture, add_shapes, paste, redress, relight
+from liveedit_cam.training.augment import Picture, add_shapes, hang_folds, paste, redress, relight
 from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.colours import NAMES, colour_membership
 from liveedit_cam.training.edits import apply_edit
@@ -35,7 +35,7 @@ LOOKS = (
     "golden",
     "sketch",
     "sketch",
-    *("cartoon",) * 3,
+    *("cartoon",) * 6,
     "neon",
     "neon",
     "thermal",
@@ -46,17 +46,16 @@ LOOKS = (
     "sunset",
     "sunset",
     "underwater",
-    "pixel_art",
-    "pixel_art",
+    *("pixel_art",) * 3,
     *("spotlight",) * 3,
     *("light",) * 4,
     "darken",
     "brighten",
 )
-"""Looks that move the latents far, or that neighbours and places decide, are drawn twice."""
+"""Looks that move the latents far, or that neighbours and places decide, are drawn more often."""
 ON_SUBJECT = (
     *("recolour:subject", "recolour:background") * 4,
-    *("blur:background",) * 3,
+    *("blur:background",) * 4,
     *("gradient:background",) * 3,
     *("black_and_white:subject", "black_and_white:background") * 2,
     *("pixel_art:subject", "pixel_art:background") * 2,
@@ -67,10 +66,10 @@ ON_SUBJECT = (
     "night:background",
 )
 SHARES_WITH_SUBJECT = (
-    (ON_SUBJECT, 0.52),
-    (("two",), 0.04),
+    (ON_SUBJECT, 0.49),
+    (("two",), 0.06),
     (("identity",), 0.02),
-    (LOOKS, 0.15),
+    (LOOKS, 0.18),
     (("strength",), 0.02),
     (("region",), 0.04),
 )
@@ -154,6 +153,8 @@ class PairMaker:
             frames, subject = self._over_other_clip(frames, subject, offsets, size)
         if rng.random() < 0.4:
             frames = redress(frames, subject, rng)
+        if rng.random() < 0.15:
+            frames = hang_folds(frames, subject, rng)
         frames = relight(frames, rng)
         has_subject = clip.has_subject and 0.015 < float(subject.mean()) < 0.9
         if rng.random() < (0.15 if has_subject else 0.7):

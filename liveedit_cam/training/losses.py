@@ -22,12 +22,12 @@ def edit_loss(x0: Tensor, target: Tensor, source: Tensor, weights: Tensor) -> Te
     """Squared error of x0 (B, C, T, H, W), each sample relative to the size of its change.
 
     A small edit would vanish in the mean; a sample's error is divided by its own mean squared
-    change (plus 0.02) to the power 0.65, so that a cup counts nearly as much as a background.
+    change (plus 0.01) to the power 0.8, so that a cup counts nearly as much as a background.
     """
     weights = weights.view(1, -1, 1, 1, 1)
     error = ((x0 - target).square() * weights).mean((1, 2, 3, 4))
     change = ((target - source).square() * weights).mean((1, 2, 3, 4))
-    return (error / (0.02 + change) ** 0.65).mean()
+    return (error / (0.01 + change) ** 0.8).mean()
 
 
 def diffusion_loss(

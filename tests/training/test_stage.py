@@ -18,6 +18,7 @@ from liveedit_cam.model.attention import MaskedAttend, rotation_table
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.schedule import FlowSchedule
+from liveedit_cam.training.augment import hang_folds, redress
 from liveedit_cam.training.batches import collate
 from liveedit_cam.training.clips import Clip, load_clips
 from liveedit_cam.training.data import PairMaker
@@ -118,6 +119,56 @@ def test_training_rolls_out_as_live_editing_does(step: int) -> None:
     cache = KVCache(TINY, grid, torch.device("cpu"), torch.float32)
     live = denoise_chunk(dit, source, text, shorter, cache, None, noise_of(2), context_pass=False)
     assert torch.allclose(own, live, atol=1e-5)
+
+
+def test_each_sample_of_a_batch_is_rolled_out_as_if_alone() -> None:
+    """Catches rows that are mixed up: another sample's source or text, or steps of a neighbour."""
+    dit, cell = tiny_dit(), (TINY.height // 8, TINY.width // 8)
+    source = torch.randn(2, 8, 1, *cell, generator=noise_of(1))
+    text = tuple(dit.text_kv(tiny_text()(["make it blue", "black and white"]).detach()))
+    rotation = rotation_table([0], dit.grid(source), TINY.head_dim, torch.device("cpu"))
+    both = Inputs(source, None, text, MaskedAttend(rotation, None))
+    schedule = FlowSchedule(TINY.timesteps, TINY.shift)
+    second = both.rows(torch.tensor([1]))
+    alone = own_estimate(dit, second, torch.tensor([2]), schedule, noise_of(2))
+    beside = own_estimate(dit, both, torch.tensor([0, 2]), schedule, noise_of(2))
+    assert not beside[0].any()
+    assert torch.allclose(beside[1:], alone, atol=1e-5)
+
+
+def test_a_model_of_one_step_can_be_trained() -> None:
+    """Catches steps drawn from an empty range."""
+    config, codec = replace(TINY, timesteps=(1000,)), tiny_codec()
+    batch = collate(maker().pairs(2, 1, 4, 48, 64), codec)
+    stage = TeacherForcing(config, tiny_text(), channel_weights(codec.scale), 0)
+    assert torch.isfinite(stage(Editor(config), batch)[0])
+
+
+def test_some_subjects_wear_the_colour_of_the_wall() -> None:
+    """Catches clothes that always stand out, and a picture without a wall that is a mistake."""
+    frames = np.full((2, 20, 20, 3), (0.2, 0.5, 0.8), np.float32)
+    subject = np.zeros((2, 20, 20), np.float32)
+    subject[:, :, :10] = 1
+    frames[:, :, :10] = (0.9, 0.1, 0.1)
+    # a band painted like the wall shares its order of red, green and blue, whatever its shading
+    dressed = [redress(frames, subject, random.Random(seed))[0, :, :10] for seed in range(60)]
+    like_wall = [bool((np.diff(one, axis=-1) > 0.05).all(axis=-1).mean() > 0.1) for one in dressed]
+    assert 0.1 < sum(like_wall) / 60 < 0.6
+    everywhere = np.ones_like(subject)
+    assert np.isfinite(redress(frames, everywhere, random.Random(3))).all()
+
+
+def test_folds_hang_behind_the_subject() -> None:
+    """Catches stripes over the subject, colours out of range, and a wall left as it was."""
+    frames = np.full((2, 36, 64, 3), 0.7, np.float32)
+    subject = np.zeros((2, 36, 64), np.float32)
+    subject[:, 10:, 20:40] = 1
+    for seed in range(20):
+        hung = hang_folds(frames, subject, random.Random(seed))
+        assert hung.dtype == np.float32
+        assert 0 <= hung.min() <= hung.max() <= 1
+        assert np.array_equal(hung[subject > 0.5], frames[subject > 0.5])
+        assert hung[subject < 0.5].std() > 0.03, seed
 
 
 @pytest.mark.parametrize(("share", "leaks"), [(1.0, False), (0.0, True)])
