@@ -14,6 +14,7 @@ from torch import Tensor
 
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.reuse import ReusePart
 
 THRESHOLDS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)
@@ -23,16 +24,17 @@ DILATIONS = (0, 1, 2)
 
 def no_cache(config: ModelConfig) -> Variant:
     """The base of every part here: everything recomputed in every step."""
-    return Variant("no cache", config, "none")
+    return Variant("no cache", replace(config, mask_target="none"))
 
 
 def cache_part(setup: Setup) -> tuple[VariantRow, ...]:
-    """Where does the mask cache sit? None, self-attention, FFN (the paper's table 3)."""
+    """Where does the mask cache sit? Self-attention, FFN (the paper's table 3), all of it."""
     config = setup.networks.config
     variants = (
         no_cache(config),
-        Variant("self-attention", config, "self_attention"),
-        Variant("FFN", config, "ffn"),
+        Variant("self-attention", replace(config, mask_target="self_attention")),
+        Variant("FFN", replace(config, mask_target="ffn")),
+        Variant("whole network", replace(config, mask_target="network")),
     )
     cases = draw_cases(setup.clips, (LOCAL, WHOLE))
     return compare(setup.networks, variants, cases, setup.steps)
@@ -76,7 +78,7 @@ def similarity_part(setup: Setup) -> tuple[SimilarityRow, ...]:
     cases = draw_cases(setup.clips, (LOCAL, WHOLE))
     setup.steps.begin(len(cases) * NUM_CHUNKS)
     listener = Listener(networks.config)
-    stream = make_stream(networks, Variant("listened to", networks.config, "none"), listener)
+    stream = make_stream(networks, no_cache(networks.config), listener)
     for case in cases:
         stream.reset()
         conditioning = stream.encode_text(case.prompt)
@@ -92,15 +94,15 @@ class Listener(MaskCache):
 
     def __init__(self, config: ModelConfig) -> None:
         """Nothing heard yet."""
-        super().__init__(config, "none")
+        super().__init__(replace(config, mask_target="none"))
         self._step = 0
         self._is_middle = False
-        self._last: dict[tuple[str, int, int], Tensor] = {}
+        self._last: dict[tuple[ReusePart, int, int], Tensor] = {}
         """By place, layer and step: the outputs of the last latent, (B, n, D)."""
-        self._first: dict[tuple[str, int], Tensor] = {}
+        self._first: dict[tuple[ReusePart, int], Tensor] = {}
         """By place and layer: what this chunk's first step put out."""
-        self._latents: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
-        self._steps: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+        self._latents: defaultdict[tuple[ReusePart, int], list[float]] = defaultdict(list)
+        self._steps: defaultdict[tuple[ReusePart, int], list[float]] = defaultdict(list)
 
     def reset(self) -> None:
         """A new stream: there is no latent before its first."""
@@ -112,15 +114,13 @@ class Listener(MaskCache):
         super().begin_step(step, num_steps)
         self._step, self._is_middle = step, 0 < step < num_steps - 1
 
-    def self_attention(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        self._hear("attention", layer, out)
+    def merge(self, part: ReusePart, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
+        """Compare, and hand on what came."""
+        if part != "network":
+            self._hear(part, layer, out)
         return out
 
-    def ffn(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        self._hear("ffn", layer, out)
-        return out
-
-    def _hear(self, place: str, layer: int, out: Tensor) -> None:
+    def _hear(self, place: ReusePart, layer: int, out: Tensor) -> None:
         if self._step == 0:
             self._first[place, layer] = out
         elif self._is_middle:
@@ -136,9 +136,9 @@ class Listener(MaskCache):
         return tuple(
             SimilarityRow(
                 layer,
-                fmean(self._latents["attention", layer]),
+                fmean(self._latents["self_attention", layer]),
                 fmean(self._latents["ffn", layer]),
-                fmean(self._steps["attention", layer]),
+                fmean(self._steps["self_attention", layer]),
                 fmean(self._steps["ffn", layer]),
             )
             for layer in range(self.config.num_layers)

@@ -29,7 +29,7 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import PRESETS
 from liveedit_cam.model.dit import PLAIN_PARTS, Block, BlockParts, CausalDiT, Modulation, TextKV
 from liveedit_cam.model.fast import Speed
-from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
+from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.stream import KVPolicy
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.weight_files import load_weights
@@ -65,7 +65,6 @@ class Variant:
 
     name: str
     config: ModelConfig
-    target: CacheTarget = "self_attention"
     policy: KVPolicy = "keep"
     share: float | None = None
     """Share of tokens that are always kept, as the paper does; None = the config's threshold."""
@@ -122,12 +121,11 @@ def make_stream(networks: Networks, variant: Variant, mask: MaskCache | None = N
         None,
         networks.device,
         networks.dtype,
-        cache_target=variant.target,
         kv_policy=variant.policy,
         speed=Speed(),
     )
     if mask is None and variant.share is not None:
-        mask = FixedShare(variant.config, variant.share, variant.target)
+        mask = FixedShare(variant.config, variant.share)
     if mask is not None:
         stream._mask = mask
     return stream
@@ -136,9 +134,9 @@ def make_stream(networks: Networks, variant: Variant, mask: MaskCache | None = N
 class FixedShare(MaskCache):
     """The paper's mask: always the same share of tokens, those whose latents changed most."""
 
-    def __init__(self, config: ModelConfig, share: float, target: CacheTarget) -> None:
+    def __init__(self, config: ModelConfig, share: float) -> None:
         """``share`` in 0..1 of the tokens of every latent are recomputed."""
-        super().__init__(config, target)
+        super().__init__(config)
         self.share = share
 
     def observe(self, edited: Tensor, source: Tensor) -> None:

@@ -35,7 +35,8 @@ def size_part(setup: Setup) -> tuple[VariantRow, ...]:
         name = f"{config.width}x{config.height}"
         variants = (
             replace(no_cache(config), name=f"{name}, no cache"),
-            Variant(f"{name}, self-attention", config),
+            Variant(f"{name}, self-attention", replace(config, mask_target="self_attention")),
+            Variant(f"{name}, whole network", replace(config, mask_target="network")),
         )
         rows += compare(setup.networks, variants, cases, setup.steps)
     return tuple(rows)

@@ -38,6 +38,7 @@ from wan_passes import PlainCache, PlainPasses, TimedPasses  # noqa: E402
 
 from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
 from liveedit_cam.model.compositing import composite  # noqa: E402
+from liveedit_cam.model.config import CacheTarget  # noqa: E402
 from liveedit_cam.model.dit import CausalDiT  # noqa: E402
 from liveedit_cam.model.fast import Speed, best_speed, has_fp8  # noqa: E402
 from liveedit_cam.model.wan_vae import WanCodec  # noqa: E402
@@ -111,7 +112,8 @@ class Bench:
     def __init__(
         self, variant: Variant, dit: CausalDiT, codec: WanCodec, device: torch.device, size: str
     ) -> None:
-        config, dtype = variant.config, fastest_dtype(device)
+        target: CacheTarget = "self_attention" if variant.is_masked else "none"
+        config, dtype = replace(variant.config, mask_target=target), fastest_dtype(device)
         dit.config = config
         self.variant = variant
         self.sync = torch.cuda.synchronize if device.type == "cuda" else lambda: None
@@ -124,7 +126,6 @@ class Bench:
             device,
             dtype,
             decodes_source=False,
-            cache_target="self_attention" if variant.is_masked else "none",
             speed=variant.speed,
         )
         self.text = self.stream.encode_text("")

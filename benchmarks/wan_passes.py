@@ -16,9 +16,10 @@ from torch import Tensor
 
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.attention import SelfAttend, attend
-from liveedit_cam.model.dit import CausalDiT, Reuse, TextKV
+from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import Denoiser
 from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.reuse import Reuse
 
 
 class PlainCache(KVCache):

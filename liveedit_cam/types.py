@@ -137,7 +137,7 @@ class Status:
     late_ticks: int = 0
     """Sink writes that began more than 8 ms after their due time."""
     cache_skip: float = 0.0
-    """Share of tokens whose self-attention the mask cache reused, 0..1, over the last chunks."""
+    """Share of tokens the mask cache reused in the middle steps, 0..1, over the last chunks."""
     kv_latents: int = 0
     given_up: str | None = None
     """What the model does without, for lack of memory or to hold a rate; None = nothing."""

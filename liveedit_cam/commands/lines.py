@@ -45,7 +45,7 @@ def rows(status: Status) -> list[tuple[str, str]]:
             f" chunk {chunk.p50_ms:.0f} ms",
         ),
         ("OBS", None if status.obs == "off" else f"{status.obs}{_more(status.obs_detail)}"),
-        ("mask cache", f"{status.cache_skip:.0%} of the attention reused"),
+        ("mask cache", f"{status.cache_skip:.0%} of the tokens reused"),
         ("dropped", f"{status.frames_dropped} frames" if status.frames_dropped else None),
         ("restarts", f"{status.engine_restarts} of the engine" if status.engine_restarts else None),
         ("last error", status.last_error),

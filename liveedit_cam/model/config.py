@@ -9,12 +9,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from liveedit_cam.errors import EditorError, WeightsError
 
 Prediction = Literal["flow", "source_change"]
 """What the network's output means: the flow (noise - x0), or x0 minus the source latent."""
+CacheTarget = Literal["none", "self_attention", "ffn", "network"]
+"""Whose outputs the mask cache stores and reuses; "network" leaves tokens out of whole passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class ModelConfig:
     """Mask cache: mean squared latent change above which a token is recomputed."""
     mask_dilation: int = 1
     """Mask cache: tokens by which the mask grows, for motion."""
+    mask_target: CacheTarget = "self_attention"
+    """Mask cache: what it reuses; the paper's is the self-attention."""
 
     def __post_init__(self) -> None:
         if self.dim % self.num_heads or self.head_dim % 2:
@@ -86,6 +90,16 @@ class ModelConfig:
             raise WeightsError(
                 f"got a window of {self.window_latents} latents, expected at least the "
                 f"{self.num_sink_latents} sinks and the {self.chunk_latents} of a chunk"
+            )
+        if self.mask_target not in get_args(CacheTarget):
+            raise WeightsError(
+                f"got mask_target {self.mask_target!r}, expected one of "
+                f"{', '.join(get_args(CacheTarget))}"
+            )
+        if self.mask_target == "network" and self.prediction == "flow":
+            raise WeightsError(
+                "got mask_target 'network' for a model that predicts the flow, expected "
+                "self_attention: a flow belongs to the noise of its own step"
             )
 
     @property

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,29 +18,10 @@ from torch import Tensor, nn
 from liveedit_cam.model.attention import SelfAttend, attend
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.features import place_features, timestep_features
+from liveedit_cam.model.reuse import Reuse, attend_only, of_tokens
 
 TextKV = tuple[Tensor, Tensor]
 """Cross-attention keys and values of one layer, each (B, L, H, D)."""
-
-
-class Reuse(Protocol):
-    """Which tokens a pass recomputes and what the others take instead (the mask cache)."""
-
-    def self_attention(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        """Merge fresh outputs of ``tokens`` (B, n, D) into stored ones; returns (B, N, D)."""
-        ...
-
-    def attention_tokens(self) -> Tensor | None:
-        """Tokens whose self-attention this pass recomputes, int64 (n,); None = all."""
-        ...
-
-    def ffn_tokens(self) -> Tensor | None:
-        """Tokens whose FFN this pass recomputes; None = all (the paper's ablation caches it)."""
-        ...
-
-    def ffn(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        """Merge fresh FFN outputs as ``self_attention`` does."""
-        ...
 
 
 class RMSNorm(nn.Module):
@@ -124,19 +104,19 @@ class Block(nn.Module):
         parts = self.parts
         six = self._six(time, text)
         y = parts.enter(self, x, six)
-        tokens = reuse.attention_tokens() if reuse else None
+        tokens = reuse.tokens("self_attention") if reuse else None
         q, k, v = parts.project(self, y if tokens is None else y[:, tokens])
         out = attend_self(layer, q, k, v, tokens)
         if only_kv:
             return x
         out = self.self_attn.output(out)
         if reuse:
-            out = reuse.self_attention(layer, tokens, out)
+            out = reuse.merge("self_attention", layer, tokens, out)
         x, y = parts.cross(self, x, out, six, text)
-        tokens = reuse.ffn_tokens() if reuse else None
+        tokens = reuse.tokens("ffn") if reuse else None
         out = parts.feed(self, y if tokens is None else y[:, tokens])
         if reuse:
-            out = reuse.ffn(layer, tokens, out)
+            out = reuse.merge("ffn", layer, tokens, out)
         return parts.leave(x, out, six)
 
     def _six(self, time: Tensor, text: TextKV) -> Modulation:
@@ -265,9 +245,17 @@ class CausalDiT(nn.Module):
         ``ModelConfig.prediction``.
         """
         x, embedded, time = self.embed(noisy, source, timestep)
+        tokens = reuse.tokens("network") if reuse else None
+        if tokens is not None:
+            attend_self = attend_only(attend_self, tokens)
+            embedded, time = (of_tokens(rows, tokens, x.shape[1]) for rows in (embedded, time))
+            x = x[:, tokens]
         for layer, block in enumerate(self.blocks):
             x = block(x, time, text[layer], layer, attend_self, reuse)
-        return self._unpatchify(self.head(x, embedded), self.grid(noisy))
+        out = self.head(x, embedded)
+        if reuse:
+            out = reuse.merge("network", 0, tokens, out)
+        return self._unpatchify(out, self.grid(noisy))
 
     def write_context(
         self,

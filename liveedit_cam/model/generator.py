@@ -13,9 +13,10 @@ from torch import Tensor
 
 from liveedit_cam.model.attention import SelfAttend
 from liveedit_cam.model.config import ModelConfig
-from liveedit_cam.model.dit import Reuse, TextKV
+from liveedit_cam.model.dit import TextKV
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.reuse import Reuse
 from liveedit_cam.model.schedule import FlowSchedule, add_noise, x0_from_flow
 
 

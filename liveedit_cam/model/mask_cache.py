@@ -1,34 +1,31 @@
-"""The mask cache: tokens that the edit leaves alone reuse their stored self-attention outputs.
+"""The mask cache: tokens that the edit leaves alone reuse stored outputs.
 
 Where the last chunk's edited latent differs from its source more than ``threshold``, tokens are
 recomputed in the middle denoising steps; all others take the output this same chunk had in its
 first step (LiveEdit, section on the AR-oriented mask cache). A threshold, not a fixed share: an
 edit of the whole picture recomputes everything, no edit recomputes almost nothing. First and last
-step and the clean-context pass are always whole.
+step and the clean-context pass are always whole. ``ModelConfig.mask_target`` says whose outputs:
+the self-attention's, as in the paper, the FFN's, or the whole network's, whose middle passes then
+hold no other tokens at all.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.model.config import ModelConfig
-
-CacheTarget = Literal["none", "self_attention", "ffn"]
+from liveedit_cam.model.reuse import ReusePart
 
 CUT_DISTANCE = 0.35
 """Mean absolute change of source latents between chunks above which the picture was cut."""
 
 
 class MaskCache:
-    """Stored outputs and the mask of one stream; implements ``dit.Reuse``. One thread owns it."""
+    """Stored outputs and the mask of one stream; implements ``Reuse``. One thread owns it."""
 
-    def __init__(
-        self, config: ModelConfig, target: CacheTarget = "self_attention", num_buckets: int = 0
-    ) -> None:
+    def __init__(self, config: ModelConfig, num_buckets: int = 0) -> None:
         """Start with nothing stored: the first chunk recomputes everything.
 
         ``num_buckets`` 0 recomputes exactly the tokens of the mask. Another number rounds their
@@ -36,7 +33,6 @@ class MaskCache:
         addresses and looks at the device once a chunk: what recorded work needs.
         """
         self.config = config
-        self.target = target
         self.num_buckets = num_buckets
         self.edit_mask: Tensor | None = None
         """bool (chunk tokens,), True = recompute; None = everything."""
@@ -63,7 +59,7 @@ class MaskCache:
         """
         self._planned, self._is_planned = None, True
         mask = self.edit_mask
-        if mask is None or self.target == "none":
+        if mask is None or self.config.mask_target == "none":
             return
         count = mask.sum(dtype=torch.float32)
         moved = torch.zeros_like(count) if moved is None else moved.float()
@@ -109,7 +105,7 @@ class MaskCache:
     @property
     def skip_ratio(self) -> float:
         """Share of tokens that the middle steps of the coming chunk reuse, 0..1."""
-        if self.edit_mask is None or self.target == "none":
+        if self.edit_mask is None or self.config.mask_target == "none":
             return 0.0
         if self._planned is not None:
             return 1.0 - len(self._planned) / len(self.edit_mask)
@@ -132,19 +128,14 @@ class MaskCache:
         is_known_whole = self.num_buckets == 0 and bool(mask.all())  # else ``plan`` finds out
         self.edit_mask = None if is_known_whole else mask
 
-    def attention_tokens(self) -> Tensor | None:
-        return self._tokens if self.target == "self_attention" else None
+    def tokens(self, part: ReusePart) -> Tensor | None:
+        """As ``Reuse``."""
+        return self._tokens if self.config.mask_target == part else None
 
-    def ffn_tokens(self) -> Tensor | None:
-        return self._tokens if self.target == "ffn" else None
-
-    def self_attention(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        return self._merge(layer, tokens, out) if self.target == "self_attention" else out
-
-    def ffn(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        return self._merge(layer, tokens, out) if self.target == "ffn" else out
-
-    def _merge(self, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
+    def merge(self, part: ReusePart, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
+        """As ``Reuse``."""
+        if self.config.mask_target != part:
+            return out
         if tokens is not None:
             return self._stored[layer].index_copy(1, tokens, out)
         if self._is_first:

@@ -25,7 +25,7 @@ from liveedit_cam.model.fast import Speed, best_speed, denoiser_for, kernels_for
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
 from liveedit_cam.model.governor import Setting
 from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
+from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder, StreamCodec
@@ -73,7 +73,6 @@ class EditStream:
         *,
         decodes_source: bool = True,
         light_codec: Callable[[], StreamCodec] | None = None,
-        cache_target: CacheTarget = "self_attention",
         kv_policy: KVPolicy = "keep",
         speed: Speed | None = None,
         recorder: Callable[[torch.device], Recorder] = CudaRecorder,
@@ -102,7 +101,7 @@ class EditStream:
         self._text = text
         self._decodes_source = decodes_source
         self._light_codec = light_codec
-        self._mask = MaskCache(config, cache_target, self.speed.num_buckets)
+        self._mask = MaskCache(config, self.speed.num_buckets)
         self._cache: KVCache | None = None
         # the change of a source that holds still holds still, too; pictures made anew need not
         self._steadier = Steadier() if config.prediction == "source_change" else None

@@ -15,7 +15,6 @@ from torch import Tensor
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed
-from liveedit_cam.model.mask_cache import CacheTarget
 from liveedit_cam.model.prompt_cache import CachedPrompts
 from liveedit_cam.model.stream import EditStream, KVPolicy
 from liveedit_cam.model.taehv import load_taehv
@@ -66,7 +65,6 @@ def load_wan(
     device: torch.device,
     dtype: torch.dtype,
     *,
-    cache_target: CacheTarget = "self_attention",
     kv_policy: KVPolicy = "keep",
     speed: Speed | None = None,
 ) -> EditStream:
@@ -85,7 +83,6 @@ def load_wan(
         dtype,
         decodes_source=False,
         light_codec=(lambda: load_taehv(light, device, dtype)) if light.is_file() else None,
-        cache_target=cache_target,
         kv_policy=kv_policy,
         speed=speed,
     )

@@ -20,7 +20,6 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed
-from liveedit_cam.model.mask_cache import CacheTarget
 from liveedit_cam.model.stream import EditStream, KVPolicy
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.wan import FILES as WAN_FILES
@@ -34,7 +33,6 @@ def load(
     model: str = "nano",
     device: str = "auto",
     *,
-    cache_target: CacheTarget = "self_attention",
     kv_policy: KVPolicy | None = None,
     speed: Speed | None = None,
 ) -> EditStream:
@@ -53,7 +51,6 @@ def load(
             config,
             target,
             fastest_dtype(target),
-            cache_target=cache_target,
             kv_policy=kv_policy or "keep",
             speed=speed,
         )
@@ -71,7 +68,6 @@ def load(
         words,
         target,
         fastest_dtype(target),
-        cache_target=cache_target,
         kv_policy=kv_policy or "reset",
         speed=speed,
     )

@@ -42,7 +42,7 @@ def results(weights: str = "w") -> Results:
 
 def test_a_fixed_share_keeps_the_tokens_of_largest_change_in_every_latent() -> None:
     """Catches a rank over the whole chunk, and one that keeps the smallest changes."""
-    mask = FixedShare(PAIRED, 0.25, "self_attention")
+    mask = FixedShare(PAIRED, 0.25)
     source = draw_latents(PAIRED, 2, 0)
     change = torch.zeros_like(source)
     change[:, :, 0, :2, :] = 1.0  # the first of four rows of tokens
@@ -62,8 +62,8 @@ def test_the_listener_hears_what_is_alike_from_latent_to_latent() -> None:
     for chunk in range(2):
         for step in range(4):
             listener.begin_step(step, 4)
-            listener.self_attention(0, None, same if step in (0, 3) else other)
-            listener.ffn(0, None, same if chunk == 0 else other)
+            listener.merge("self_attention", 0, None, same if step in (0, 3) else other)
+            listener.merge("ffn", 0, None, same if chunk == 0 else other)
     row = listener.rows()[0]
     assert row.attention == pytest.approx(1.0)
     assert row.ffn == pytest.approx(0.0)
@@ -136,7 +136,7 @@ def test_variants_are_compared_with_the_base(tmp_path: Path) -> None:
     networks = load_networks(str(write_folder(tmp_path)), "cpu")
     networks = replace(networks, dit=networks.dit.float(), dtype=torch.float32)
     variants = (
-        Variant("none", TINY, "none"),
+        Variant("none", replace(TINY, mask_target="none")),
         Variant("all", replace(TINY, mask_threshold=-1.0)),
         Variant("few", TINY, share=0.1),
     )

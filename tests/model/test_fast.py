@@ -218,7 +218,7 @@ def test_counts_are_rounded_up_to_a_bucket(num_changed: int, recomputed: int | N
     mask.plan()
     mask.begin_step(1, 4)
     exact.begin_step(1, 4)
-    got, wanted = mask.attention_tokens(), exact.attention_tokens()
+    got, wanted = mask.tokens("self_attention"), exact.tokens("self_attention")
     assert mask.kind == (False, recomputed)
     if recomputed is None:
         assert got is None
@@ -236,7 +236,7 @@ def test_the_exact_count_takes_the_tokens_in_their_order() -> None:
     mask = MaskCache(PAIRED)
     mask.edit_mask = torch.arange(CHUNK_TOKENS) % 5 == 2
     mask.begin_step(1, 4)
-    tokens = mask.attention_tokens()
+    tokens = mask.tokens("self_attention")
     assert tokens is not None
     assert tokens.tolist() == mask.edit_mask.nonzero().flatten().tolist()
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
 from tiny_model import CPU, PAIRED, TINY, NaiveCache, draw_latents, tiny_dit, tiny_text_kv
 
+from liveedit_cam.errors import WeightsError
 from liveedit_cam.model import ModelConfig
-from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.attention import SelfAttend
+from liveedit_cam.model.config import CacheTarget
+from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.mask_cache import CacheTarget, MaskCache
+from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.reuse import Reuse, ReusePart
 from liveedit_cam.model.schedule import FlowSchedule
 
 GRID = (TINY.height // TINY.token_px, TINY.width // TINY.token_px)
@@ -45,7 +51,7 @@ def difference(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
     return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("target", ["self_attention", "ffn"])
+@pytest.mark.parametrize("target", ["self_attention", "ffn", "network"])
 @pytest.mark.parametrize("config", [TINY, PAIRED], ids=["chunks of 1", "chunks of 2"])
 def test_all_tokens_kept_equals_no_mask_cache(config: ModelConfig, target: CacheTarget) -> None:
     """Catches a gather or scatter in the wrong order; the window rolls on the way.
@@ -54,7 +60,8 @@ def test_all_tokens_kept_equals_no_mask_cache(config: ModelConfig, target: Cache
     """
     dit = tiny_dit(config).double()
     every = torch.ones(config.chunk_latents * GRID[0] * GRID[1], dtype=torch.bool)
-    assert difference(run(dit, MaskCache(config, target), every), run(dit, None)) < 1e-6
+    mask = MaskCache(replace(config, mask_target=target))
+    assert difference(run(dit, mask, every), run(dit, None)) < 1e-6
 
 
 @pytest.mark.parametrize("config", [TINY, PAIRED], ids=["chunks of 1", "chunks of 2"])
@@ -68,11 +75,11 @@ def test_some_tokens_kept_in_a_rolled_window_equals_the_slow_twin(config: ModelC
     assert difference(fast, run(dit, None)) > 1e-3
 
 
-@pytest.mark.parametrize("target", ["self_attention", "ffn"])
+@pytest.mark.parametrize("target", ["self_attention", "ffn", "network"])
 def test_no_token_kept_works(target: CacheTarget) -> None:
     """Catches a crash or NaN where the mask is empty, which the released code does not guard."""
     none = torch.zeros(GRID[0] * GRID[1], dtype=torch.bool)
-    outputs = run(tiny_dit().double(), MaskCache(TINY, target), none)
+    outputs = run(tiny_dit().double(), MaskCache(replace(TINY, mask_target=target)), none)
     assert all(bool(x.isfinite().all()) for x in outputs)
     assert difference(outputs, run(tiny_dit().double(), None)) > 1e-3
 
@@ -80,7 +87,7 @@ def test_no_token_kept_works(target: CacheTarget) -> None:
 def test_target_none_changes_nothing() -> None:
     """Catches a cache that acts although it is switched off."""
     dit = tiny_dit().double()
-    mask = MaskCache(TINY, "none")
+    mask = MaskCache(replace(TINY, mask_target="none"))
     none = torch.zeros(GRID[0] * GRID[1], dtype=torch.bool)
     assert difference(run(dit, mask, none), run(dit, None)) == 0.0
     mask.edit_mask = none
@@ -94,7 +101,7 @@ def test_only_middle_steps_reuse() -> None:
     recomputed = []
     for step in range(4):
         mask.begin_step(step, 4)
-        tokens = mask.attention_tokens()
+        tokens = mask.tokens("self_attention")
         recomputed.append(None if tokens is None else tokens.tolist())
     assert recomputed == [None, [0, 1], [0, 1], None]
 
@@ -105,29 +112,114 @@ def test_skipped_tokens_take_the_first_step_of_their_own_chunk() -> None:
     mask.edit_mask = torch.tensor([False, True, False])
     first, fresh = torch.zeros(1, 3, 2), torch.ones(1, 1, 2)
     mask.begin_step(0, 4)
-    mask.self_attention(0, None, first)
-    mask.self_attention(1, None, first + 5)
+    mask.merge("self_attention", 0, None, first)
+    mask.merge("self_attention", 1, None, first + 5)
     for step in (1, 2):
         mask.begin_step(step, 4)
-        merged = mask.self_attention(0, mask.attention_tokens(), fresh * step)
+        merged = mask.merge("self_attention", 0, mask.tokens("self_attention"), fresh * step)
         assert merged[0, :, 0].tolist() == [0, step, 0]
-        assert mask.self_attention(1, mask.attention_tokens(), fresh)[0, :, 0].tolist() == [5, 1, 5]
+        other = mask.merge("self_attention", 1, mask.tokens("self_attention"), fresh)
+        assert other[0, :, 0].tolist() == [5, 1, 5]
     mask.begin_step(3, 4)
     whole = torch.full((1, 3, 2), 9.0)
-    assert mask.self_attention(0, None, whole) is whole
+    assert mask.merge("self_attention", 0, None, whole) is whole
 
 
-def test_targets_do_not_mix() -> None:
+@pytest.mark.parametrize("target", ["none", "self_attention", "ffn", "network"])
+def test_targets_do_not_mix(target: CacheTarget) -> None:
     """Catches the ablation (FFN cached) that also prunes self-attention, and the reverse."""
-    for target in ("self_attention", "ffn"):
-        mask = MaskCache(TINY, target)
-        mask.edit_mask = torch.arange(24) < 2
-        mask.begin_step(1, 4)
-        assert (mask.attention_tokens() is None) == (target == "ffn")
-        assert (mask.ffn_tokens() is None) == (target == "self_attention")
-        out = torch.ones(1, 24, 2)
-        other = mask.ffn if target == "self_attention" else mask.self_attention
-        assert other(0, None, out) is out
+    mask = MaskCache(replace(TINY, mask_target=target))
+    mask.edit_mask = torch.arange(24) < 2
+    stored = {"self_attention": 5.0, "ffn": 7.0, "network": 9.0}
+    fresh = torch.ones(1, 24, 2)
+    mask.begin_step(0, 4)
+    for part in get_args(ReusePart):
+        mask.merge(part, 0, None, stored[part] * fresh)
+    mask.begin_step(1, 4)
+    for part in get_args(ReusePart):
+        tokens = mask.tokens(part)
+        if part != target:
+            assert tokens is None
+            assert mask.merge(part, 0, None, fresh) is fresh
+            continue
+        assert tokens is not None
+        assert tokens.tolist() == [0, 1]
+        merged = mask.merge(part, 0, tokens, fresh[:, tokens])
+        assert merged[0, :, 0].tolist() == [1.0, 1.0] + 22 * [stored[part]]
+
+
+class WholePasses:
+    """The exact twin of target "network": every pass whole, what is reused put in afterwards."""
+
+    def __init__(self, dit: CausalDiT, mask: torch.Tensor) -> None:
+        """``mask`` bool (N,), True = recompute."""
+        self.config = dit.config
+        self.write_context = dit.write_context
+        self._dit = dit
+        self._mask = mask.view(1, -1, 1, 1)
+        self._step = 0
+        self._keys: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._first = torch.empty(0)
+
+    def __call__(
+        self,
+        noisy: torch.Tensor,
+        source: torch.Tensor,
+        timestep: torch.Tensor,
+        text: Sequence[TextKV],
+        attend_self: SelfAttend,
+        reuse: Reuse | None = None,
+    ) -> torch.Tensor:
+        """As CausalDiT, for chunks of four steps whose first writes what is reused."""
+        step, self._step = self._step, (self._step + 1) % 4
+
+        def attend(
+            layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, _: object
+        ) -> torch.Tensor:
+            if step == 0:
+                self._keys[layer] = (k, v)
+            elif step < 3:
+                first_k, first_v = self._keys[layer]
+                k, v = (torch.where(self._mask, a, b) for a, b in ((k, first_k), (v, first_v)))
+            return attend_self(layer, q, k, v, None)
+
+        out = self._dit(noisy, source, timestep, text, attend)
+        if step == 0:
+            self._first = out
+        return self._merged(out) if 0 < step < 3 else out
+
+    def _merged(self, out: torch.Tensor) -> torch.Tensor:
+        patch = self.config.patch
+        cells = self._mask.view(1, 1, self.config.chunk_latents, *GRID)
+        for axis in (3, 4):
+            cells = cells.repeat_interleave(patch, dim=axis)
+        return torch.where(cells, out, self._first)
+
+
+@pytest.mark.parametrize("config", [TINY, PAIRED], ids=["chunks of 1", "chunks of 2"])
+def test_a_network_that_leaves_tokens_out_equals_whole_passes(config: ModelConfig) -> None:
+    """Catches tokens that take another latent's timestep, place or keys, and a wrong scatter.
+
+    The mask differs from latent to latent, as buckets may make it.
+    """
+    dit = tiny_dit(config).double()
+    some = torch.arange(config.chunk_latents * GRID[0] * GRID[1]) % 5 == 1
+    fast = run(dit, MaskCache(replace(config, mask_target="network")), some)
+    assert difference(fast, run(dit, None)) > 1e-3
+    schedule, text = FlowSchedule(config.timesteps, config.shift), tiny_text_kv(dit)
+    cache, noise = KVCache(config, GRID, CPU, torch.float64), torch.Generator().manual_seed(4)
+    twin = WholePasses(dit, torch.ones_like(some))
+    for chunk, got in enumerate(fast):
+        source = draw_latents(config, config.chunk_latents, seed=chunk).double()
+        wanted = denoise_chunk(twin, source, text, schedule, cache, None, noise)
+        assert float((got - wanted).abs().max()) < 1e-6, chunk
+        twin = WholePasses(dit, some)
+
+
+def test_a_model_of_the_flow_cannot_reuse_the_network() -> None:
+    """Catches the flow of one step's noise taken for another's."""
+    with pytest.raises(WeightsError, match="got mask_target 'network' for a model that predicts"):
+        replace(TINY, prediction="flow", mask_target="network")
 
 
 def test_no_edit_skips_everything_and_a_global_edit_nothing() -> None:
@@ -187,4 +279,4 @@ def test_reset_recomputes_everything_again() -> None:
     mask.reset()
     assert mask.skip_ratio == 0.0
     mask.begin_step(1, 4)
-    assert mask.attention_tokens() is None
+    assert mask.tokens("self_attention") is None

@@ -179,7 +179,7 @@ def test_padded_equals_unpadded(double: CausalDiT) -> None:
     padded, exact = MaskCache(PAIRED, num_buckets=4), MaskCache(PAIRED)
     padded.edit_mask = asked
     padded.begin_step(1, 4)
-    tokens = padded.attention_tokens()
+    tokens = padded.tokens("self_attention")
     assert tokens is not None
     assert len(tokens) > int(asked.sum())
     grown = torch.zeros_like(asked)

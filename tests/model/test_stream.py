@@ -276,7 +276,7 @@ def test_a_cut_resets_the_mask() -> None:
 
 def test_mask_cache_off_never_skips() -> None:
     """Catches a switch that is not passed on."""
-    stream = tiny_stream(CALM, cache_target="none")
+    stream = tiny_stream(replace(CALM, mask_target="none"))
     text = stream.encode_text("make it blue")
     play(stream, text, moving_frames(12))
     assert stream.skip_ratio == 0.0

@@ -174,6 +174,10 @@ def test_sizes_that_contradict_each_other_are_refused() -> None:
     )
     uneven = {**TINY.to_dict(), "num_heads": 5}
     assert "got dim 48 with 5 heads" in refusal(WeightsError, lambda: ModelConfig.from_dict(uneven))
+    unheard = {**TINY.to_dict(), "mask_target": "all"}
+    assert "got mask_target 'all', expected one of none, self_attention, ffn, network" in refusal(
+        WeightsError, lambda: ModelConfig.from_dict(unheard)
+    )
 
 
 def test_unknown_model_names_the_known(tmp_path: Path) -> None:

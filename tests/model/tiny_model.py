@@ -16,7 +16,6 @@ from liveedit_cam.model.attention import attend, rotate, rotation_table
 from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import CodecConfig, TextConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
-from liveedit_cam.model.mask_cache import CacheTarget
 from liveedit_cam.model.stream import KVPolicy
 from liveedit_cam.model.text import TextEncoder
 
@@ -77,7 +76,6 @@ def tiny_text(config: TextConfig = TINY.text, seed: int = 0) -> TextEncoder:
 def tiny_stream(
     config: ModelConfig = TINY,
     *,
-    cache_target: CacheTarget = "self_attention",
     kv_policy: KVPolicy = "keep",
     residual_std: float = 0.02,
     dit: CausalDiT | None = None,
@@ -92,7 +90,6 @@ def tiny_stream(
         frozenset(WORDS),
         CPU,
         dtype,
-        cache_target=cache_target,
         kv_policy=kv_policy,
     )
 
