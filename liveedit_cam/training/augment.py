@@ -51,11 +51,13 @@ def low_light(frames: Picture, rng: random.Random) -> Picture:
     return np.clip(dark + noise * np.float32(rng.uniform(0.01, 0.04)), 0, 1)
 
 
-def redress(frames: Picture, subject: Picture, rng: random.Random) -> Picture:
+def redress(
+    frames: Picture, subject: Picture, rng: random.Random, cloth: Picture | None = None
+) -> Picture:
     """Dress the subject anew: bands of other colours from head to foot, its shading kept.
 
     Few clips hold few shirts; a subject must be told by its shape, not by what it wears: now and
-    then it wears the colour of the wall.
+    then it wears the colour of the wall, and where given the pattern of ``cloth`` (H, W, 3).
     """
     wall = _wall_colour(frames, subject) if rng.random() < LIKE_WALL_SHARE else None
     bands = []
@@ -71,9 +73,29 @@ def redress(frames: Picture, subject: Picture, rng: random.Random) -> Picture:
     field = cv2.resize(column, (1, height), interpolation=cv2.INTER_LINEAR)
     light = frames.mean(axis=3, keepdims=True)
     light = 0.75 + 0.8 * (light - float(light.mean()))
-    cloth = np.clip(field[None, :, :, :3] * light, 0, 1)
+    colours = field[:, :, :3]
+    if cloth is not None:
+        colours = cloth + 0.4 * (colours - cloth)
+    worn = np.clip(colours[None] * light, 0, 1)
     weight = subject[..., None] * field[None, :, :, 3:]
-    return np.asarray(frames + weight * (cloth - frames), np.float32)
+    return np.asarray(frames + weight * (worn - frames), np.float32)
+
+
+def estrange(frames: Picture, rng: random.Random) -> Picture:
+    """Make another place of a known one: closer, upside down, out of focus, each now and then."""
+    _, height, width, _ = frames.shape
+    if rng.random() < 0.4:
+        share = rng.uniform(0.25, 0.7)
+        h, w = max(8, int(share * height)), max(8, int(share * width))
+        y, x = rng.randint(0, height - h), rng.randint(0, width - w)
+        near = [cv2.resize(f[y : y + h, x : x + w], (width, height)) for f in frames]
+        frames = np.stack(near).astype(np.float32)
+    if rng.random() < 0.3:
+        frames = frames[:, ::-1]
+    if rng.random() < 0.25:
+        sigma = rng.uniform(0.01, 0.05) * height
+        frames = np.stack([cv2.GaussianBlur(f, (0, 0), sigma) for f in frames])
+    return np.ascontiguousarray(frames, np.float32)
 
 
 def hang_folds(frames: Picture, subject: Picture, rng: random.Random) -> Picture:

@@ -16,7 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from liveedit_cam.training.augment import Picture, add_shapes, hang_folds, paste, redress, relight
+from liveedit_cam.training.augment import (
+    Picture,
+    add_shapes,
+    estrange,
+    hang_folds,
+    paste,
+    redress,
+    relight,
+)
 from liveedit_cam.training.clips import Clip
 from liveedit_cam.training.colours import NAMES, colour_membership
 from liveedit_cam.training.edits import apply_edit
@@ -83,6 +91,8 @@ SHARES_WITHOUT = (
 """Kinds of instruction and their share of the pairs; the rest changes a colour into another."""
 INSTRUCTIONS_PER_SCENE = 2
 """A scene costs more to make than an instruction, and two tell what the words change."""
+CLOTH_SHARE = 0.3
+"""Share of the newly dressed subjects that wear what is seen in another clip."""
 DRAWN_SHARE = 0.18
 """Share of pairs whose clip is a drawn one, where there are any."""
 
@@ -152,7 +162,7 @@ class PairMaker:
         if needs_subject and rng.random() < 0.5:
             frames, subject = self._over_other_clip(frames, subject, offsets, size)
         if rng.random() < 0.4:
-            frames = redress(frames, subject, rng)
+            frames = redress(frames, subject, rng, self._cloth(size))
         if rng.random() < 0.15:
             frames = hang_folds(frames, subject, rng)
         frames = relight(frames, rng)
@@ -160,6 +170,14 @@ class PairMaker:
         if rng.random() < (0.15 if has_subject else 0.7):
             add_shapes(frames, subject, rng)
         return torch.from_numpy(frames), torch.from_numpy(subject), has_subject
+
+    def _cloth(self, size: tuple[int, int]) -> Picture | None:
+        """Now and then something of a clip to wear, (H, W, 3)."""
+        if self.rng.random() > CLOTH_SHARE:
+            return None
+        view, _ = self._view(self.rng.choice(self.clips), np.zeros(1, np.int64), size)
+        cloth: Picture = estrange(view, self.rng)[0]
+        return cloth
 
     def _frame_offsets(self, num_latents: int, frames_per_latent: int) -> NDArray[np.int64]:
         offsets = np.arange(num_latents * frames_per_latent)
@@ -227,5 +245,5 @@ class PairMaker:
         for _ in range(3):
             behind, other = self._view(self.rng.choice(self.clips), offsets, size)
             if float(other.mean()) < 0.12:
-                return paste(frames, subject, behind, self.rng)
+                return paste(frames, subject, estrange(behind, self.rng), self.rng)
         return frames, subject

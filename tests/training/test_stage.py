@@ -18,7 +18,7 @@ from liveedit_cam.model.attention import MaskedAttend, rotation_table
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.schedule import FlowSchedule
-from liveedit_cam.training.augment import hang_folds, redress
+from liveedit_cam.training.augment import estrange, hang_folds, redress
 from liveedit_cam.training.batches import collate
 from liveedit_cam.training.clips import Clip, load_clips
 from liveedit_cam.training.data import PairMaker
@@ -156,6 +156,33 @@ def test_some_subjects_wear_the_colour_of_the_wall() -> None:
     assert 0.1 < sum(like_wall) / 60 < 0.6
     everywhere = np.ones_like(subject)
     assert np.isfinite(redress(frames, everywhere, random.Random(3))).all()
+
+
+def test_a_subject_wears_the_pattern_it_is_given() -> None:
+    """Catches a pattern that is left out, and one painted over what is not the subject."""
+    frames = np.full((2, 36, 64, 3), 0.5, np.float32)
+    subject = np.zeros((2, 36, 64), np.float32)
+    subject[:, 10:, 20:40] = 1
+    boards = np.zeros((36, 64, 3), np.float32)
+    boards[:, ::8] = 1
+    across = []
+    for seed in range(20):
+        dressed = redress(frames, subject, random.Random(seed), boards)
+        assert np.array_equal(dressed[subject < 0.5], frames[subject < 0.5])
+        across.append(float(dressed[0, 10:, 20:40].std(axis=1).max()))
+    assert np.median(across) > 0.1
+    plain = redress(frames, subject, random.Random(0))[0, 10:, 20:40]
+    assert plain.std(axis=1).max() < 1e-6
+
+
+def test_a_known_place_becomes_another() -> None:
+    """Catches a place that never changes, and pictures of another size, kind or range."""
+    frames = np.random.default_rng(0).random((2, 36, 64, 3), np.float32)
+    others = [estrange(frames, random.Random(seed)) for seed in range(30)]
+    assert all(o.shape == frames.shape and o.dtype == np.float32 for o in others)
+    assert all(0 <= o.min() <= o.max() <= 1 for o in others)
+    changed = sum(not np.array_equal(o, frames) for o in others)
+    assert 10 < changed < 30
 
 
 def test_folds_hang_behind_the_subject() -> None:
