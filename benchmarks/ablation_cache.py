@@ -13,8 +13,8 @@ from ablation_rig import NUM_CHUNKS, Setup, Variant, compare, make_stream
 from torch import Tensor
 
 from liveedit_cam.model import ModelConfig
+from liveedit_cam.model.config import ReusePart
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.reuse import ReusePart
 
 THRESHOLDS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7)

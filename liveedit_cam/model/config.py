@@ -15,8 +15,11 @@ from liveedit_cam.errors import EditorError, WeightsError
 
 Prediction = Literal["flow", "source_change"]
 """What the network's output means: the flow (noise - x0), or x0 minus the source latent."""
-CacheTarget = Literal["none", "self_attention", "ffn", "network"]
-"""Whose outputs the mask cache stores and reuses; "network" leaves tokens out of whole passes."""
+ReusePart = Literal["self_attention", "ffn", "network"]
+"""What can be reused: outputs within every block, or of the whole network, which leaves tokens out
+of whole passes."""
+CacheTarget = Literal["none", ReusePart]
+"""Whose outputs the mask cache stores and reuses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveedit_cam.model.config import ModelConfig
-from liveedit_cam.model.reuse import ReusePart
+from liveedit_cam.model.config import ModelConfig, ReusePart
 
 CUT_DISTANCE = 0.35
 """Mean absolute change of source latents between chunks above which the picture was cut."""

@@ -5,14 +5,12 @@ It knows neither the network nor the rule that chooses the tokens.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from liveedit_cam.model.attention import SelfAttend
-
-ReusePart = Literal["self_attention", "ffn", "network"]
-"""What can be reused: outputs within every block, or of the whole network."""
+from liveedit_cam.model.config import ReusePart
 
 
 class Reuse(Protocol):

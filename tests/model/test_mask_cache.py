@@ -13,12 +13,12 @@ from tiny_model import CPU, PAIRED, TINY, NaiveCache, draw_latents, tiny_dit, ti
 from liveedit_cam.errors import WeightsError
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.attention import SelfAttend
-from liveedit_cam.model.config import CacheTarget
+from liveedit_cam.model.config import CacheTarget, ReusePart
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.reuse import Reuse, ReusePart
+from liveedit_cam.model.reuse import Reuse
 from liveedit_cam.model.schedule import FlowSchedule
 
 GRID = (TINY.height // TINY.token_px, TINY.width // TINY.token_px)

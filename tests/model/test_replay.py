@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_leaves
 from liveedit_cam.model import EditStream
 from liveedit_cam.model.attention import Kernels, attend, rotate
 from liveedit_cam.model.codec import CodecStream
+from liveedit_cam.model.config import ReusePart
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
@@ -169,17 +170,19 @@ def test_kernels_are_used(double: CausalDiT) -> None:
     assert calls.count("rotate") == 2 * calls.count("attend")
 
 
-def test_padded_equals_unpadded(double: CausalDiT) -> None:
+@pytest.mark.parametrize("target", get_args(ReusePart))
+def test_padded_equals_unpadded(double: CausalDiT, target: ReusePart) -> None:
     """Catches padding that reaches the result: recomputing more is the unpadded path of that mask.
 
     Seven tokens become twelve in another order; the twin is asked for those twelve exactly.
     """
     texts = [tiny_text_kv(double)] * NUM_CHUNKS
     asked = torch.arange(CHUNK_TOKENS) % 7 == 3
-    padded, exact = MaskCache(PAIRED, num_buckets=4), MaskCache(PAIRED)
+    config = replace(PAIRED, mask_target=target)
+    padded, exact = MaskCache(config, num_buckets=4), MaskCache(config)
     padded.edit_mask = asked
     padded.begin_step(1, 4)
-    tokens = padded.tokens("self_attention")
+    tokens = padded.tokens(target)
     assert tokens is not None
     assert len(tokens) > int(asked.sum())
     grown = torch.zeros_like(asked)
@@ -195,17 +198,18 @@ def test_padded_equals_unpadded(double: CausalDiT) -> None:
     got = edits(double, cache(), padded, texts, before=force(padded, asked))
     expected = edits(double, cache(), exact, texts, before=force(exact, grown))
     assert difference(got, expected) < ROUNDING
-    fewer = MaskCache(PAIRED)
+    fewer = MaskCache(config)
     assert difference(got, edits(double, cache(), fewer, texts, before=force(fewer, asked))) > 1e-3
 
 
-def test_nothing_in_a_chunk_waits_for_the_device(double: CausalDiT) -> None:
+@pytest.mark.parametrize("target", get_args(ReusePart))
+def test_nothing_in_a_chunk_waits_for_the_device(double: CausalDiT, target: ReusePart) -> None:
     """Catches a number read back inside the chunk: each would stop the GPU until it is empty.
 
     Operations that need a value on the host cannot run on the device "meta" and are listed by name
     for the CPU; the one copy, in ``plan``, reads a list and is no such operation.
     """
-    mask = MaskCache(PAIRED, num_buckets=4)
+    mask = MaskCache(replace(PAIRED, mask_target=target), num_buckets=4)
     operations = Operations()
     with torch.inference_mode(), operations:
         edits(double, cache(keeps_rotated=False), mask, [tiny_text_kv(double)] * NUM_CHUNKS)
@@ -220,8 +224,11 @@ def test_nothing_in_a_chunk_waits_for_the_device(double: CausalDiT) -> None:
     denoise_chunk(dit, source, text, SCHEDULE, window, mask=None, noise=torch.Generator())
 
 
+@pytest.mark.parametrize("target", get_args(ReusePart))
 @pytest.mark.parametrize("keeps_rotated", [True, False])
-def test_replays_equal_the_plain_path(double: CausalDiT, keeps_rotated: bool) -> None:
+def test_replays_equal_the_plain_path(
+    double: CausalDiT, keeps_rotated: bool, target: ReusePart
+) -> None:
     """Catches inputs, text, tokens or stored outputs that a replay reads from old memory.
 
     The window rolls, the mask changes its bucket from chunk to chunk, the text changes twice and
@@ -232,7 +239,7 @@ def test_replays_equal_the_plain_path(double: CausalDiT, keeps_rotated: bool) ->
     masks = [None, 5, 20, 3, 30, 5, None, 13, 40, 5, 48, 0]
 
     def run(denoiser: Denoiser, window: KVCache) -> list[Tensor]:
-        mask = MaskCache(PAIRED, num_buckets=4)
+        mask = MaskCache(replace(PAIRED, mask_target=target), num_buckets=4)
 
         def before(chunk: int) -> None:
             count = masks[chunk]
