@@ -114,6 +114,21 @@ def hang_folds(frames: Picture, subject: Picture, rng: random.Random) -> Picture
     return np.asarray(np.clip(frames * (subject[..., None] * (1 - stripes) + stripes), 0, 1))
 
 
+def inside_bars(height: int, width: int, rng: random.Random) -> Picture:
+    """Where a picture with black bars left and right, or above and below, shows something.
+
+    float32 (height, width), 1 or 0; the bars are of equal size, as video players draw them.
+    """
+    seen = np.ones((height, width), np.float32)
+    if rng.random() < 0.7:
+        bar = round(rng.uniform(0.06, 0.36) * width)
+        seen[:, :bar] = seen[:, width - bar :] = 0
+    else:
+        bar = round(rng.uniform(0.04, 0.2) * height)
+        seen[:bar] = seen[height - bar :] = 0
+    return seen
+
+
 def _wall_colour(frames: Picture, subject: Picture) -> Picture | None:
     """Mean colour (3,) of what is behind the subject; None where nothing is."""
     behind = frames[subject < 0.1]

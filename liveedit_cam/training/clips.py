@@ -122,3 +122,24 @@ def _load_arrays(
         np.savez(partial, frames=frames, subject=subject)
         partial.replace(stored)
     return frames, subject
+
+
+def head_of(subject: NDArray[np.uint8]) -> tuple[float, float, float] | None:
+    """Top row, middle column of the upper fifth, and height of a subject, in pixels.
+
+    ``subject`` uint8 (H, W), 255 = subject; None where there is none.
+    """
+    ys, xs = np.nonzero(subject > 127)
+    if len(ys) == 0:
+        return None
+    top, height = float(ys.min()), float(ys.max() - ys.min() + 1)
+    return top, float(xs[ys <= top + 0.2 * height].mean()), height
+
+
+def certainty(subject: NDArray[np.uint8]) -> float:
+    """Share, 0..1, of a mask's pixels (over 15 %) that are clearly the subject (over 85 %).
+
+    ``subject`` uint8 (T, H, W). A mask that says "maybe" over half its area teaches half edits.
+    """
+    maybe = int((subject > 38).sum())
+    return int((subject > 217).sum()) / maybe if maybe else 0.0

@@ -21,11 +21,12 @@ from liveedit_cam.training.augment import (
     add_shapes,
     estrange,
     hang_folds,
+    inside_bars,
     paste,
     redress,
     relight,
 )
-from liveedit_cam.training.clips import Clip
+from liveedit_cam.training.clips import Clip, certainty, head_of
 from liveedit_cam.training.colours import NAMES, colour_membership
 from liveedit_cam.training.edits import apply_edit
 from liveedit_cam.training.instructions import Palette, draw_spec, misspell
@@ -93,6 +94,10 @@ INSTRUCTIONS_PER_SCENE = 2
 """A scene costs more to make than an instruction, and two tell what the words change."""
 CLOTH_SHARE = 0.3
 """Share of the newly dressed subjects that wear what is seen in another clip."""
+BARS_SHARE = 0.04
+"""Share of pairs with black bars on two sides, which no edit touches: a phone in a call."""
+CLOSE_SHARE = 0.25
+"""Share of views of clips with a subject that show it as a webcam does: its head and shoulders."""
 DRAWN_SHARE = 0.18
 """Share of pairs whose clip is a drawn one, where there are any."""
 
@@ -124,6 +129,7 @@ class PairMaker:
         """``clips`` are the training split, one of them with a subject; ``drawn`` are extra."""
         self.clips = list(clips)
         self.with_subject = [clip for clip in clips if clip.has_subject]
+        self._weights = [certainty(clip.subject) ** 2 for clip in self.with_subject]
         self.drawn = list(drawn)
         self.palette = palette
         self.rng = random.Random(seed)
@@ -146,6 +152,11 @@ class PairMaker:
         if self.rng.random() < MISSPELT_SHARE:
             prompt = misspell(prompt, self.rng)
         target, _ = apply_edit(source, subject, spec)
+        if self.rng.random() < BARS_SHARE:
+            _, height, width = subject.shape
+            seen = torch.from_numpy(inside_bars(height, width, self.rng))
+            source, target = source * seen[..., None], target * seen[..., None]
+            subject = subject * seen
         return Pair(source, target, subject, has_subject, prompt, spec)
 
     def _scene(
@@ -154,7 +165,9 @@ class PairMaker:
         """Source (T, H, W, 3), its subject mask (T, H, W), and whether that means anything."""
         rng = self.rng
         needs_subject = rng.random() < 0.7
-        clip = rng.choice(self.with_subject if needs_subject else self.clips)
+        clip = rng.choice(self.clips)
+        if needs_subject:
+            (clip,) = rng.choices(self.with_subject, self._weights)
         if self.drawn and rng.random() < DRAWN_SHARE:
             clip = rng.choice(self.drawn)
         offsets = self._frame_offsets(num_latents, frames_per_latent)
@@ -214,10 +227,7 @@ class PairMaker:
         stride = stride if int(offsets[-1]) * stride < count else 1
         start = rng.randrange(max(1, count - int(offsets[-1]) * stride))
         index = np.minimum(start + stride * offsets, count - 1)
-        largest = min(full_h / height, full_w / width)
-        scale = largest * rng.uniform(0.5, 1.0) ** 0.7
-        crop_h, crop_w = min(full_h, round(height * scale)), min(full_w, round(width * scale))
-        top, left = rng.uniform(0, full_h - crop_h), rng.uniform(0, full_w - crop_w)
+        top, left, crop_h, crop_w = self._window(clip, int(index[0]), size)
         pan_y, pan_x = (rng.gauss(0, 0.6) if rng.random() < 0.4 else 0.0 for _ in range(2))
         flip = rng.random() < 0.5
         frames = np.empty((len(index), height, width, 3), np.float32)
@@ -233,6 +243,25 @@ class PairMaker:
         if flip:
             frames, subject = frames[:, :, ::-1], subject[:, :, ::-1]
         return frames / np.float32(255), subject / np.float32(255)
+
+    def _window(
+        self, clip: Clip, frame: int, size: tuple[int, int]
+    ) -> tuple[float, float, int, int]:
+        """Top, left, height and width of a crop: anywhere, or around the subject's head."""
+        rng, (height, width) = self.rng, size
+        _, full_h, full_w = clip.subject.shape
+        largest = min(full_h / height, full_w / width)
+        scale = largest * rng.uniform(0.5, 1.0) ** 0.7
+        is_close = clip.has_subject and rng.random() < CLOSE_SHARE
+        head = head_of(clip.subject[frame]) if is_close else None
+        if head is not None:
+            scale = min(largest, max(0.35 * largest, head[2] * rng.uniform(0.4, 0.9) / height))
+        crop_h, crop_w = min(full_h, round(height * scale)), min(full_w, round(width * scale))
+        top, left = rng.uniform(0, full_h - crop_h), rng.uniform(0, full_w - crop_w)
+        if head is not None:
+            top = head[0] - rng.uniform(0.02, 0.3) * crop_h
+            left = head[1] - rng.uniform(0.25, 0.75) * crop_w
+        return top, left, crop_h, crop_w
 
     def _over_other_clip(
         self,

@@ -30,7 +30,7 @@ from liveedit_cam.training.batches import LatentBatch
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.losses import edit_loss, subject_loss
 
-FIRST_STEP_SHARE = 0.4
+FIRST_STEP_SHARE = 0.5
 """Share of the rolled-out samples that stop at the first step, which all others build on."""
 
 
