@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
+from liveedit_cam.types import Box
+
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
@@ -36,17 +38,23 @@ def fit(pixels: Pixels, width: int, height: int) -> Pixels:
     source_height, source_width = pixels.shape[:2]
     if (source_width, source_height) == (width, height):
         return pixels
+    box = fitted_box(source_width, source_height, width, height)
+    interpolation = cv2.INTER_AREA if box.width < source_width else cv2.INTER_CUBIC
+    inner = cv2.resize(pixels, (box.width, box.height), interpolation=interpolation)
+    if (box.width, box.height) == (width, height):
+        return cast("Pixels", inner)
+    canvas: Pixels = np.zeros((height, width, 3), np.uint8)
+    canvas[box.y : box.y + box.height, box.x : box.x + box.width] = inner
+    return canvas
+
+
+def fitted_box(source_width: int, source_height: int, width: int, height: int) -> Box:
+    """Where ``fit`` puts a picture of the first size in one of the second; bars are around it."""
     scale = min(width / source_width, height / source_height)
     inner_width = max(1, min(width, round(source_width * scale)))
     inner_height = max(1, min(height, round(source_height * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    inner = cv2.resize(pixels, (inner_width, inner_height), interpolation=interpolation)
-    if (inner_width, inner_height) == (width, height):
-        return cast("Pixels", inner)
-    canvas: Pixels = np.zeros((height, width, 3), np.uint8)
     x, y = (width - inner_width) // 2, (height - inner_height) // 2
-    canvas[y : y + inner_height, x : x + inner_width] = inner
-    return canvas
+    return Box(x, y, inner_width, inner_height)
 
 
 def slate(width: int, height: int, title: str, text: str) -> Pixels:

@@ -44,6 +44,16 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in whole pixels, origin top left."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture and where it comes from."""
@@ -58,6 +68,8 @@ class Frame:
     """Revision of the instruction that made it; 0 = untouched."""
     source: Pixels | None = None
     """The camera's picture this one was edited from, same size; None where that is not kept."""
+    box: Box | None = None
+    """Where the source's picture lies between black bars; None = it has none, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

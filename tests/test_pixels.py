@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from liveedit_cam.pixels import fit, jpeg, slate
+from liveedit_cam.pixels import fit, fitted_box, jpeg, slate
+from liveedit_cam.types import Box
 
 
 def coloured(width: int, height: int) -> np.ndarray:
@@ -39,6 +40,8 @@ def test_fit_keeps_the_aspect_and_centres(size: tuple[int, int], bars: str) -> N
     assert abs(columns[0] - (width - 1 - columns[-1])) <= 1
     assert (rows[0] > 0) == (bars == "rows")
     assert (columns[0] > 0) == (bars == "columns")
+    box = fitted_box(640, 360, width, height)
+    assert box == Box(int(columns[0]), int(rows[0]), *inner)
 
 
 def test_fit_averages_on_the_way_down() -> None:

@@ -85,10 +85,12 @@ class Capture:
             source.close()
 
     def _hand_over(self, frame: Frame) -> None:
+        height, width = frame.pixels.shape[:2]
         fitted = replace(
             frame,
             pixels=pixels.fit(frame.pixels, self._width, self._height),
             index=self._num_frames,
+            box=pixels.fitted_box(width, height, self._width, self._height),
         )
         self._num_frames += 1
         self._metrics.captured(self._now())

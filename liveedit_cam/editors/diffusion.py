@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from liveedit_cam.errors import EditorError
 from liveedit_cam.model import EditStream, TextConditioning, load
 from liveedit_cam.model.governor import Governor, memory_ladder
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.types import Box, EditInstruction, Frame, Region
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels
 
 KNOWS = (
     "black and white, sepia, invert, night, darker, brighter, fog, snow, sunset, underwater, "
@@ -23,6 +27,9 @@ KNOWS = (
     "a gradient behind the subject; change one colour into another; only the left or right half, "
     "top, bottom or middle; leave it as it is"
 )
+
+MIN_SIDE_PX = 16
+"""A strip between bars that is thinner is no picture to a model: then the bars are edited, too."""
 
 NUM_REMEMBERED = 8
 """Prompts whose encoding is kept, so that scenes that come again cost nothing."""
@@ -79,13 +86,7 @@ class DiffusionEditor:
             )
         began = time.monotonic()
         try:
-            edited = self._stream.edit(
-                np.stack([frame.pixels for frame in frames]),
-                text,
-                strength=instruction.strength,
-                region=instruction.region,
-                seed=instruction.seed,
-            )
+            edited = self._edit_inside(_common_box(frames), frames, text, instruction)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise self._give_way(error) from error
         if self._governor.took(time.monotonic() - began, len(frames)) is not None:
@@ -94,6 +95,29 @@ class DiffusionEditor:
             replace(frame, pixels=pixels, revision=instruction.revision)
             for frame, pixels in zip(frames, edited, strict=True)
         ]
+
+    def _edit_inside(
+        self,
+        box: Box | None,
+        frames: Sequence[Frame],
+        text: TextConditioning,
+        instruction: EditInstruction,
+    ) -> Pixels:
+        """The frames (T, H, W, 3), edited inside ``box``; the model sees nothing of the bars."""
+        edit = partial(
+            self._stream.edit,
+            conditioning=text,
+            strength=instruction.strength,
+            seed=instruction.seed,
+        )
+        pictures = np.stack([frame.pixels for frame in frames])
+        if box is None:
+            return edit(pictures, region=instruction.region)
+        _, height, width, _ = pictures.shape
+        region = instruction.region and _seen_from(box, instruction.region, width, height)
+        inside = pictures[:, box.y : box.y + box.height, box.x : box.x + box.width]
+        inside[:] = edit(np.ascontiguousarray(inside), region=region)
+        return pictures
 
     def _give_way(self, error: Exception) -> EditorError:
         """Do without something from now on; the error says what, or that nothing is left."""
@@ -118,3 +142,27 @@ class DiffusionEditor:
 
     def close(self) -> None:
         self._stream.reset()
+
+
+def _common_box(frames: Sequence[Frame]) -> Box | None:
+    """The smallest box around the pictures of all frames; None where that is everything.
+
+    They differ only in a chunk during which the source was replaced by one of another shape.
+    """
+    height, width = frames[0].pixels.shape[:2]
+    whole = Box(0, 0, width, height)
+    boxes = [frame.box or whole for frame in frames]
+    x, y = min(box.x for box in boxes), min(box.y for box in boxes)
+    right, bottom = max(b.x + b.width for b in boxes), max(b.y + b.height for b in boxes)
+    box = Box(x, y, right - x, bottom - y)
+    return None if box == whole or min(box.width, box.height) < MIN_SIDE_PX else box
+
+
+def _seen_from(box: Box, region: Region, width: int, height: int) -> Region:
+    """A region of a ``width`` x ``height`` picture in shares of ``box``; it may reach beyond it."""
+    return Region(
+        (region.x * width - box.x) / box.width,
+        (region.y * height - box.y) / box.height,
+        region.width * width / box.width,
+        region.height * height / box.height,
+    )

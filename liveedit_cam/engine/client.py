@@ -98,8 +98,13 @@ class EngineClient:
         assert self._slots is not None, "start() comes first"
         self._slots.write_inputs([frame.pixels for frame in frames])
         self._submitted = tuple(frames)
-        indices = tuple(frame.index for frame in frames)
-        self._send(Edit(indices, tuple(frame.captured_at for frame in frames)))
+        self._send(
+            Edit(
+                indices=tuple(frame.index for frame in frames),
+                captured_at=tuple(frame.captured_at for frame in frames),
+                boxes=tuple(frame.box for frame in frames),
+            )
+        )
 
     def collect(self, edited: Edited) -> tuple[Frame, ...]:
         """The edited frames, each with its ``source`` picture; call once, after Edited."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.protocols import EditorReport
-from liveedit_cam.types import EditInstruction
+from liveedit_cam.types import Box, EditInstruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Edit:
     """``Frame.index`` of each slot."""
     captured_at: tuple[float, ...]
     """``Frame.captured_at`` of each slot, in seconds."""
+    boxes: tuple[Box | None, ...]
+    """``Frame.box`` of each slot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,9 +189,9 @@ class _Worker:
     def _run(self, edit: Edit, conditioning: Conditioning) -> list[Pixels]:
         inputs = self._slots.inputs(len(edit.indices))
         frames = [
-            Frame(pixels, index, captured_at)
-            for pixels, index, captured_at in zip(
-                inputs, edit.indices, edit.captured_at, strict=True
+            Frame(pixels, index, captured_at, box=box)
+            for pixels, index, captured_at, box in zip(
+                inputs, edit.indices, edit.captured_at, edit.boxes, strict=True
             )
         ]
         edited = self._editor.edit(frames, conditioning)

@@ -82,6 +82,11 @@ def test_captured_frames_are_fitted_numbered_and_shared() -> None:
     assert (first.index, second.index, second.captured_at) == (0, 1, 5.0)
     assert second.pixels.shape == (SIZE[1], SIZE[0], 3)
     assert desk.raw.get() is second
+    assert second.box is not None
+    lit = np.flatnonzero(second.pixels.any(axis=(1, 2)))
+    assert (second.box.y, second.box.height) == (lit[0], len(lit))
+    assert (second.box.x, second.box.width) == (0, SIZE[0])
+    assert second.box.y > 0
 
 
 def test_lost_source_is_opened_again_until_it_is_back() -> None:

@@ -14,7 +14,7 @@ from liveedit_cam.errors import EditorError, UsageError, WeightsError
 from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.governor import Setting
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
-from liveedit_cam.types import EditInstruction, Frame, Region
+from liveedit_cam.types import Box, EditInstruction, Frame, Region
 
 BLUE = EditInstruction("make it blue", revision=7)
 
@@ -84,6 +84,42 @@ def test_the_whole_instruction_counts(editor: DiffusionEditor) -> None:
         played.append(editor.edit(given, editor.encode(replace(BLUE, seed=seed)))[0].pixels)
     assert np.array_equal(played[0], played[2])
     assert not np.array_equal(played[0], played[1])
+
+
+def test_bars_stay_and_the_picture_between_them_is_edited_alone(editor: DiffusionEditor) -> None:
+    """Catches a model that sees and edits black bars, and regions measured in the cut picture.
+
+    A portrait source on a wide sink: what comes out between the bars is that picture's own edit.
+    """
+    box = Box(24, 0, 40, moving_frames(1).shape[1])
+    given = [replace(frame, box=box) for frame in frames()]
+    for region, inner in ((None, None), (Region(0, 0, 44 / 96, 1), Region(0, 0, 0.5, 1))):
+        editor.reset()
+        text = editor.encode(replace(BLUE, region=region))
+        edited = np.stack([frame.pixels for frame in editor.edit(given, text)])
+        before = np.stack([frame.pixels for frame in given])
+        outside = np.ones(before.shape[2], bool)
+        outside[24:64] = False
+        assert np.array_equal(edited[:, :, outside], before[:, :, outside])
+        editor.reset()
+        alone = [replace(f, pixels=f.pixels[:, 24:64].copy(), box=None) for f in given]
+        cut = editor.edit(alone, editor.encode(replace(BLUE, region=inner)))
+        assert np.array_equal(edited[:, :, 24:64], np.stack([frame.pixels for frame in cut]))
+        assert not np.array_equal(edited, before)
+
+
+def test_a_source_replaced_within_a_chunk_is_edited_wherever_it_is(
+    editor: DiffusionEditor,
+) -> None:
+    """Catches a part of the picture that leaves unedited while bars move to other sides."""
+    height, width, _ = moving_frames(1)[0].shape
+    boxes = [Box(24, 0, 40, height)] * 2 + [Box(0, 8, width, height - 16)] * 2
+    mixed = [replace(f, box=box) for f, box in zip(frames(), boxes, strict=True)]
+    edited = editor.edit(mixed, editor.encode(BLUE))
+    editor.reset()
+    whole = editor.edit(frames(), editor.encode(BLUE))
+    for one, other in zip(edited, whole, strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
 
 
 def test_unknown_words_are_named_with_what_is_known(editor: DiffusionEditor) -> None:

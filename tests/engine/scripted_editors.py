@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+
 from liveedit_cam.errors import EditorError, InstructionError, WeightsError
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditInstruction, Frame
@@ -39,7 +41,8 @@ def create_hungry(options: EditorOptions) -> ScriptedEditor:
 
 class ScriptedEditor:
     """Adds MARK to all pixels, unless the prompt says: crash, crash once, hang, raise, raise once,
-    short; ``encode`` refuses "refuse" and notices "gibberish".
+    short, boxes (paints each frame with its box's x); ``encode`` refuses "refuse" and notices
+    "gibberish".
     """
 
     name = "scripted"
@@ -72,6 +75,8 @@ class ScriptedEditor:
                 raise EditorError("one bad chunk")
             case "short":
                 return []
+            case "boxes":
+                return [replace(f, pixels=np.full_like(f.pixels, f.box.x)) for f in frames if f.box]
         revision = conditioning.instruction.revision
         return [replace(f, pixels=f.pixels + MARK, revision=revision) for f in frames]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +23,7 @@ from liveedit_cam.engine.slots import FrameSlots
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.errors import EngineError, WeightsError
 from liveedit_cam.protocols import EditorOptions
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.types import Box, EditInstruction, Frame
 
 WIDTH, HEIGHT = 64, 48
 PATIENCE_S = 30.0
@@ -96,6 +97,16 @@ def test_frames_come_back_edited_in_order_with_their_source(make: MakeSupervisor
             assert frame.source is not None
             assert np.all(frame.source == frame.index)
             assert frame.revision == 1
+
+
+def test_the_editor_is_told_where_the_picture_lies_between_bars(make: MakeSupervisor) -> None:
+    """Catches boxes that are lost on the way to the engine process, or given to other frames."""
+    supervisor = make()
+    bring_up(supervisor, "boxes")
+    boxed = [replace(f, box=Box(5 + n, 0, 40, HEIGHT)) for n, f in enumerate(frames(0))]
+    supervisor.submit(boxed)
+    edited = supervisor.collect(expect(supervisor, Edited))
+    assert [int(f.pixels.max()) for f in edited] == [5, 6]
 
 
 def test_report_and_notice_reach_the_daemon(make: MakeSupervisor) -> None:
