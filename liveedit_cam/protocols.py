@@ -91,6 +91,8 @@ class EditorReport:
     device: str = "cpu"
     given_up: str | None = None
     """What it does without for now, such as "picture 832x480 -> 624x352"; None = nothing."""
+    changed: float | None = None
+    """Share of the picture that differs from the source, 0..1; None = not measured."""
 
 
 @runtime_checkable

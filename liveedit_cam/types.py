@@ -150,6 +150,8 @@ class Status:
     """Sink writes that began more than 8 ms after their due time."""
     cache_skip: float = 0.0
     """Share of tokens the mask cache reused in the middle steps, 0..1, over the last chunks."""
+    changed: float | None = None
+    """Share of the picture the edit changed in the last chunk, 0..1; None = not known."""
     kv_latents: int = 0
     given_up: str | None = None
     """What the model does without, for lack of memory or to hold a rate; None = nothing."""

@@ -183,7 +183,19 @@ def test_edit_waits_until_it_is_visible(folder: Path, daemon: Daemon) -> None:
     assert done.stdout.splitlines()[1:] == ["note: no galaxies", "visible after 0.42 s"]
     done = command(folder, "edit", "add a galaxy", "--wait", "--json")
     expected = {"revision": 7, "prompt": "add a galaxy", "seconds": 0.42, "notice": "no galaxies"}
-    assert json.loads(done.stdout) == expected
+    assert json.loads(done.stdout) == {**expected, "changed": None}
+
+
+def test_edit_says_how_much_it_changes(folder: Path, daemon: Daemon) -> None:
+    """Catches an edit that finds nothing to change and says nothing of it."""
+    daemon.controller.found = replace(STATUS, changed=0.336)
+    done = command(folder, "edit", "make it night", "--wait")
+    assert done.stdout.splitlines()[1:] == ["visible after 0.42 s", "changes 34 % of the picture"]
+    daemon.controller.found = replace(STATUS, changed=0.0004)
+    done = command(folder, "edit", "turn my shirt red", "--wait")
+    _, _, changes, hint = done.stdout.splitlines()
+    assert changes == "changes nothing in this picture"
+    assert "name the colour it has now" in hint
 
 
 def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:

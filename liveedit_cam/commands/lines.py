@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from liveedit_cam.types import Status
 
+NOTHING_SHARE = 0.001
+"""Share of the picture below which an edit is said to change nothing."""
+
 
 def summary(status: Status) -> str:
     """The status in one line."""
@@ -28,6 +31,7 @@ def rows(status: Status) -> list[tuple[str, str]]:
     found: list[tuple[str, str | None]] = [
         ("state", f"{status.state}, shows {status.mode}, up {status.uptime_s:.0f} s"),
         ("instruction", status.instruction or "nothing edited yet"),
+        ("changes", changes(status)),
         ("pending", status.pending),
         ("notice", status.notice),
         ("source", status.source),
@@ -51,6 +55,15 @@ def rows(status: Status) -> list[tuple[str, str]]:
         ("last error", status.last_error),
     ]
     return [(label, text) for label, text in found if text]
+
+
+def changes(status: Status) -> str | None:
+    """How much of the picture the edit changes, in words; None where that is not known."""
+    if status.changed is None:
+        return None
+    if status.changed < NOTHING_SHARE:
+        return "nothing in this picture"
+    return f"{100 * status.changed:.0f} % of the picture"
 
 
 def _more(text: str | None) -> str:

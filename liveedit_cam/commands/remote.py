@@ -12,12 +12,12 @@ import os
 import time
 from collections.abc import Sequence
 
-from liveedit_cam.commands.lines import rows, table
+from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
 from liveedit_cam.control.client import ControlClient, find_daemon
 from liveedit_cam.control.state import read_address, runtime_path
 from liveedit_cam.control.wire import status_to_json
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import Mode, Region, State
+from liveedit_cam.types import Mode, Region, State, Status
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
@@ -65,20 +65,30 @@ def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     )
     seconds = client.wait_visible(accepted.revision, wanted.timeout) if wanted.wait else None
     notice = notice_about(client, accepted.revision)
+    shown = client.status() if seconds is not None else None
     if wanted.json:
         answer = {
             "revision": accepted.revision,
             "prompt": accepted.prompt,
             "seconds": seconds,
+            "changed": shown.changed if shown else None,
             "notice": notice,
         }
         return json.dumps(answer, ensure_ascii=False)
     lines = [f"instruction {accepted.revision}: {accepted.prompt}"]
     if notice is not None:
         lines.append(f"note: {notice}")
-    if seconds is not None:
-        lines.append(f"visible after {seconds:.2f} s")
+    if shown is not None:
+        lines += [f"visible after {seconds:.2f} s", *_what_it_changes(shown)]
     return "\n".join(lines)
+
+
+def _what_it_changes(shown: Status) -> list[str]:
+    """A line on how much the visible edit changes, and one on what to do where that is nothing."""
+    if shown.changed is None:
+        return []
+    hint = 'To recolour a thing, name the colour it has now: "change the blue shirt to red".'
+    return [f"changes {changes(shown)}", *([hint] if shown.changed < NOTHING_SHARE else [])]
 
 
 def notice_about(client: ControlClient, revision: int) -> str | None:

@@ -125,6 +125,7 @@ class Editing:
             kv_latents=event.report.kv_latents,
             device=event.report.device,
             given_up=event.report.given_up,
+            changed=event.report.changed,
         )
 
     def _note_death(self, event: Died) -> None:

@@ -135,12 +135,18 @@ def test_unknown_words_are_named_with_what_is_known(editor: DiffusionEditor) -> 
 def test_the_report_follows_the_stream(editor: DiffusionEditor) -> None:
     """Catches figures of another chunk, and a reset that forgets to empty the cache."""
     assert editor.report().kv_latents == 0
+    assert editor.report().changed is None
     text = editor.encode(BLUE)
     for number in range(6):
         editor.edit(frames(4 * number), text)
         assert editor.report().kv_latents == min(number + 1, TINY.window_latents)
     assert editor.report().device == "cpu"
     assert 0.0 <= editor.report().cache_skip <= 1.0
+    assert editor.report().changed == 1.0  # a blind model changes every pixel
+    left = replace(BLUE, region=Region(0, 0, 0.5, 1))
+    for instruction, share in ((left, 0.5), (replace(BLUE, strength=0.0), 0.0)):
+        editor.edit(frames(), editor.encode(instruction))
+        assert editor.report().changed == pytest.approx(share, abs=0.05)
     editor.reset()
     assert editor.report().kv_latents == 0
     assert len(editor.edit(frames(), text)) == 4
