@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,10 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from liveedit_cam.errors import SinkError, SourceError
 from liveedit_cam.model import load
+from liveedit_cam.pixels import fit
 from liveedit_cam.prompt import checked_prompt
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def process(
         with _opened(source_path) as source, av.open(str(partial), "w") as out:
             video = source.streams.video[0]
             audio = source.streams.audio[0] if source.streams.audio else None
-            writer = _Writer(out, video, audio)
+            writer = _Writer(out, source, video, audio)
             total = video.frames or None
             done = 0
-            for chunk, count in _chunks(source, video, audio, writer, stream.chunk_frames):
-                writer.write(stream.edit(chunk, conditioning)[:count])
-                done += count
+            for chunk in _chunks(source, video, audio, writer, lambda: stream.chunk_frames):
+                writer.write(stream.edit(chunk.pixels, conditioning), chunk.pts)
+                done += len(chunk.pts)
                 if progress:
                     progress(done, total)
             writer.finish()
@@ -103,18 +104,30 @@ def _opened(path: Path) -> av.container.InputContainer:
     return container
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chunk:
+    """Frames for one edit; the last chunk of a file repeats its end."""
+
+    pixels: Pixels
+    """uint8 (T, H, W, 3)."""
+    pts: tuple[int | None, ...]
+    """When each real frame is shown, in units of the source's time base; None = not said."""
+
+
 def _chunks(
     source: av.container.InputContainer,
     video: VideoStream,
     audio: AudioStream | None,
     writer: _Writer,
-    size: int,
-) -> Iterator[tuple[Pixels, int]]:
-    """Chunks of ``size`` frames and how many of them are real; the last one repeats its end.
+    next_size: Callable[[], int],
+) -> Iterator[_Chunk]:
+    """All frames, as many at a time as the model wants next, all of the first one's size.
 
     Audio packets met on the way go straight to ``writer``.
     """
-    waiting: list[NDArray[np.uint8]] = []
+    waiting: list[Pixels] = []
+    pts: list[int | None] = []
+    size: tuple[int, int] | None = None
     for packet in source.demux([s for s in (video, audio) if s is not None]):
         if packet.stream.type == "audio":
             writer.copy_audio(packet)
@@ -124,50 +137,79 @@ def _chunks(
                 continue
             pixels = frame.to_ndarray(format="rgb24")
             turns = (frame.rotation // 90) % 4
-            waiting.append(np.ascontiguousarray(np.rot90(pixels, turns), dtype=np.uint8))
-            if len(waiting) == size:
-                yield np.stack(waiting), size
-                waiting = []
+            upright = np.ascontiguousarray(np.rot90(pixels, turns), dtype=np.uint8)
+            height, width = size = size or (upright.shape[0], upright.shape[1])
+            waiting.append(fit(upright, width, height))
+            pts.append(frame.pts)
+            if len(waiting) == next_size():
+                yield _Chunk(np.stack(waiting), tuple(pts))
+                waiting, pts = [], []
     if waiting:
-        yield np.stack(waiting + [waiting[-1]] * (size - len(waiting))), len(waiting)
+        repeats = [waiting[-1]] * (next_size() - len(waiting))
+        yield _Chunk(np.stack(waiting + repeats), tuple(pts))
 
 
 class _Writer:
-    """The output file: edited frames in, audio packets copied."""
+    """The output file: edited frames in, audio packets copied; both keep the source's times.
+
+    The file begins at 0 where the source, picture or sound, begins.
+    """
 
     def __init__(
-        self, out: av.container.OutputContainer, video: VideoStream, audio: AudioStream | None
+        self,
+        out: av.container.OutputContainer,
+        source: av.container.InputContainer,
+        video: VideoStream,
+        audio: AudioStream | None,
     ) -> None:
         self._out = out
         self._rate = video.average_rate or Fraction(30)
+        self._tick = video.time_base or 1 / self._rate
+        self._start_s = Fraction(source.start_time or 0, av.time_base)
         self._stream: VideoStream | None = None
         self._audio = out.add_stream_from_template(audio) if audio else None
         self._held: list[av.Packet[av.stream.Stream]] = []
-        self._count = 0
+        self._last = -1
 
-    def write(self, frames: Pixels) -> None:
-        """Encode frames (T, H, W, 3); an odd last row or column is dropped, as H.264 asks."""
+    def write(self, frames: Pixels, pts: Sequence[int | None]) -> None:
+        """Encode the first ``len(pts)`` frames (T, H, W, 3), each at its time.
+
+        An odd last row or column is dropped, as H.264 asks.
+        """
         height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2
         if self._stream is None:
             self._stream = self._out.add_stream("libx264", rate=self._rate)
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = "yuv420p"
             self._stream.options = {"crf": "18", "preset": "veryfast"}
-        for pixels in frames:
+            self._stream.codec_context.time_base = self._tick
+        for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats
             frame = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(pixels[:height, :width]), format="rgb24"
             )
-            frame.pts = self._count
-            frame.time_base = 1 / self._rate
-            self._count += 1
+            frame.pts = self._place(at)
+            frame.time_base = self._tick
             self._out.mux(self._stream.encode(frame))
         while self._held:
             self._out.mux(self._held.pop(0))
+
+    def _place(self, at: int | None) -> int:
+        """Ticks from the file's begin, after the frame before; without a time, one period after."""
+        if at is None:
+            period = max(1, round(1 / self._rate / self._tick))
+            self._last = 0 if self._last < 0 else self._last + period
+        else:
+            self._last = max(at - round(self._start_s / self._tick), self._last + 1)
+        return self._last
 
     def copy_audio(self, packet: av.Packet[av.stream.Stream]) -> None:
         """Hand an audio packet on; the file's header needs the first picture before it."""
         if packet.dts is None or self._audio is None:
             return
+        if packet.time_base:
+            begin = round(self._start_s / packet.time_base)
+            packet.dts -= begin
+            packet.pts = None if packet.pts is None else packet.pts - begin
         packet.stream = self._audio
         if self._stream is None:
             self._held.append(packet)

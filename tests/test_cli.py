@@ -195,7 +195,13 @@ def test_edit_says_how_much_it_changes(folder: Path, daemon: Daemon) -> None:
     done = command(folder, "edit", "turn my shirt red", "--wait")
     _, _, changes, hint = done.stdout.splitlines()
     assert changes == "changes nothing in this picture"
-    assert "name the colour it has now" in hint
+    assert "found by its colour" in hint
+    for options in (("--strength", "0"), ("--region", "0,0,0.1,1")):
+        done = command(folder, "edit", "make it night", "--wait", *options)
+        assert done.stdout.splitlines()[-1] == "changes nothing in this picture"
+    daemon.controller.found = replace(STATUS, changed=0.004)
+    done = command(folder, "edit", "make it night", "--wait")
+    assert done.stdout.splitlines()[-1] == "changes less than 1 % of the picture"
 
 
 def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_model import TINY, moving_frames, write_folder
 
+from liveedit_cam import offline
 from liveedit_cam.errors import (
     InstructionError,
     LiveEditError,
@@ -19,6 +20,7 @@ from liveedit_cam.errors import (
     UsageError,
     WeightsError,
 )
+from liveedit_cam.model import TextConditioning
 from liveedit_cam.offline import process
 
 NUM_FRAMES = 10
@@ -103,6 +105,83 @@ def test_rate_is_kept(clip: Path, model: str) -> None:
         assert container.streams.video[0].average_rate == 25
         times = [float(f.pts * f.time_base) for f in container.decode(video=0)]
     assert times == pytest.approx([n / 25 for n in range(NUM_FRAMES)], abs=1e-3)
+
+
+def test_uneven_times_stay_with_their_sound(tmp_path: Path, model: str) -> None:
+    """Catches a phone's film renumbered at a constant rate, whose lips leave the sound behind."""
+    uneven = [0, 33, 90, 140, 400, 433, 470, 900, 950, 1000]
+    source, out = tmp_path / "phone.mkv", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        for at, pixels in zip(uneven, moving_frames(NUM_FRAMES), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+    process(source, out, "make it blue", model=model, device="cpu")
+    with av.open(str(out)) as container:
+        times = [float(f.pts * f.time_base) for f in container.decode(video=0)]
+    assert times == pytest.approx([at / 1000 for at in uneven], abs=2e-3)
+
+
+def test_a_late_beginning_is_cut_from_picture_and_sound_alike(clip: Path, model: str) -> None:
+    """Catches sound that is late by the 1.4 s at which broadcast streams begin."""
+    stream, out = clip.with_name("clip.ts"), clip.with_name("out.mp4")
+    with av.open(str(clip)) as source, av.open(str(stream), "w") as container:
+        copies = {s.index: container.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+                late = round(2 / packet.time_base)
+                packet.dts, packet.pts = packet.dts + late, packet.pts + late
+                packet.stream = copies[packet.stream.index]
+                container.mux(packet)
+    with av.open(str(stream)) as container:
+        assert (container.start_time or 0) > 1_000_000  # what the test is about, in microseconds
+        picture_s = float(next(container.decode(video=0)).time or 0)
+    apart = sound_packets(stream)[0][1] - picture_s
+    process(stream, out, "make it blue", model=model, device="cpu")
+    with av.open(str(out)) as container:
+        began_s = float(next(container.decode(video=0)).time or 0)
+    assert began_s < 0.1
+    assert sound_packets(out)[0][1] - began_s == pytest.approx(apart, abs=0.03)
+
+
+def test_chunks_of_the_size_the_model_wants_next(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches the large model's second chunk at the size of its first, which is shorter."""
+
+    class Growing:
+        chunk_frames = 3
+
+        def encode_text(self, prompt: str) -> TextConditioning:
+            return TextConditioning(prompt, (), ())
+
+        def edit(self, frames: np.ndarray, conditioning: TextConditioning) -> np.ndarray:
+            assert len(frames) == self.chunk_frames
+            self.chunk_frames = 4
+            return 255 - frames
+
+    monkeypatch.setattr(offline, "load", lambda name, device: Growing())
+    out = clip.with_name("out.mp4")
+    process(clip, out, "make it blue")
+    assert len(pictures(out)) == NUM_FRAMES
+
+
+def test_a_picture_that_changes_its_size_is_fitted_to_the_first(tmp_path: Path, model: str) -> None:
+    """Catches the traceback of a recorded call whose resolution drops in the middle."""
+    parts = [tmp_path / "large.ts", tmp_path / "small.ts"]
+    for path, size in zip(parts, ((64, 96), (32, 48)), strict=True):
+        write_clip(path, has_audio=False, size=size)
+    source = tmp_path / "call.ts"
+    source.write_bytes(b"".join(path.read_bytes() for path in parts))
+    out = tmp_path / "out.mp4"
+    process(source, out, "make it blue", model=model, device="cpu")
+    shapes = {picture.shape for picture in pictures(out)}
+    assert shapes == {(64, 96, 3)}
+    assert len(pictures(out)) == 2 * NUM_FRAMES
 
 
 def test_silent_and_odd_sized(tmp_path: Path, model: str) -> None:

@@ -63,7 +63,8 @@ def changes(status: Status) -> str | None:
         return None
     if status.changed < NOTHING_SHARE:
         return "nothing in this picture"
-    return f"{100 * status.changed:.0f} % of the picture"
+    percent = f"{100 * status.changed:.0f}" if status.changed >= 0.01 else "less than 1"
+    return f"{percent} % of the picture"
 
 
 def _more(text: str | None) -> str:

@@ -17,7 +17,7 @@ from liveedit_cam.control.client import ControlClient, find_daemon
 from liveedit_cam.control.state import read_address, runtime_path
 from liveedit_cam.control.wire import status_to_json
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import Mode, Region, State, Status
+from liveedit_cam.types import Mode, Region, State
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
@@ -27,8 +27,9 @@ COMMANDS = {
 }
 """Name and purpose of each command here."""
 
-NOTICE_TIMEOUT_S = 0.12
-"""Longest wait for what the engine thinks of an instruction; it answers within a chunk."""
+NOTICE_TIMEOUT_S = 1.5
+"""Longest wait for what the engine thinks of an instruction; it answers after its chunk."""
+HINT = 'If something should change: a thing is found by its colour, "change the blue shirt to red".'
 POLL_S = 0.03
 MAX_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 20.0
@@ -79,20 +80,16 @@ def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     if notice is not None:
         lines.append(f"note: {notice}")
     if shown is not None:
-        lines += [f"visible after {seconds:.2f} s", *_what_it_changes(shown)]
+        lines.append(f"visible after {seconds:.2f} s")
+        if shown.changed is not None:
+            lines.append(f"changes {changes(shown)}")
+            if shown.changed < NOTHING_SHARE and wanted.strength > 0 and wanted.region is None:
+                lines.append(HINT)
     return "\n".join(lines)
 
 
-def _what_it_changes(shown: Status) -> list[str]:
-    """A line on how much the visible edit changes, and one on what to do where that is nothing."""
-    if shown.changed is None:
-        return []
-    hint = 'To recolour a thing, name the colour it has now: "change the blue shirt to red".'
-    return [f"changes {changes(shown)}", *([hint] if shown.changed < NOTHING_SHARE else [])]
-
-
 def notice_about(client: ControlClient, revision: int) -> str | None:
-    """What the engine says about an instruction; None = nothing, or no answer within 0.2 s.
+    """What the engine says about an instruction; None = nothing, or no answer within 1.5 s.
 
     An engine that still loads is not waited for. Raises InstructionError where it refuses.
     """

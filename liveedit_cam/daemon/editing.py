@@ -101,6 +101,7 @@ class Editing:
                     device=event.report.device,
                     engine_pid=self._supervisor.pid,
                     engine_restarts=self._supervisor.num_restarts,
+                    changed=None,
                 )
                 _log.info("the engine is ready: %s on %s", event.name, event.report.device)
             case Encoded():
@@ -134,6 +135,7 @@ class Editing:
             last_error=str(event.error),
             engine_pid=0,
             engine_restarts=self._supervisor.num_restarts,
+            changed=None,
         )
         if event.is_final:
             self.failure = event.error

@@ -71,11 +71,13 @@ class DiffusionEditor:
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
         text = self._encode_text(instruction.prompt)
-        notice = None
+        notices = []
+        if text.unread:
+            notices.append(f'too long, its end is not read: "{text.unread}".')
         if text.unknown:
             words = ", ".join(f'"{word}"' for word in text.unknown)
-            notice = f"not understood: {words}. This model knows: {KNOWS}."
-        return Conditioning(instruction, text, notice)
+            notices.append(f"not understood: {words}. This model knows: {KNOWS}.")
+        return Conditioning(instruction, text, " ".join(notices) or None)
 
     def edit(self, frames: Sequence[Frame], conditioning: Conditioning) -> list[Frame]:
         text, instruction = conditioning.payload, conditioning.instruction
@@ -88,11 +90,12 @@ class DiffusionEditor:
                 f"{self.chunk_frames} of one shape"
             )
         began = time.monotonic()
+        box = _common_box(frames)
         try:
-            edited = self._edit_inside(_common_box(frames), frames, text, instruction)
+            edited = self._edit_inside(box, frames, text, instruction)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise self._give_way(error) from error
-        self._changed = _share_changed(frames, edited)
+        self._changed = _share_changed(box, frames, edited)
         if self._governor.took(time.monotonic() - began, len(frames)) is not None:
             self._stream.apply(self._governor.setting)
         return [
@@ -119,7 +122,7 @@ class DiffusionEditor:
             return edit(pictures, region=instruction.region)
         _, height, width, _ = pictures.shape
         region = instruction.region and _seen_from(box, instruction.region, width, height)
-        inside = pictures[:, box.y : box.y + box.height, box.x : box.x + box.width]
+        inside = pictures[:, *_slices(box)]
         inside[:] = edit(np.ascontiguousarray(inside), region=region)
         return pictures
 
@@ -164,14 +167,20 @@ def _common_box(frames: Sequence[Frame]) -> Box | None:
     return None if box == whole or min(box.width, box.height) < MIN_SIDE_PX else box
 
 
-def _share_changed(frames: Sequence[Frame], edited: Pixels) -> float:
-    """Share of pixels, 0..1, that are not the source's own; looks at every fourth row and column.
+def _slices(box: Box, step: int = 1) -> tuple[slice, slice]:
+    return slice(box.y, box.y + box.height, step), slice(box.x, box.x + box.width, step)
 
-    What nobody would see of an edit is left out before, so an edit that finds nothing is 0.
+
+def _share_changed(box: Box | None, frames: Sequence[Frame], edited: Pixels) -> float:
+    """Share of pixels inside ``box``, 0..1, that are not the source's own.
+
+    Looks at every fourth row and column. What nobody would see of an edit is left out before, so
+    an edit that finds nothing is 0.
     """
-    step = (slice(None, None, SAMPLE_STEP_PX),) * 2
+    height, width = edited.shape[1:3]
+    looked_at = _slices(box or Box(0, 0, width, height), SAMPLE_STEP_PX)
     changes = [
-        (frame.pixels[step] != pixels[step]).any(axis=-1).mean()
+        (frame.pixels[looked_at] != pixels[looked_at]).any(axis=-1).mean()
         for frame, pixels in zip(frames, edited, strict=True)
     ]
     return float(np.mean(changes))

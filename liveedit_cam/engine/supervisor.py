@@ -22,7 +22,7 @@ from liveedit_cam.errors import (
     UsageError,
     WeightsError,
 )
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.types import Box, EditInstruction, Frame
 
 _HOPELESS = (UsageError, WeightsError, MissingDependencyError)
 """Errors another start cannot mend: a wrong name, missing weights, a missing package."""
@@ -80,6 +80,7 @@ class EngineSupervisor:
         self._is_up = False
         self._is_given_up = False
         self._has_been_ready = False
+        self._boxes: set[Box | None] = set()
         self._forget_process()
         self.num_restarts = 0
 
@@ -117,7 +118,7 @@ class EngineSupervisor:
         """Have ``chunk_frames`` frames edited; only while ``can_edit``."""
         assert self.can_edit, "submit() while the engine cannot edit"
         self._is_editing = True
-        self._watchdog.asked()
+        self._watchdog.asked(may_be_slow=self._is_new_shape(frames))
         try:
             self._link.submit(frames)
         except EngineError as error:
@@ -172,7 +173,7 @@ class EngineSupervisor:
         if isinstance(event, Edited):
             self._backoff.succeeded()
         is_more_due = bool(self._asked) or self._is_editing
-        self._watchdog.answered(is_more_due=is_more_due, encodes=bool(self._asked))
+        self._watchdog.answered(is_more_due=is_more_due, may_be_slow=bool(self._asked))
         if isinstance(event, Ready) and self._wanted is not None:
             self._encode(self._wanted)
         return event
@@ -189,11 +190,18 @@ class EngineSupervisor:
 
     def _encode(self, instruction: EditInstruction) -> None:
         self._asked[instruction.revision] = instruction
-        self._watchdog.asked(encodes=True)
+        self._watchdog.asked(may_be_slow=True)
         try:
             self._link.encode(instruction)
         except EngineError as error:
             self._broken = error  # the next poll tells it
+
+    def _is_new_shape(self, frames: Sequence[Frame]) -> bool:
+        """Whether black bars leave a picture of a shape that this process has not had last."""
+        before, self._boxes = self._boxes, {frame.box for frame in frames}
+        height, width = frames[0].pixels.shape[:2]
+        has_bars = self._boxes - {None, Box(0, 0, width, height)}
+        return bool(has_bars) and self._boxes != before
 
     def _silence(self) -> EngineError:
         return EngineError(
@@ -221,4 +229,5 @@ class EngineSupervisor:
         self._is_conditioned = False
         self._asked.clear()
         self._is_editing = False
+        self._boxes = set()
         self._watchdog.stopped()

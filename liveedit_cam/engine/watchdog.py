@@ -8,8 +8,9 @@ START_TIMEOUT_S = 180.0
 """Loading a large model from a slow disk takes minutes."""
 
 ANSWER_TIMEOUT_S = 20.0
-ENCODE_TIMEOUT_S = 300.0
-"""A large text encoder is read from disk for a prompt it has not met, while the picture holds."""
+SLOW_TIMEOUT_S = 300.0
+"""What happens once may take longer: a large text encoder is read from disk for a prompt it has not
+met, a GPU compiles for pictures of another shape. The picture holds meanwhile."""
 
 
 class Watchdog:
@@ -38,19 +39,16 @@ class Watchdog:
         """The process was started; it must say something within the start-up time."""
         self._limit_s, self._since = self._start_timeout_s, self._now()
 
-    def asked(self, *, encodes: bool = False) -> None:
-        """Something was asked; the time runs from the first question without an answer.
-
-        ``encodes``: the text encoder is asked, which may take longer.
-        """
+    def asked(self, *, may_be_slow: bool = False) -> None:
+        """Something was asked; the time runs from the first question without an answer."""
         if self._since is None:
             self._limit_s, self._since = self._answer_timeout_s, self._now()
-        if encodes:
-            self._limit_s = max(self._limit_s, ENCODE_TIMEOUT_S)
+        if may_be_slow:
+            self._limit_s = max(self._limit_s, SLOW_TIMEOUT_S)
 
-    def answered(self, *, is_more_due: bool, encodes: bool = False) -> None:
+    def answered(self, *, is_more_due: bool, may_be_slow: bool = False) -> None:
         """Something was said; ``is_more_due`` when other questions are still open."""
-        self._limit_s = ENCODE_TIMEOUT_S if encodes else self._answer_timeout_s
+        self._limit_s = SLOW_TIMEOUT_S if may_be_slow else self._answer_timeout_s
         self._since = self._now() if is_more_due else None
 
     def stopped(self) -> None:

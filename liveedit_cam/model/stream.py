@@ -29,7 +29,7 @@ from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder, StreamCodec
-from liveedit_cam.model.text import unknown_words
+from liveedit_cam.model.text import split_words, unknown_words
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels, Region
@@ -47,6 +47,8 @@ class TextConditioning:
     """Cross-attention K and V of every layer, (1, L, H, D) each."""
     unknown: tuple[str, ...]
     """Words of the prompt the model was never taught."""
+    unread: str = ""
+    """The end of a prompt that is too long, which the model does not read."""
 
 
 @runtime_checkable
@@ -169,8 +171,12 @@ class EditStream:
     def encode_text(self, prompt: str) -> TextConditioning:
         """Make an instruction ready; its K and V are computed here, once."""
         kv = self._dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
-        unknown = () if self.words is None else unknown_words(prompt, self.words)
-        return TextConditioning(prompt, tuple(kv), unknown)
+        if self.words is None:
+            return TextConditioning(prompt, tuple(kv), ())
+        unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
+        return TextConditioning(
+            prompt, tuple(kv), unknown_words(prompt, self.words), " ".join(unread)
+        )
 
     @torch.inference_mode()
     def edit(

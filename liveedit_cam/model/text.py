@@ -18,6 +18,7 @@ from liveedit_cam.model.config import TextConfig
 
 MAX_GRAMS = 24
 _WORD = re.compile(r"[a-z0-9']+")
+_ANY_WORD = re.compile(r"(?:[^\W_]|')+")
 
 
 def split_words(prompt: str) -> list[str]:
@@ -26,8 +27,11 @@ def split_words(prompt: str) -> list[str]:
 
 
 def unknown_words(prompt: str, known: Collection[str]) -> tuple[str, ...]:
-    """Words of ``prompt`` outside ``known``, in order, each once."""
-    return tuple(dict.fromkeys(word for word in split_words(prompt) if word not in known))
+    """Words of ``prompt`` outside ``known``, in order, each once; of any script, though the model
+    reads only a to z.
+    """
+    words = _ANY_WORD.findall(prompt.lower().replace("’", "'"))
+    return tuple(dict.fromkeys(word for word in words if word not in known))
 
 
 @lru_cache(maxsize=4096)

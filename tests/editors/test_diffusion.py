@@ -132,6 +132,21 @@ def test_unknown_words_are_named_with_what_is_known(editor: DiffusionEditor) -> 
     assert editor.encode(BLUE).instruction is BLUE
 
 
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("make it ночь", 'not understood: "ночь".'),
+        ("سماء زرقاء", 'not understood: "سماء", "زرقاء".'),
+        ("make it blue, blue, blue, make it", 'too long, its end is not read: "make it".'),
+    ],
+)
+def test_what_is_not_read_is_told(editor: DiffusionEditor, prompt: str, told: str) -> None:
+    """Catches words of another script, and words after the last one read, that get no answer."""
+    notice = editor.encode(EditInstruction(prompt)).notice
+    assert notice is not None
+    assert notice.startswith(told)
+
+
 def test_the_report_follows_the_stream(editor: DiffusionEditor) -> None:
     """Catches figures of another chunk, and a reset that forgets to empty the cache."""
     assert editor.report().kv_latents == 0
