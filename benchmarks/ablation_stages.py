@@ -171,7 +171,7 @@ def load_stage(path: Path, networks: Networks) -> CausalDiT:
     """The mean weights of a stage's checkpoint. Raises UsageError for one of another model."""
     editor = Editor(networks.config)
     try:
-        editor.load_state_dict(torch.load(path, weights_only=True)["ema"])
+        editor.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["ema"])
     except (RuntimeError, KeyError) as error:
         raise UsageError(
             f"got {path}, which is no checkpoint of {networks.config.name} ({error})",

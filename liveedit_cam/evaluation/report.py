@@ -175,8 +175,12 @@ def _tidy(value: Any) -> Any:
 
 def _bars(summary: Summary) -> str:
     words = {True: "met", False: "missed", None: "not measured"}
-    lines = ["| | wanted | measured | |", "|---|---|---|---|"]
-    lines += [f"| {b.name} | {b.wanted} | {b.value} | {words[b.is_met]} |" for b in summary.bars]
+    where = "on test clips" if any(bar.drawn for bar in summary.bars) else "measured"
+    lines = [f"| | wanted | {where} | | on drawn scenes |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {b.name} | {b.wanted} | {b.value} | {words[b.is_met]} | {b.drawn} |"
+        for b in summary.bars
+    ]
     return "\n".join(lines)
 
 

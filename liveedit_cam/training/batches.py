@@ -84,6 +84,7 @@ def batches(
     """Make the batches of iterations ``first`` to ``iterations``, each when it is asked for."""
     frames = codec.config.frames_per_latent
     for iteration in range(first, iterations):
+        maker.draws.begin(iteration)
         phase = next(p for p in curriculum if iteration / iterations < p.until)
         size = maker.rng.choice(phase.sizes)
         yield collate(maker.pairs(phase.batch, phase.num_latents, frames, *size), codec)

@@ -95,7 +95,7 @@ def load_clips(
         size = stored_size(facts["width"], facts["height"], short_side_px)
         try:
             frames, subject = _load_arrays(folder, name, size, max_frames, cache)
-        except UsageError as error:
+        except (UsageError, OSError) as error:
             print(f"skipped clip {name}: {error}")
             continue
         share = float(subject.mean()) / 255

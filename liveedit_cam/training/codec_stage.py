@@ -62,9 +62,10 @@ def train_codec(
         torch.manual_seed(seed)
         fit_transform(codec, clips, seed, fit_pairs)
         run.ema.module.load_state_dict(codec.state_dict())
-    maker = PairMaker(clips, plain_palette(), seed + 1 + run.iteration)
+    maker = PairMaker(clips, plain_palette(), seed + 1)
 
-    def loss_of(_: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
+        maker.draws.begin(iteration)
         pairs = maker.pairs(8, 2, config.codec.frames_per_latent, 96, 96)
         frames = torch.stack([p.target if i % 2 else p.source for i, p in enumerate(pairs)])
         return codec_loss(codec, frames.permute(0, 4, 1, 2, 3))

@@ -6,7 +6,6 @@ clip, sometimes with coloured shapes moving through it, with changed light and c
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +29,7 @@ from liveedit_cam.training.clips import Clip, certainty, head_of
 from liveedit_cam.training.colours import NAMES, colour_membership
 from liveedit_cam.training.edits import apply_edit
 from liveedit_cam.training.instructions import Palette, draw_spec, misspell
+from liveedit_cam.training.loop import Draws
 from liveedit_cam.training.spec import EditSpec
 
 LOOKS = (
@@ -92,6 +92,8 @@ SHARES_WITHOUT = (
 """Kinds of instruction and their share of the pairs; the rest changes a colour into another."""
 INSTRUCTIONS_PER_SCENE = 2
 """A scene costs more to make than an instruction, and two tell what the words change."""
+LEAST_WEIGHT = 0.01
+"""Of a clip with a subject whose mask is nowhere certain; 1 = a mask that is everywhere."""
 CLOTH_SHARE = 0.3
 """Share of the newly dressed subjects that wear what is seen in another clip."""
 BARS_SHARE = 0.04
@@ -126,13 +128,16 @@ class PairMaker:
     def __init__(
         self, clips: Sequence[Clip], palette: Palette, seed: int, drawn: Sequence[Clip] = ()
     ) -> None:
-        """``clips`` are the training split, one of them with a subject; ``drawn`` are extra."""
+        """``clips`` are the training split; ``drawn`` are extra, all with a subject."""
         self.clips = list(clips)
-        self.with_subject = [clip for clip in clips if clip.has_subject]
-        self._weights = [certainty(clip.subject) ** 2 for clip in self.with_subject]
+        self.with_subject = [clip for clip in clips if clip.has_subject] or self.clips
+        self._weights = [
+            max(LEAST_WEIGHT, certainty(clip.subject) ** 2) for clip in self.with_subject
+        ]
         self.drawn = list(drawn)
         self.palette = palette
-        self.rng = random.Random(seed)
+        self.draws = Draws(seed)
+        self.rng = self.draws.rng
 
     def pairs(
         self, count: int, num_latents: int, frames_per_latent: int, height_px: int, width_px: int

@@ -19,7 +19,7 @@ from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.training.batches import LatentBatch
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.foundation import NO_TEXT, predict_bidirectional
-from liveedit_cam.training.loop import Trainee
+from liveedit_cam.training.loop import Draws, Trainee
 from liveedit_cam.training.losses import diffusion_loss
 from liveedit_cam.training.rollout import rollout
 
@@ -49,10 +49,11 @@ class Dmd:
         self.real = real.requires_grad_(False).eval()
         self.critic = critic
         self.next_batch = next_batch
-        self.noise = torch.Generator().manual_seed(seed)
+        self.draws = Draws(seed)
 
     def __call__(self, student: Editor, iteration: int) -> tuple[Tensor, dict[str, float]]:
         """Five critic updates, then the loss whose gradient is that of facts 7.4."""
+        self.draws.begin(iteration)
         critic_loss = 0.0
         for _ in range(CRITIC_UPDATES):
             critic_loss += self._train_critic(student, iteration) / CRITIC_UPDATES
@@ -82,9 +83,9 @@ class Dmd:
 
     def _rollout(self, student: Editor, batch: LatentBatch) -> Tensor:
         last = len(self.schedule.timesteps) - 1
-        exit_step = int(torch.randint(0, last + 1, (), generator=self.noise))
+        exit_step = int(torch.randint(0, last + 1, (), generator=self.draws.noise))
         text = student.dit.text_kv(self._embed(batch.prompts))
-        return rollout(student.dit, batch.source, text, self.schedule, exit_step, self.noise)
+        return rollout(student.dit, batch.source, text, self.schedule, exit_step, self.draws.noise)
 
     @torch.no_grad()
     def _gradient(self, result: Tensor, batch: LatentBatch) -> Tensor:
@@ -105,11 +106,11 @@ class Dmd:
 
     def _noised(self, result: Tensor) -> tuple[Tensor, Tensor]:
         """Sigma (B,) by the timestep rule, and the noised latents."""
-        u = torch.rand(len(result), generator=self.noise)
+        u = torch.rand(len(result), generator=self.draws.noise)
         shift = self.schedule.shift
         timestep = (1000 * shift * u / (1 + (shift - 1) * u)).clamp(LOWEST_T, HIGHEST_T)
         sigma = (timestep / 1000).to(result)
-        noise = torch.randn(result.shape, generator=self.noise).to(result)
+        noise = torch.randn(result.shape, generator=self.draws.noise).to(result)
         return sigma, add_noise(result, noise, sigma.view(-1, 1, 1, 1, 1))
 
     @torch.no_grad()

@@ -40,7 +40,7 @@ def export_editor(config: ModelConfig, run: Path, path: Path) -> None:
             hint="Run `liveedit-cam train teacher-forcing` first.",
         )
     editor = Editor(config)
-    editor.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+    editor.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu")["ema"])
     state = {k: v.half().contiguous() for k, v in editor.dit.state_dict().items()}
     partial = path.with_suffix(".partial")
     save_file(state, partial)

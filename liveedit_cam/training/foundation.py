@@ -7,7 +7,6 @@ other, one noise level for the whole clip, flow matching. It is the teacher of t
 from __future__ import annotations
 
 import itertools
-import random
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from liveedit_cam.model.schedule import FlowSchedule, add_noise
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.training.batches import LatentBatch
 from liveedit_cam.training.editor import Editor
+from liveedit_cam.training.loop import Draws
 from liveedit_cam.training.losses import diffusion_loss
 
 TEXT_DROPOUT = 0.1
@@ -49,16 +49,15 @@ class Foundation:
         self.text = text
         self.weights = weights
         self.schedule = FlowSchedule(config.timesteps, config.shift)
-        self.rng = random.Random(seed)
-        self.noise = torch.Generator().manual_seed(seed)
+        self.draws = Draws(seed)
 
     def __call__(self, editor: Editor, batch: LatentBatch) -> tuple[Tensor, dict[str, float]]:
         """Flow matching over the shifted table, per clip."""
         source, target = batch.source, batch.target
-        sigma = self.schedule.sample_sigmas(len(source), self.noise).to(source.device)
-        noise = torch.randn(target.shape, generator=self.noise).to(source.device)
+        sigma = self.schedule.sample_sigmas(len(source), self.draws.noise).to(source.device)
+        noise = torch.randn(target.shape, generator=self.draws.noise).to(source.device)
         noisy = add_noise(target, noise, sigma.view(-1, 1, 1, 1, 1))
-        prompts = [NO_TEXT if self.rng.random() < TEXT_DROPOUT else p for p in batch.prompts]
+        prompts = [NO_TEXT if self.draws.rng.random() < TEXT_DROPOUT else p for p in batch.prompts]
         with torch.no_grad():
             embeddings = self.text(prompts)
         x0 = predict_bidirectional(editor.dit, noisy, source, sigma, editor.dit.text_kv(embeddings))

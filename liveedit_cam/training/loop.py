@@ -1,7 +1,8 @@
 """What every stage shares: optimisers, EMA, checkpoints, progress, resuming. Knows no loss.
 
 A stage hands over its modules and a function that returns the loss of one iteration. A run can be
-interrupted at any moment and resumes from its last checkpoint with the same random state.
+interrupted at any moment and resumes from its last checkpoint to the same losses: a stage draws its
+data and noise anew for each iteration (``Draws``), and torch's own random state is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import copy
 import json
 import math
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -61,6 +63,22 @@ class Ema:
         decay = min(self.decay, (1 + iteration) / (10 + iteration))
         for mean, value in zip(self.module.parameters(), module.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
+
+
+class Draws:
+    """Random numbers of a stage. Those of an iteration are the same however the run got there."""
+
+    def __init__(self, seed: int) -> None:
+        """Of iteration 0."""
+        self.seed = seed
+        self.rng = random.Random()
+        self.noise = torch.Generator()
+        self.begin(0)
+
+    def begin(self, iteration: int) -> None:
+        """Draw the numbers of ``iteration`` from now on."""
+        self.rng.seed(f"{self.seed}/{iteration}")
+        self.noise.manual_seed(self.rng.getrandbits(63))
 
 
 def rate_factor(iteration: int, config: LoopConfig) -> float:
@@ -263,21 +281,27 @@ class Run:
         if not is_first_process():
             return
         partial = self.checkpoint.with_suffix(".partial")
-        torch.save(
-            {
-                **self.main.state(),
-                "others": {name: other.state() for name, other in self.others.items()},
-                "iteration": self.iteration,
-                "random": torch.get_rng_state(),
-                "config": asdict(self.config),
-            },
-            partial,
-        )
-        partial.replace(self.checkpoint)
-        self._plot()
+        state = {
+            **self.main.state(),
+            "others": {name: other.state() for name, other in self.others.items()},
+            "iteration": self.iteration,
+            "random": torch.get_rng_state(),
+            "config": asdict(self.config),
+        }
+        try:
+            torch.save(state, partial)
+            partial.replace(self.checkpoint)
+            self._plot()
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter
+            partial.unlink(missing_ok=True)
+            raise UsageError(
+                f"got {error} while iteration {self.iteration} was saved to {self.folder}; the "
+                "checkpoint before it is kept",
+                hint="Free some of the disk and run the same command: it goes on from there.",
+            ) from error
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         if state["config"]["muon"] != self.config.muon:
             raise UsageError(
                 f"got muon={self.config.muon}, but {self.checkpoint} was made with "
@@ -305,7 +329,7 @@ class Run:
             from matplotlib.figure import Figure
         except ImportError:
             return
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
         figure = Figure(figsize=(7, 3.5))
         axes = figure.add_subplot(xlabel="iteration", ylabel="loss", yscale="log")
         axes.plot([line["iteration"] for line in lines], [line["loss"] for line in lines], lw=0.8)

@@ -61,7 +61,7 @@ def gather(settings: StageSettings, codec: Codec, text: TextEncoder) -> Material
     return Materials(
         settings.model_sizes(),
         codec.requires_grad_(False),
-        text.requires_grad_(False).eval(),
+        text.requires_grad_(False).eval().to(_device(settings)),
         clips,
         drawn_clips(NUM_DRAWN, settings.seed),
         survey_palette(),
@@ -73,13 +73,10 @@ def train_foundation(settings: StageSettings, materials: Materials) -> Run:
     torch.manual_seed(settings.seed)
     editor = _new_editor(settings, materials, settings.start)
     run = Run(settings.out / FOUNDATION, editor, settings.loop())
-    seed = own_seed(settings.seed) + run.iteration
-    stage = Foundation(materials.config, materials.text, _weights(materials), seed)
+    seed = own_seed(settings.seed)
+    stage = Foundation(materials.config, materials.text, _weights(settings, materials), seed)
     made = _batches(settings, materials, run.iteration, settings.iterations, _flat(settings))
-    device = _device(settings)
-    with _precision(settings):
-        run.train(lambda _: stage(editor, next(made).to(device)))
-    return run
+    return _train(settings, run, stage, editor, made)
 
 
 def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
@@ -87,16 +84,17 @@ def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
     torch.manual_seed(settings.seed)
     editor = _new_editor(settings, materials, settings.start)
     run = Run(settings.out / TEACHER_FORCING, editor, settings.loop())
-    seed = own_seed(settings.seed) + run.iteration
+    seed = own_seed(settings.seed)
     stage = TeacherForcing(
-        materials.config, materials.text, _weights(materials), seed, settings.rollout_share
+        materials.config,
+        materials.text,
+        _weights(settings, materials),
+        seed,
+        settings.rollout_share,
     )
     curriculum = CURRICULUM if settings.batch is None else _flat(settings)
     made = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
-    device = _device(settings)
-    with _precision(settings):
-        run.train(lambda _: stage(editor, next(made).to(device)))
-    return run
+    return _train(settings, run, stage, editor, made)
 
 
 def train_dmd(settings: StageSettings, materials: Materials) -> Run:
@@ -124,14 +122,33 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
     stage = Dmd(
         materials.config,
         materials.text,
-        _weights(materials),
+        _weights(settings, materials),
         real,
         critic,
         lambda: next(made).to(device),
-        own_seed(settings.seed) + run.iteration,
+        own_seed(settings.seed),
     )
     with _precision(settings):
         run.train(lambda iteration: stage(student, iteration))
+    return run
+
+
+def _train(
+    settings: StageSettings,
+    run: Run,
+    stage: Foundation | TeacherForcing,
+    editor: Editor,
+    made: Iterator[LatentBatch],
+) -> Run:
+    """Train ``editor`` by a stage that takes a batch an iteration."""
+    device = _device(settings)
+
+    def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
+        stage.draws.begin(iteration)
+        return stage(editor, next(made).to(device))
+
+    with _precision(settings):
+        run.train(loss_of)
     return run
 
 
@@ -146,14 +163,14 @@ def _new_editor(settings: StageSettings, materials: Materials, start: Path | Non
                 "name a checkpoint.pt with start.",
             )
         try:
-            editor.load_state_dict(torch.load(start, weights_only=True)["ema"])
+            editor.load_state_dict(torch.load(start, weights_only=True, map_location="cpu")["ema"])
         except RuntimeError as error:
             raise UsageError(f"got {start}, which is of another model ({error})") from error
     return editor.to(_device(settings))
 
 
-def _weights(materials: Materials) -> Tensor:
-    return channel_weights(materials.codec.scale)
+def _weights(settings: StageSettings, materials: Materials) -> Tensor:
+    return channel_weights(materials.codec.scale).to(_device(settings))
 
 
 def _flat(settings: StageSettings) -> tuple[Phase, ...]:
@@ -170,7 +187,7 @@ def _batches(
     curriculum: Sequence[Phase],
 ) -> Iterator[LatentBatch]:
     clips = materials.clips or materials.drawn
-    seed = own_seed(settings.seed) + 1 + first
+    seed = own_seed(settings.seed) + 1
     maker = PairMaker(clips, materials.palette, seed, materials.drawn)
     made = batches(maker, materials.codec, curriculum, first, total)
     return made if _device(settings).type == "cpu" else prefetch(made)

@@ -28,7 +28,8 @@ from liveedit_cam.model.schedule import FlowSchedule, add_noise
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.training.batches import LatentBatch
 from liveedit_cam.training.editor import Editor
-from liveedit_cam.training.losses import edit_loss, subject_loss
+from liveedit_cam.training.loop import Draws
+from liveedit_cam.training.losses import diffusion_loss, subject_loss
 
 FIRST_STEP_SHARE = 0.5
 """Share of the rolled-out samples that stop at the first step, which all others build on."""
@@ -100,8 +101,7 @@ class TeacherForcing:
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self.weights = weights
         self.rollout_share = rollout_share
-        self.rng = random.Random(seed)
-        self.noise = torch.Generator().manual_seed(seed)
+        self.draws = Draws(seed)
 
     def __call__(self, editor: Editor, batch: LatentBatch) -> tuple[Tensor, dict[str, float]]:
         """Weighted error of x0 plus 0.2 of the auxiliary subject loss."""
@@ -109,8 +109,8 @@ class TeacherForcing:
         grid = editor.dit.grid(source)
         inputs = self._inputs(editor.dit, batch, grid)
         steps = self._draw_steps(len(source))
-        estimate = own_estimate(editor.dit, inputs, steps, self.schedule, self.noise)
-        sigma = draw_sigmas(self.schedule, self._chunks(source), self.noise)
+        estimate = own_estimate(editor.dit, inputs, steps, self.schedule, self.draws.noise)
+        sigma = draw_sigmas(self.schedule, self._chunks(source), self.draws.noise)
         sigma = sigma.repeat_interleave(source.shape[2] // sigma.shape[1], dim=1)
         is_own = steps >= 0
         sigma[is_own] = torch.tensor(self.schedule.sigmas)[steps[is_own], None]
@@ -120,9 +120,9 @@ class TeacherForcing:
         tap = editor.dit.blocks[2 * self.config.num_layers // 3].register_forward_hook(
             lambda _m, _i, out: hidden.append(out)
         )
-        x0 = _predict(editor.dit, inputs, _noised(start, sigma, self.noise), sigma)
+        x0 = _predict(editor.dit, inputs, _noised(start, sigma, self.draws.noise), sigma)
         tap.remove()
-        error = edit_loss(x0, target, source, self.weights)
+        error = diffusion_loss(self.config.prediction, x0, target, source, sigma, self.weights)
         logits = editor.subject_logits(hidden[0], grid, source.shape[2])
         subject = subject_loss(logits, batch.subject, batch.has_subject)
         return error + 0.2 * subject, {"edit": error.item(), "subject": subject.item()}
@@ -138,9 +138,10 @@ class TeacherForcing:
         positions, mask, past = list(range(num_latents)), None, None
         _, num_chunks = self._chunks(source)
         if num_chunks > 1:
-            past = disturbed_past(batch, self.rng)
+            past = disturbed_past(batch, self.draws.rng)
             chunk_tokens = self.config.chunk_latents * grid[0] * grid[1]
-            mask = teacher_forcing_mask(num_chunks, chunk_tokens).to(source.device)
+            window = self.config.window_latents // self.config.chunk_latents
+            mask = teacher_forcing_mask(num_chunks, chunk_tokens, window).to(source.device)
             positions = positions * 2
         rotation = rotation_table(positions, grid, self.config.head_dim, source.device)
         text = tuple(dit.text_kv(embeddings))
@@ -151,8 +152,8 @@ class TeacherForcing:
         num_steps = len(self.schedule.sigmas)
         shares = torch.full((num_steps,), (1 - FIRST_STEP_SHARE) / max(1, num_steps - 1))
         shares[0] = FIRST_STEP_SHARE
-        steps = torch.multinomial(shares, count, replacement=True, generator=self.noise)
-        is_own = torch.rand(count, generator=self.noise) < self.rollout_share
+        steps = torch.multinomial(shares, count, replacement=True, generator=self.draws.noise)
+        is_own = torch.rand(count, generator=self.draws.noise) < self.rollout_share
         return torch.where(is_own, steps, -1)
 
 

@@ -7,7 +7,6 @@ The heads are dropped afterwards; the DiT reads the embeddings through cross-att
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from liveedit_cam.model.config import ModelConfig, TextConfig
 from liveedit_cam.model.text import TextEncoder, unknown_words
 from liveedit_cam.training.colours import NAMES
 from liveedit_cam.training.instructions import Palette, draw_spec, known_words, misspell
-from liveedit_cam.training.loop import LoopConfig, Run
+from liveedit_cam.training.loop import Draws, LoopConfig, Run
 from liveedit_cam.training.spec import RGB, EditSpec, Family, Scope, Side
 
 _LOOKS = tuple(
@@ -159,9 +158,11 @@ def train_text(
     if anchor is not None:
         reader.encoder.load_state_dict(anchor.former.state_dict())
     run = Run(out, reader, loop)
-    rng = random.Random(seed + run.iteration)
+    draws = Draws(seed)
+    rng = draws.rng
 
-    def loss_of(_: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
+        draws.begin(iteration)
         drawn = [draw_spec(rng, palette, KINDS) for _ in range(96)]
         prompts = [misspell(prompt, rng) for _, prompt in drawn]
         embeddings = reader.encoder(prompts)

@@ -130,6 +130,27 @@ def test_a_half_written_checkpoint_is_not_read(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoint.partial").exists()
 
 
+def test_a_full_disk_keeps_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a traceback, a half file that keeps the disk full, and a log that blocks resuming."""
+    trained(tmp_path, stop_at=3)
+
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(UsageError, match=r"while iteration \d+ was saved") as caught:
+            trained(tmp_path)
+    assert "Free some of the disk" in str(caught.value)
+    assert not (tmp_path / "checkpoint.partial").exists()
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"iteration": 12, "lo')
+    assert len(trained(tmp_path)) == CONFIG.iterations - 3
+
+
 def test_the_log_holds_means(tmp_path: Path) -> None:
     """Catches a log of last values: the loss of a line is the mean over its iterations."""
     pytest.importorskip("matplotlib")

@@ -18,9 +18,10 @@ from liveedit_cam.model.attention import MaskedAttend, rotation_table
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.schedule import FlowSchedule
+from liveedit_cam.training import data
 from liveedit_cam.training.augment import estrange, hang_folds, redress
 from liveedit_cam.training.batches import collate
-from liveedit_cam.training.clips import Clip, load_clips
+from liveedit_cam.training.clips import Clip, certainty, head_of, load_clips
 from liveedit_cam.training.data import PairMaker
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.edits import apply_edit
@@ -213,6 +214,41 @@ def test_the_answer_is_in_the_input_only_in_the_papers_form(share: float, leaks:
     assert same is not leaks
 
 
+def test_no_edit_touches_black_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches bars that are learnt as picture: they stay black, whatever is asked."""
+    monkeypatch.setattr(data, "BARS_SHARE", 1.0)
+    pairs = maker().pairs(20, 1, 4, 48, 64)
+    for pair in pairs:
+        columns, rows = pair.source.amax((0, 1, 3)) == 0, pair.source.amax((0, 2, 3)) == 0
+        assert bool(columns[0] & columns[-1]) or bool(rows[0] & rows[-1])
+        for black in (columns[None, :], rows[:, None]):
+            bars = black.expand(48, 64)
+            assert float(pair.target[:, bars].abs().sum()) == 0.0
+            assert float(pair.subject[:, bars].sum()) == 0.0
+    assert any(not torch.equal(pair.source, pair.target) for pair in pairs)
+
+
+def test_clear_masks_are_drawn_more_often() -> None:
+    """Catches masks that say "maybe" drawn as often as clear ones: they teach half edits."""
+    vague = drawn_clip(1)
+    vague.subject[vague.subject > 0] = 120
+    assert (certainty(drawn_clip(0).subject), certainty(vague.subject)) == (1.0, 0.0)
+    for clips in ([drawn_clip(0), vague], [vague]):
+        made = PairMaker(clips, plain_palette(), 1).pairs(4, 1, 4, 48, 64)
+        assert len(made) == 4
+    weights = PairMaker([drawn_clip(0), vague], plain_palette(), 1)._weights
+    assert weights[0] > 50 * weights[1] > 0
+
+
+def test_the_head_is_at_the_top_of_the_subject() -> None:
+    """Catches rows and columns swapped, and a crop around the middle of the body."""
+    subject = np.zeros((100, 200), np.uint8)
+    subject[20:40, 50:60] = 255
+    subject[40:90, 30:120] = 255
+    assert head_of(subject) == (20.0, 54.5, 70.0)
+    assert head_of(np.zeros((10, 10), np.uint8)) is None
+
+
 def test_disturbed_past_is_often_but_not_always_the_target() -> None:
     """Catches a clean past that is always right (errors would feed themselves) or never."""
     make = maker()
@@ -242,14 +278,18 @@ def test_a_corrupt_clip_is_skipped_and_named(
 ) -> None:
     """Catches a training run that dies, or goes on silently, for one broken file."""
     facts = {"width": 64, "height": 48, "fps": 24.0, "split": "train"}
-    (tmp_path / "clips.json").write_text(json.dumps({"good": facts, "broken": facts}))
+    (tmp_path / "clips.json").write_text(
+        json.dumps({"good": facts, "broken": facts, "gone": facts})
+    )
     for name in ("good.mp4", "good.mask.mp4"):
         write_clip(tmp_path / name, 6)
     (tmp_path / "broken.mp4").write_bytes(b"this is no video")
     clips = load_clips(tmp_path, "train", tmp_path / "cache", short_side_px=48)
     assert [clip.name for clip in clips] == ["good"]
     assert clips[0].frames.shape == (6, 48, 64, 3)
-    assert "skipped clip broken" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "skipped clip broken" in told
+    assert "skipped clip gone" in told
     again = load_clips(tmp_path, "train", tmp_path / "cache", short_side_px=48)
     assert np.array_equal(again[0].frames, clips[0].frames)
 
