@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 
 import torch.nn.functional as F
-from ablation_cases import LOCAL, NOTHING, WHOLE, draw_cases
+from ablation_cases import LOCAL, NOTHING, WHOLE
 from ablation_records import SimilarityRow, VariantRow
 from ablation_rig import NUM_CHUNKS, Setup, Variant, compare, make_stream
 from torch import Tensor
@@ -36,7 +36,7 @@ def cache_part(setup: Setup) -> tuple[VariantRow, ...]:
         Variant("FFN", replace(config, mask_target="ffn")),
         Variant("whole network", replace(config, mask_target="network")),
     )
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE))
+    cases = setup.cases((LOCAL, WHOLE))
     return compare(setup.networks, variants, cases, setup.steps)
 
 
@@ -48,7 +48,7 @@ def keep_part(setup: Setup) -> tuple[VariantRow, ...]:
         for value in THRESHOLDS
     ]
     shares = [Variant(f"fixed {share:.0%}", config, share=share) for share in SHARES]
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE), per_clip=1)
+    cases = setup.cases((LOCAL, WHOLE), per_clip=1)
     return compare(setup.networks, (no_cache(config), *thresholds, *shares), cases, setup.steps)
 
 
@@ -60,7 +60,7 @@ def adaptive_part(setup: Setup) -> tuple[VariantRow, ...]:
         Variant(f"threshold {config.mask_threshold:g}", config),
         Variant(f"fixed {PAPER_SHARE:.0%}", config, share=PAPER_SHARE),
     )
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE, NOTHING))
+    cases = setup.cases((LOCAL, WHOLE, NOTHING))
     return compare(setup.networks, variants, cases, setup.steps)
 
 
@@ -68,14 +68,14 @@ def dilation_part(setup: Setup) -> tuple[VariantRow, ...]:
     """By how many tokens must the mask grow, so that what moves stays inside it?"""
     config = setup.networks.config
     grown = [Variant(f"dilation {n}", replace(config, mask_dilation=n)) for n in DILATIONS]
-    cases = draw_cases(setup.clips, (LOCAL,))
+    cases = setup.cases((LOCAL,))
     return compare(setup.networks, (no_cache(config), *grown), cases, setup.steps)
 
 
 def similarity_part(setup: Setup) -> tuple[SimilarityRow, ...]:
     """How alike are the outputs of a layer from latent to latent (the paper's figure 8)?"""
     networks = setup.networks
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE))
+    cases = setup.cases((LOCAL, WHOLE))
     setup.steps.begin(len(cases) * NUM_CHUNKS)
     listener = Listener(networks.config)
     stream = make_stream(networks, no_cache(networks.config), listener)

@@ -36,8 +36,8 @@ from liveedit_cam.training.wordings import COLOURS
 SHORT_SIDE_PX = 256
 """Clips are edited at this short side: compositing costs little, the network is what counts."""
 MAX_FRAMES = 64
-LARGEST_COLOUR_SHARE = 0.5
-"""Share of the picture above which changing a colour is no local edit."""
+LARGEST_SHARE = 0.5
+"""Share of the picture above which changing a subject or a colour is no local edit."""
 LOCAL, WHOLE, NOTHING = "local", "whole picture", "nothing"
 
 
@@ -99,7 +99,7 @@ def _specs(clip: Clip, edits: str) -> list[EditSpec]:
         return [EditSpec(Family.NIGHT), EditSpec(Family.BLACK_AND_WHITE)]
     assert edits == LOCAL, f"got edits {edits!r}"
     found = []
-    if _shows_subject(clip):
+    if _shows_subject(clip) and _subject_share(clip) <= LARGEST_SHARE:
         found.append(EditSpec(Family.RECOLOUR, Scope.SUBJECT, COLOURS["gold"]))
     colour = _largest_colour(clip)
     if colour is not None:
@@ -109,15 +109,18 @@ def _specs(clip: Clip, edits: str) -> list[EditSpec]:
 
 
 def _shows_subject(clip: Clip) -> bool:
-    share = float(window(clip.subject, 0, LEAST_FRAMES).mean()) / 255
-    return clip.has_subject and SUBJECT_SHARES[0] <= share <= SUBJECT_SHARES[1]
+    return clip.has_subject and SUBJECT_SHARES[0] <= _subject_share(clip) <= SUBJECT_SHARES[1]
+
+
+def _subject_share(clip: Clip) -> float:
+    return float(window(clip.subject, 0, LEAST_FRAMES).mean()) / 255
 
 
 def _largest_colour(clip: Clip) -> str | None:
     """The colour that most of the picture has, but no more than half of it; None = no colour."""
     frame = torch.from_numpy(np.ascontiguousarray(clip.frames[:1, ::2, ::2])).float() / 255
     shares = {name: float(colour_membership(frame, name).mean()) for name in HUES}
-    local = {n: s for n, s in shares.items() if MIN_COLOUR_SHARE <= s <= LARGEST_COLOUR_SHARE}
+    local = {n: s for n, s in shares.items() if MIN_COLOUR_SHARE <= s <= LARGEST_SHARE}
     return max(local, key=lambda name: local[name]) if local else None
 
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 import numpy as np
-from ablation_cases import LOCAL, WHOLE, Case, draw_cases
+from ablation_cases import LOCAL, WHOLE, Case
+from ablation_clock import BlockClock
 from ablation_records import DriftRow, SwitchRow, VariantRow
-from ablation_rig import BlockClock, Setup, Steps, Variant, compare, make_stream
+from ablation_rig import Setup, Steps, Variant, compare, make_stream
 
 from liveedit_cam.evaluation.benchmark import Video, as_pixels, as_tensor
 from liveedit_cam.evaluation.metrics import capped_psnr
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.stream import KVPolicy
+from liveedit_cam.training.clips import Clip
 
 POLICIES: tuple[KVPolicy, ...] = ("keep", "recache", "reset")
 CHUNKS_BEFORE, CHUNKS_AFTER = 6, 8
@@ -43,7 +45,8 @@ def switch_part(setup: Setup) -> tuple[SwitchRow, ...]:
     networks, config = setup.networks, setup.networks.config
     streams = [make_stream(networks, Variant(p, config, policy=p)) for p in POLICIES]
     fresh = make_stream(networks, Variant("fresh", config))
-    switches = [pair for clip in setup.clips for pair in _switches(draw_cases([clip], KINDS, 1))]
+    cases = setup.cases(KINDS, per_clip=1)
+    switches = [pair for clip in setup.clips for pair in _switches(cases, clip)]
     setup.steps.begin(len(switches) * len(POLICIES))
     clock = BlockClock(networks.device)
     found: defaultdict[str, list[Switched]] = defaultdict(list)
@@ -58,9 +61,10 @@ def switch_part(setup: Setup) -> tuple[SwitchRow, ...]:
 KINDS = (LOCAL, WHOLE)
 
 
-def _switches(cases: Sequence[Case]) -> list[tuple[Case, Case]]:
-    """Every case to every other one of the same clip."""
-    return [(one, other) for one in cases for other in cases if one is not other]
+def _switches(cases: Sequence[Case], clip: Clip) -> list[tuple[Case, Case]]:
+    """Every case on ``clip`` to every other one on it."""
+    own = [case for case in cases if case.clip is clip]
+    return [(one, other) for one in own for other in own if one is not other]
 
 
 def _switch(
@@ -123,7 +127,7 @@ def window_part(setup: Setup) -> tuple[VariantRow, ...]:
         for other in window_configs(config)
         if other != base.config
     ]
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE), per_clip=1)
+    cases = setup.cases((LOCAL, WHOLE), per_clip=1)
     first = min(WINDOW_CHUNKS - 2, max(WINDOWS) - 1)
     return compare(setup.networks, (base, *others), cases, setup.steps, WINDOW_CHUNKS, first)
 
@@ -146,8 +150,8 @@ def _window_name(config: ModelConfig) -> str:
 def drift_part(setup: Setup) -> tuple[DriftRow, ...]:
     """Does the picture get worse minute by minute? One local edit and one of the whole picture."""
     networks = setup.networks
-    cases = draw_cases(setup.clips[:1], (LOCAL, WHOLE), per_clip=1)
-    stream = make_stream(networks, Variant("live", networks.config))
+    cases = [setup.cases((kind,), per_clip=1)[0] for kind in KINDS]
+    stream = make_stream(networks, Variant("live", networks.config), holds=True)
     total = _num_chunks(setup, cases[0], stream.chunk_frames)
     setup.steps.begin(len(cases) * total)
     rows: list[DriftRow] = []

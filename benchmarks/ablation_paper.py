@@ -195,7 +195,9 @@ def _variants(record: PartRecord) -> str:
     head = (
         "",
         "edits",
+        "cases",
         "recomputed",
+        "source dB",
         "PSNR dB",
         "inside dB",
         "loss dB",
@@ -209,7 +211,9 @@ def _variants(record: PartRecord) -> str:
         (
             row.variant,
             row.edits,
+            str(row.num_cases),
             f"{row.kept:.0%}",
+            f"{row.source_db:.2f}",
             f"{row.whole_db:.2f}",
             _number(row.inside_db, ".2f"),
             f"{row.loss_db:+.2f}",

@@ -28,6 +28,8 @@ class VariantRow:
     """What is different; the first variant of a part is its base."""
     edits: str
     num_cases: int
+    source_db: float
+    """PSNR of the unedited source against the exact target: what doing nothing gives."""
     kept: float
     """Share of tokens the middle steps recompute, 0..1."""
     whole_db: float

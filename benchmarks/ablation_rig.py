@@ -7,17 +7,17 @@ next one, so that whatever else the machine does falls on all of them. Always th
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from ablation_cases import Case
+from ablation_cases import NOTHING, Case, draw_cases
+from ablation_clock import BlockClock
 from ablation_records import VariantRow
 from torch import Tensor
 
@@ -27,7 +27,7 @@ from liveedit_cam.evaluation.metrics import PictureFigures, capped_psnr, picture
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.config import PRESETS
-from liveedit_cam.model.dit import PLAIN_PARTS, Block, BlockParts, CausalDiT, Modulation, TextKV
+from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.stream import KVPolicy
@@ -42,6 +42,8 @@ from liveedit_cam.model.weights import (
 )
 from liveedit_cam.training.clips import Clip
 
+LEAST_GAIN_DB = 6.0
+"""Gain inside the mask, over the source, from which on an edit counts as made: half the error."""
 NUM_CHUNKS, FIRST_MEASURED = 6, 2
 """Chunks edited per case, and the first that counts: the window is full, the mask cache acts."""
 
@@ -91,6 +93,50 @@ class Setup:
     minutes: float
     """Length of the stream that is watched for drift."""
     steps: Steps
+    least_gain_db: float = LEAST_GAIN_DB
+    gains: dict[tuple[str, str], float] = field(default_factory=dict)
+    """What the model gains inside the edit mask, by clip and prompt, as far as known."""
+
+    def cases(self, edits: Sequence[str], per_clip: int = 2) -> tuple[Case, ...]:
+        """Up to ``per_clip`` cases of each kind of ``edits`` on each clip that the model makes.
+
+        An edit it does not make costs nothing to reuse and loses nothing. Raises UsageError where
+        it makes none of a kind.
+        """
+        found: list[Case] = []
+        for kind in edits:
+            made = [case for case in draw_cases(self.clips, (kind,)) if self._makes(case)]
+            if not made:
+                raise UsageError(
+                    f"got no {kind} edit that {self.networks.config.name} makes by "
+                    f"{self.least_gain_db:g} dB on {', '.join(clip.name for clip in self.clips)}",
+                    hint="Take more --clips, or ask for less with --least-gain.",
+                )
+            for clip in self.clips:
+                found += [case for case in made if case.clip is clip][:per_clip]
+        return tuple(found)
+
+    def _makes(self, case: Case) -> bool:
+        if case.edits == NOTHING:
+            return True
+        key = (case.clip.name, case.prompt)
+        if key not in self.gains:
+            self.gains[key] = _gain_db(self.networks, case)
+        return self.gains[key] >= self.least_gain_db
+
+
+def _gain_db(networks: Networks, case: Case) -> float:
+    """How much nearer to its target a case comes inside its edit mask, everything recomputed."""
+    stream = make_stream(networks, Variant("", replace(networks.config, mask_target="none")))
+    conditioning, count = stream.encode_text(case.prompt), stream.chunk_frames
+    for chunk in range(FIRST_MEASURED + 1):
+        source = case.source(chunk * count, count)
+        output = stream.edit(source, conditioning)
+    original, target, mask = case.exact(FIRST_MEASURED * count, count)
+    figures = picture_figures(as_tensor(output), original, target, mask)
+    assert figures.inside_db is not None, f"{case.prompt} edits nothing"
+    assert figures.source_inside_db is not None, "a figure of the same mask"
+    return figures.inside_db - figures.source_inside_db
 
 
 def load_networks(model: str, device: str) -> Networks:
@@ -111,8 +157,14 @@ def load_networks(model: str, device: str) -> Networks:
     return Networks(config, dit.to(dtype), codec, text, target, dtype)
 
 
-def make_stream(networks: Networks, variant: Variant, mask: MaskCache | None = None) -> EditStream:
-    """A stream run as ``variant`` says; ``mask`` stands in for its mask cache where given."""
+def make_stream(
+    networks: Networks, variant: Variant, mask: MaskCache | None = None, *, holds: bool = False
+) -> EditStream:
+    """A stream run as ``variant`` says; ``mask`` stands in for its mask cache where given.
+
+    ``holds``: hold still what holds still, with the same noise in every chunk, as live. It would
+    hide what a variant changes, and make features more alike.
+    """
     stream = EditStream(
         variant.config,
         networks.dit,
@@ -128,6 +180,8 @@ def make_stream(networks: Networks, variant: Variant, mask: MaskCache | None = N
         mask = FixedShare(variant.config, variant.share)
     if mask is not None:
         stream._mask = mask
+    if not holds:
+        stream._steadier = None
     return stream
 
 
@@ -148,53 +202,6 @@ class FixedShare(MaskCache):
         mask = torch.zeros_like(token, dtype=torch.bool)
         mask.scatter_(1, token.topk(count, dim=1).indices, True)
         self.edit_mask = mask.flatten()
-
-
-class BlockClock:
-    """Seconds of self-attention, pass by pass: gathering, projections, attention, merging."""
-
-    def __init__(self, device: torch.device, now: Callable[[], float] = time.perf_counter) -> None:
-        """``now`` in seconds; on a GPU it is asked once the device is done."""
-        self.passes: list[float] = []
-        """Of the current chunk: one entry per pass of the network."""
-        self._device = device
-        self._now = now
-        self._began = 0.0
-        self._first: Block | None = None
-
-    def watch(self, dit: CausalDiT) -> None:
-        """Time ``dit`` from now on; making another stream over it ends that."""
-        first = dit.blocks[0]
-        assert isinstance(first, Block), f"got a {type(first).__name__} among the blocks"
-        self._first = first
-        parts = replace(PLAIN_PARTS, enter=self._enter, cross=self._cross)
-        assert isinstance(parts, BlockParts)
-        for block in dit.blocks:
-            assert isinstance(block, Block), f"got a {type(block).__name__} among the blocks"
-            block.parts = parts
-
-    def begin_chunk(self) -> None:
-        """Forget the passes of the chunk before."""
-        self.passes = []
-
-    def _enter(self, block: Block, x: Tensor, six: Modulation) -> Tensor:
-        if block is self._first:
-            self.passes.append(0.0)
-        y = PLAIN_PARTS.enter(block, x, six)
-        self._began = self.read()
-        return y
-
-    def _cross(
-        self, block: Block, x: Tensor, out: Tensor, six: Modulation, text: TextKV
-    ) -> tuple[Tensor, Tensor]:
-        self.passes[-1] += self.read() - self._began
-        return PLAIN_PARTS.cross(block, x, out, six, text)
-
-    def read(self) -> float:
-        """Seconds, once the device has done what it was given."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return self._now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +308,7 @@ def _row(
         variant=variant.name,
         edits=edits,
         num_cases=len(races),
+        source_db=fmean(course.figures.source_whole_db for course in own),
         kept=fmean(time.kept for time, _ in pairs),
         whole_db=whole_db,
         inside_db=fmean(inside) if inside else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ablation_cache import no_cache
-from ablation_cases import LOCAL, WHOLE, draw_cases
+from ablation_cases import LOCAL, WHOLE
 from ablation_records import VariantRow
 from ablation_rig import Setup, Variant, compare
 
@@ -23,13 +23,13 @@ def steps_part(setup: Setup) -> tuple[VariantRow, ...]:
         Variant(f"{count} of {total} steps", replace(config, timesteps=config.timesteps[:count]))
         for count in range(total, 0, -1)
     ]
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE))
+    cases = setup.cases((LOCAL, WHOLE))
     return compare(setup.networks, variants, cases, setup.steps)
 
 
 def size_part(setup: Setup) -> tuple[VariantRow, ...]:
     """Does the mask cache save more where there are more tokens? Each size has its own base."""
-    cases = draw_cases(setup.clips, (LOCAL,))
+    cases = setup.cases((LOCAL,))
     rows: list[VariantRow] = []
     for config in sizes(setup.networks.config):
         name = f"{config.width}x{config.height}"

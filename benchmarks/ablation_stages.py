@@ -15,9 +15,10 @@ from statistics import fmean, median
 import cv2
 import numpy as np
 import torch
-from ablation_cases import LOCAL, WHOLE, Case, draw_cases
+from ablation_cases import LOCAL, WHOLE, Case
+from ablation_clock import BlockClock
 from ablation_records import StageRow
-from ablation_rig import BlockClock, Networks, Setup
+from ablation_rig import Networks, Setup
 from torch import Tensor
 
 from liveedit_cam.errors import UsageError
@@ -98,7 +99,7 @@ def samplers(config: ModelConfig) -> tuple[Sampler, ...]:
 
 def stages_part(setup: Setup) -> tuple[StageRow, ...]:
     """What does each stage of the training bring, and what does it cost to sample it?"""
-    cases = draw_cases(setup.clips, (LOCAL, WHOLE), per_clip=1)
+    cases = setup.cases((LOCAL, WHOLE), per_clip=1)
     lines = samplers(setup.networks.config)
     setup.steps.begin(len(lines) * len(cases))
     rows = []

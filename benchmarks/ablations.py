@@ -52,7 +52,7 @@ from ablation_records import (  # noqa: E402
     resume,
     write_results,
 )
-from ablation_rig import Setup, Steps, load_networks  # noqa: E402
+from ablation_rig import LEAST_GAIN_DB, Setup, Steps, load_networks  # noqa: E402
 from ablation_sampler import size_part, steps_part  # noqa: E402
 from ablation_stages import checkpoints_stamp, stages_part  # noqa: E402
 
@@ -86,6 +86,7 @@ class Options:
     parts: tuple[str, ...]
     clips: int
     minutes: float
+    least_gain: float
     threads: int
     device: str
     fresh: bool
@@ -138,7 +139,7 @@ def measure(options: Options) -> Results:
     results = wanted if options.fresh else resume(path, wanted)
     with _bar() as bar:
         steps = BarSteps(bar)
-        setup = Setup(networks, clips, options.runs, options.minutes, steps)
+        setup = Setup(networks, clips, options.runs, options.minutes, steps, options.least_gain)
         for name in options.parts:
             stamp, steps.name = stamp_of(name, options), name
             before = results.part(name)
@@ -153,9 +154,10 @@ def measure(options: Options) -> Results:
 
 def stamp_of(name: str, options: Options) -> str:
     """What a part depends on besides model and clips; a part with another one is measured anew."""
+    made = f"edits of {options.least_gain:g} dB"
     if name == "stages":
-        return checkpoints_stamp(options.runs)
-    return f"{options.minutes:g} minutes" if name == "drift" else ""
+        return f"{made}, {checkpoints_stamp(options.runs)}"
+    return f"{made}, {options.minutes:g} minutes" if name == "drift" else made
 
 
 def _record(name: str, stamp: str, setup: Setup) -> PartRecord:
@@ -191,6 +193,9 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--parts", default=",".join(PARTS), help='or "none"')
     parser.add_argument("--clips", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the drift stream")
+    parser.add_argument(
+        "--least-gain", type=float, default=LEAST_GAIN_DB, help="dB from which on an edit is made"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--fresh", action="store_true", help="forget what is in --out")

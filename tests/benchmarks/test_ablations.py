@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import ablations
 from ablation_cache import Listener, mean_cosine
 from ablation_cases import LOCAL, NOTHING, WHOLE, choose_clips, draw_cases
+from ablation_clock import BlockClock
 from ablation_live import by_minute, chunks_until, window_configs
 from ablation_paper import BEGIN, END, renew, slope
 from ablation_records import PartRecord, Results, SwitchRow, read_results, resume, write_results
-from ablation_rig import BlockClock, FixedShare, Steps, Variant, compare, load_networks
+from ablation_rig import FixedShare, Setup, Steps, Variant, compare, load_networks
 from ablation_sampler import sizes
 from ablation_stages import sample_causal, sample_live
 
@@ -33,7 +34,7 @@ SWITCH_ROWS = (SwitchRow("keep", 3, 1.0, 0, 0.4, 1.0),)
 
 
 def record(name: str = "switch") -> PartRecord:
-    return PartRecord(name, "", 1.0, "a processor", 2, "float32", "abc", SWITCH_ROWS)
+    return PartRecord(name, "edits of -99 dB", 1.0, "a processor", 2, "float32", "abc", SWITCH_ROWS)
 
 
 def results(weights: str = "w") -> Results:
@@ -162,6 +163,19 @@ def test_cases_are_of_their_kind_and_always_the_same() -> None:
     assert shares[WHOLE] == 1.0
 
 
+def test_an_edit_that_is_not_made_is_no_case(tmp_path: Path) -> None:
+    """Catches a cache praised for losing nothing of an edit that the model never makes."""
+    networks = load_networks(str(write_folder(tmp_path)), "cpu")
+    clips = choose_clips(None, 1)
+    asked = Setup(networks, clips, tmp_path, 1.0, Steps(), least_gain_db=6.0)
+    assert [case.edits for case in asked.cases((NOTHING,))] == [NOTHING]
+    with pytest.raises(UsageError, match="got no local edit that tiny makes by 6 dB on drawn"):
+        asked.cases((LOCAL,))
+    assert all(gain < 6.0 for gain in asked.gains.values())
+    anything = replace(asked, least_gain_db=-99.0)
+    assert {case.edits for case in anything.cases((LOCAL, WHOLE))} == {LOCAL, WHOLE}
+
+
 @pytest.mark.parametrize(
     ("gaps", "expected"),
     [((0.4, 0.1), 0), ((2.0, 0.6, 0.5, 0.2), 2), ((2.0, 0.1, 0.9, 0.2), 3), ((0.1, 0.9), None)],
@@ -237,6 +251,7 @@ def test_a_run_goes_on_and_says_what_is_missing(
     known = Results(str(folder), weights_digest(str(folder)), ("drawn-1000000",), (record(),))
     write_results(out / "results.json", known)
     told = ["--model", str(folder), "--out", str(out), "--runs", str(tmp_path), "--clips", "1"]
+    told.append("--least-gain=-99")  # random weights make no edit
     assert ablations.main([*told, "--parts", "stages,switch", "--threads", "1"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed.count(f"not run: needs {tmp_path / 'foundation' / 'checkpoint.pt'}") == 2

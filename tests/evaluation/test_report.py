@@ -83,7 +83,7 @@ def test_bars_are_held_to_what_was_asked(summary: Summary, results: tuple[Result
 
 
 def test_bars_are_held_on_test_clips(results: tuple[Result, ...]) -> None:
-    """Catches drawn scenes, whose generator took part in training, that lift a figure over a bar."""
+    """Catches drawn scenes, some of which took part in training, that lift a figure over a bar."""
     night, recolour, _ = results
     real = replace(recolour, pair=replace(recolour.pair, is_real=True))
     drawn = replace(night, pair=replace(night.pair, is_real=False))
