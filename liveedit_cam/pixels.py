@@ -48,6 +48,20 @@ def fit(pixels: Pixels, width: int, height: int) -> Pixels:
     return canvas
 
 
+def cover(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Scale a picture over all of ``width`` x ``height``, its aspect kept, what sticks out cut off.
+
+    Takes and returns uint8 (H, W, 3) RGB.
+    """
+    source_height, source_width = pixels.shape[:2]
+    if (source_width, source_height) == (width, height):
+        return pixels
+    box = fitted_box(width, height, source_width, source_height)
+    seen = pixels[box.y : box.y + box.height, box.x : box.x + box.width]
+    interpolation = cv2.INTER_AREA if width < box.width else cv2.INTER_CUBIC
+    return cast("Pixels", cv2.resize(seen, (width, height), interpolation=interpolation))
+
+
 def fitted_box(source_width: int, source_height: int, width: int, height: int) -> Box:
     """Where ``fit`` puts a picture of the first size in one of the second; bars are around it."""
     scale = min(width / source_width, height / source_height)

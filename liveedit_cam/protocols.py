@@ -23,6 +23,7 @@ class Source(Protocol):
 
     width: int
     height: int
+    """Of its pictures, in pixels; where they change their size while it is open, of the first."""
     fps: float
     """Nominal frames per second; the true rate is measured."""
     name: str
@@ -35,6 +36,14 @@ class Source(Protocol):
     def close(self) -> None:
         """Free the device. May be called twice, and while ``read`` waits."""
         ...
+
+
+@runtime_checkable
+class ChosenSource(Protocol):
+    """A Source picked where the user named none: it is opened again, never another one instead."""
+
+    spec: str
+    """Such as "camera:HD Webcam"."""
 
 
 @runtime_checkable

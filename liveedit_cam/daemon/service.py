@@ -30,7 +30,7 @@ from liveedit_cam.engine.client import MAX_CHUNK_FRAMES, EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import EditorOptions, Source
+from liveedit_cam.protocols import ChosenSource, EditorOptions, Source
 from liveedit_cam.types import Frame, State, Status
 
 INBOX_FRAMES = 2 * MAX_CHUNK_FRAMES
@@ -52,6 +52,7 @@ class Service:
     ) -> None:
         """Open nothing yet. ``editor`` is a kind, or ``"module:function"`` of a factory."""
         self._config = config
+        self._source_spec = config.source
         self._editor = editor
         self._now = now
         self._size = (config.width, config.height)
@@ -153,8 +154,16 @@ class Service:
             loop.start()
 
     def _open_source(self) -> Source:
+        """The user's source; once one was chosen for "auto" or "camera", that very one.
+
+        A camera that fails in a call must not become another lens, or the drawn scene.
+        """
         config = self._config
-        return registry.open_source(config.source, loop=config.loop, realtime=config.realtime)
+        source = registry.open_source(self._source_spec, loop=config.loop, realtime=config.realtime)
+        _, target = registry.parse_spec(self._source_spec)
+        if not target and isinstance(source, ChosenSource):
+            self._source_spec = source.spec
+        return source
 
     def _open_outlet(self, spec: str) -> Outlet:
         width, height = self._size

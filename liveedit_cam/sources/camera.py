@@ -20,7 +20,6 @@ import numpy as np
 
 from liveedit_cam.errors import SourceEnded, SourceError
 from liveedit_cam.pacing import Now
-from liveedit_cam.pixels import fit
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
 
@@ -156,18 +155,18 @@ class Camera:
         self.width, self.height = self._first_size(first_frame_s)
         size = f"{self.width}x{self.height}"
         self.name = f"camera:{device.device} ({device.name}, {size} at {self.fps:g} fps)"
+        self.spec = f"camera:{device.name}"
 
     def read(self) -> Frame:
         """Wait for the next picture."""
         bgr, captured_at = self._take()
-        if self._watch.is_frozen(bgr, self._now()):
+        if not self._device.is_virtual and self._watch.is_frozen(bgr, self._now()):
             raise SourceError(
                 f"{self.name} has sent the very same picture for {SAME_BYTES_S:g} s.",
                 hint="Open its shutter, or unplug it and plug it in again.",
             )
-        pixels = fit(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.width, self.height)
         index, self._index = self._index, self._index + 1
-        return Frame(pixels=pixels, index=index, captured_at=captured_at)
+        return Frame(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), index, captured_at)
 
     def close(self) -> None:
         """End a waiting ``read``; the draining thread frees the device when its call returns."""

@@ -19,7 +19,6 @@ from av.error import FFmpegError
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
 from liveedit_cam.pacing import Now, Sleep, wait_until
-from liveedit_cam.pixels import fit
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
 
@@ -89,8 +88,7 @@ class VideoFile:
             picture = self._wait_for_due(picture, self._started_at)
         index, self._index = self._index, self._index + 1
         captured_at = self._now()
-        pixels = fit(_upright(picture.decoded), self.width, self.height)
-        return Frame(pixels=pixels, index=index, captured_at=captured_at)
+        return Frame(_upright(picture.decoded), index, captured_at)
 
     def close(self) -> None:
         """End a waiting ``read`` and free the decoder."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from liveedit_cam.errors import SourceEnded, UsageError
 from liveedit_cam.pacing import Now, Pacer, Sleep
-from liveedit_cam.pixels import fit
+from liveedit_cam.pixels import cover
 from liveedit_cam.protocols import Source
 from liveedit_cam.sources._drawing import (
     TABLE_TOP,
@@ -78,7 +78,7 @@ class Pattern:
         if self._closed.is_set():
             raise SourceEnded("The pattern was closed.")
         index, self._index = self._index, self._index + 1
-        pixels = fit(self._scene.draw(index), self.width, self.height)
+        pixels = cover(self._scene.draw(index), self.width, self.height)
         return Frame(pixels=pixels, index=index, captured_at=self._now())
 
     def close(self) -> None:

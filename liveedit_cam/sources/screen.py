@@ -21,7 +21,6 @@ from mss.exception import ScreenShotError
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
 from liveedit_cam.pacing import Now, Pacer, Sleep
-from liveedit_cam.pixels import fit
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
 
@@ -98,7 +97,7 @@ def display_problem(system: str, environment: Mapping[str, str]) -> SourceError 
         return SourceError(
             "This desktop session is Wayland, where one program may not read the whole screen.",
             hint="Choose an X11 (Xorg) session at log-in, or use OBS: capture the screen there and "
-            "start its virtual camera, then use --source camera.",
+            'start its virtual camera, then use --source "camera:OBS Virtual Camera".',
         )
     if not environment.get("DISPLAY"):
         return SourceError(
@@ -172,7 +171,7 @@ class Screen:
             if self._grabber is None:
                 self._grabber = self._open_grabber()
             captured_at = self._now()
-            pixels = fit(self._grabber.grab(self._area), self.width, self.height)
+            pixels = self._grabber.grab(self._area)
         index, self._index = self._index, self._index + 1
         return Frame(pixels=pixels, index=index, captured_at=captured_at)
 

@@ -9,7 +9,8 @@ instruction work with the cache kept.
 A target under little noise gives the answer away, and a model that only ever saw such inputs learns
 to confirm in its later steps what the first one said. So most samples are noised from the model's
 own estimate, step by step as it runs live (Self Forcing's rollout within a chunk): every step then
-learns to correct the ones before it. ``rollout_share`` 0 is the paper's form.
+learns to correct the ones before it. With ``rollout_share`` 0 all are noised from the target, as
+in the paper; models of the change (nano) still learn x0, most often at the sampler's own sigmas.
 """
 
 from __future__ import annotations

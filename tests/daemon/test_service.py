@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liveedit_cam import registry
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.present import TITLE
 from liveedit_cam.daemon.service import Service
@@ -165,3 +166,31 @@ def test_slate_mode_of_the_config_holds_from_the_first_picture(start: StartServi
     shown = controller.shown()
     assert shown is not None
     assert np.array_equal(shown.pixels, slate(64, 64, TITLE, "The picture is paused."))
+
+
+@pytest.mark.parametrize(
+    ("asked", "opened"),
+    [
+        ("auto", ["auto", "camera:HD Webcam"]),
+        ("camera", ["camera", "camera:HD Webcam"]),
+        ("camera:/dev/video2", ["camera:/dev/video2"] * 2),
+    ],
+)
+def test_the_camera_that_was_chosen_is_opened_again(
+    asked: str, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a pulled cable that puts another lens, or the drawn scene, on air."""
+    specs: list[str] = []
+
+    class Webcam:
+        spec = "camera:HD Webcam"
+
+    def open_source(spec: str, **options: object) -> Webcam:
+        specs.append(spec)
+        return Webcam()
+
+    monkeypatch.setattr(registry, "open_source", open_source)
+    service = Service(Config(source=asked, sinks=("memory",)))
+    for _ in range(2):
+        service._open_source()
+    assert specs == opened

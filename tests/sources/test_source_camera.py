@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from liveedit_cam.errors import SourceEnded, SourceError
+from liveedit_cam.protocols import ChosenSource
 from liveedit_cam.sources.camera import Camera, DeviceInfo, StillWatch, choose, open_error
 
 WEBCAM = DeviceInfo("0", "HD Webcam", ((1280, 720),))
@@ -81,6 +82,8 @@ def test_pictures_become_rgb_frames_of_the_true_size() -> None:
     assert tuple(frame.pixels[0, 0]) == (0, 0, 200)
     assert (frame.index, frame.captured_at) == (0, 7.0)
     assert "HD Webcam" in camera.name
+    assert isinstance(camera, ChosenSource)
+    assert choose(camera.spec.removeprefix("camera:"), (LOOPBACK, WEBCAM)) is WEBCAM
     finish(camera, capture)
 
 
@@ -105,6 +108,17 @@ def test_a_camera_that_repeats_one_picture_is_noticed() -> None:
     now[0] = 105.0
     with pytest.raises(SourceError, match="the very same picture"):
         camera.read()
+    finish(camera, capture)
+
+
+def test_another_programs_still_picture_is_no_fault() -> None:
+    """Catches a page shown through OBS's camera that counts as a frozen driver after 5 s."""
+    now = [100.0]
+    capture = StepCapture(bgr(200))
+    camera = Camera(LOOPBACK, open_capture=lambda device: capture, now=lambda: now[0])
+    for now[0] in (100.0, 110.0, 120.0):
+        camera.read()
+        capture.steps.release()
     finish(camera, capture)
 
 

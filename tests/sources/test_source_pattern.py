@@ -35,6 +35,15 @@ def test_a_frame_is_a_function_of_its_index(scene: pattern.Scene) -> None:
     assert np.array_equal(pattern.Scene().draw(40), later)
 
 
+def test_a_scene_of_another_shape_is_cut_not_barred() -> None:
+    """Catches black bars inside the scene, which an edit takes for a part of the picture."""
+    for width, height in ((640, 640), (90, 160), (1280, 400)):
+        pixels = pattern.Pattern(width, height, realtime=False).read().pixels
+        assert pixels.shape == (height, width, 3)
+        for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+            assert edge.mean() > 10
+
+
 def test_things_move_and_the_room_stands_still(scene: pattern.Scene) -> None:
     """Catches a frozen scene and a background that flickers."""
     one, other = scene.draw(0), scene.draw(30)
