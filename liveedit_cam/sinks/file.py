@@ -1,7 +1,9 @@
 """Records to an MP4 file: H.264 through PyAV, constant rate. Knows no clock: a write is a frame.
 
 The file grows under a name of its own beside the target and takes the target's name when it is
-complete, so nobody ever finds half a recording under the right name.
+complete, so nobody ever finds half a recording under the right name. It is written in fragments, so
+that players show what there is of it after a full disk or a crash; that half stays, and no other
+recording takes its place.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ENCODER_OPTIONS = {"preset": "veryfast", "crf": "20"}
+_FRAGMENTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
 _BT709 = 1
 """Code of BT.709 for matrix, primaries and transfer alike (ISO/IEC 23091-2)."""
 
@@ -51,15 +54,21 @@ class VideoFile:
         self.name = f"file:{path.name} ({width}x{height} at {fps:g} fps)"
         self.url: str | None = None
         self._path, self._part = path, path.with_name(path.name + ".part")
+        if self._part.exists():
+            raise SinkError(
+                f"{self._part} holds a recording that was cut short, or is being written.",
+                hint="Rename it to keep it, or remove it; or choose another name.",
+            )
         self._size = (width, height)
         self._num_frames = 0
         self._is_broken = False
         self._container: OutputContainer | None = None
         try:
-            self._container = av.open(str(self._part), "w", format="mp4")
+            self._container = av.open(str(self._part), "w", format="mp4", options=_FRAGMENTS)
             self._stream = _add_stream(self._container, width, height, fps)
         except (FFmpegError, ValueError) as error:
-            self._abandon()
+            self._let_go()
+            self._part.unlink(missing_ok=True)
             raise self._failed("cannot be started", error) from error
 
     def write(self, frame: Frame) -> None:
@@ -85,13 +94,15 @@ class VideoFile:
         if self._container is None:
             return
         if self._is_broken or self._num_frames == 0:
-            self._abandon()
+            self._let_go()
+            if self._num_frames == 0:
+                self._part.unlink(missing_ok=True)
             return
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
         except FFmpegError as error:
-            self._abandon()
+            self._let_go()
             raise self._failed("cannot be finished", error) from error
         self._container = None
         if self._path.exists():
@@ -102,19 +113,19 @@ class VideoFile:
         self._part.rename(self._path)
         log.info("recorded %d frames to %s", self._num_frames, self._path)
 
-    def _abandon(self) -> None:
-        """Close what is open and leave no file behind."""
+    def _let_go(self) -> None:
+        """Close what is open; what was written stays."""
         container, self._container = self._container, None
         if container is not None:
             try:
                 container.close()
             except FFmpegError as error:
-                log.debug("closing an abandoned recording: %s", error)
-        self._part.unlink(missing_ok=True)
+                log.debug("closing a broken recording: %s", error)
 
     def _failed(self, what: str, error: Exception) -> SinkError:
+        kept = f" What there is of it is in {self._part}." if self._num_frames else ""
         return SinkError(
-            f"The recording {self._path} {what}: {error}.",
+            f"The recording {self._path} {what}: {error}.{kept}",
             hint="Check the free space and the permissions of its folder.",
         )
 

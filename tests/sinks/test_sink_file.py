@@ -79,6 +79,35 @@ def test_nothing_bears_the_name_until_it_is_complete(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
 
 
+def test_a_full_disk_keeps_what_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches an hour that is deleted at the first failed write, and a tail under its name.
+
+    The half plays: what reached the disk before are whole fragments.
+    """
+    path, part = tmp_path / "out.mp4", tmp_path / "out.mp4.part"
+    sink = VideoFile(path, 96, 64, 30.0)
+    for _ in range(600):
+        sink.write(frame())
+
+    class Full:
+        def encode(self, picture: object) -> None:
+            raise av.error.OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sink, "_stream", Full())
+    with pytest.raises(SinkError, match=r"cannot be written.*What there is of it is in .*\.part"):
+        sink.write(frame())
+    sink.close()
+    assert not path.exists()
+    with av.open(str(part), format="mp4") as container:
+        assert len(list(container.decode(video=0))) >= 250
+    before = part.read_bytes()
+    with pytest.raises(SinkError, match="cut short"):
+        create(str(path), width=96, height=64, fps=30)
+    assert part.read_bytes() == before
+
+
 def test_a_recording_without_frames_leaves_nothing(tmp_path: Path) -> None:
     """Catches an unreadable stub of a file."""
     create(str(tmp_path / "out.mp4"), width=96, height=64, fps=30).close()
