@@ -121,6 +121,10 @@ class Status:
     pending: str | None = None
     """Prompt accepted but not visible yet; None when nothing waits."""
     pending_revision: int = 0
+    strength: float = 1.0
+    """Of the instruction accepted last, visible or pending; so are region and seed."""
+    region: Region | None = None
+    seed: int = 0
     notice: str | None = None
     """What the user should know of an instruction, such as words not understood; None = nothing."""
     notice_revision: int = 0

@@ -88,6 +88,7 @@ class Controller:
             self._ledger.view(),
             self._metrics.snapshot(now),
         )
+        newest = edits.newest or EditInstruction("")
         is_holding = board.state is State.LIVE and figures.edit_age_s > HOLDING_S
         return replace(
             board,
@@ -96,6 +97,9 @@ class Controller:
             revision=edits.revision,
             pending=edits.pending,
             pending_revision=edits.pending_revision,
+            strength=newest.strength,
+            region=newest.region,
+            seed=newest.seed,
             notice=edits.notice,
             notice_revision=edits.notice_revision,
             rejected_revision=edits.rejected_revision,

@@ -28,6 +28,8 @@ class LedgerView:
     revision: int
     pending: str | None
     pending_revision: int
+    newest: EditInstruction | None
+    """Accepted last; None before the first."""
     notice: str | None
     notice_revision: int
     rejected_revision: int
@@ -155,6 +157,7 @@ class EditLedger:
                 revision=shown_revision,
                 pending=newest.prompt if newest and is_pending else None,
                 pending_revision=newest.revision if newest and is_pending else 0,
+                newest=newest,
                 notice=self._notices.get(self._encoded_revision),
                 notice_revision=self._encoded_revision,
                 rejected_revision=self._rejected_revision,

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -65,6 +65,9 @@ def test_each_command_makes_the_round_trip(daemon: Daemon) -> None:
     assert accepted == Accepted(revision=7, prompt="mach es blau 🌙")
     given = daemon.controller.instructions[0]
     assert (given.strength, given.region, given.seed, given.origin) == (0.5, region, 3, "cli")
+    found = replace(daemon.controller.found, strength=0.5, region=region, seed=3)
+    daemon.controller.found = found
+    assert client.status() == found
     assert client.wait_visible(7, timeout_s=1.0) == 0.42
     assert client.set_mode(Mode.BYPASS) is Mode.BYPASS
     assert client.status().mode is Mode.BYPASS

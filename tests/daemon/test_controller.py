@@ -120,13 +120,16 @@ def test_accepted_values_reach_the_engine_unchanged() -> None:
 def test_status_gathers_everything() -> None:
     """Catches figures that never reach the status."""
     room = Room()
-    room.controller.instruct("night")
+    assert (room.controller.status().strength, room.controller.status().region) == (1.0, None)
+    left = Region(0, 0, 0.5, 1)
+    room.controller.instruct("night", strength=0.25, region=left, seed=4)
     room.controller.set_mode(Mode.BYPASS)
     for index in range(6):
         room.inbox.put(frame(index))
     room.clock.wait(3.0)
     status = room.controller.status()
     assert (status.mode, status.source, status.pending) == (Mode.BYPASS, "pattern", "night")
+    assert (status.strength, status.region, status.seed) == (0.25, left, 4)
     assert (status.frames_dropped, status.delay_ms, status.uptime_s) == (2, 250.0, 3.0)
     assert room.controller.status().last_error == "earlier"
 

@@ -201,20 +201,21 @@ class Bridge:
         """Ask the Controller; the mode first, it may hide the camera. Raises InstructionError."""
         if action.mode is not None:
             self._commands.set_mode(action.mode)
-        prompt = action.prompt
-        if prompt is None and action.strength is not None:
-            prompt = self._current_prompt()
-        if prompt is not None:
+        origin, strength = f"obs:{rule.kind}", action.strength
+        if action.prompt is not None:
             self._commands.instruct(
-                prompt,
-                strength=1.0 if action.strength is None else action.strength,
+                action.prompt,
+                strength=1.0 if strength is None else strength,
                 region=None,
                 seed=0,
-                origin=f"obs:{rule.kind}",
+                origin=origin,
             )
+        elif strength is not None:
+            self._change_strength(strength, origin)
         self._say(_Topic.RULE, None)
 
-    def _current_prompt(self) -> str:
+    def _change_strength(self, strength: float, origin: str) -> None:
+        """Give the newest instruction again, all else as it was. Raises InstructionError."""
         status = self._commands.status()
         prompt = status.pending or status.instruction
         if prompt is None:
@@ -222,7 +223,9 @@ class Bridge:
                 "Got a strength, expected an instruction that has one; none was given yet.",
                 hint="Add an edit to the rule.",
             )
-        return prompt
+        self._commands.instruct(
+            prompt, strength=strength, region=status.region, seed=status.seed, origin=origin
+        )
 
     @contextmanager
     def _guard(self, rule: Rule) -> Iterator[None]:

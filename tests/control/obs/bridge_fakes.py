@@ -81,6 +81,8 @@ class FakeCommands:
     found: Status = field(
         default_factory=lambda: Status(instruction="golden light", delay_ms=182.0)
     )
+    places: list[tuple[Region | None, int]] = field(default_factory=list)
+    """Region and seed of each instruction."""
 
     def instruct(
         self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
@@ -89,6 +91,7 @@ class FakeCommands:
             raise RuntimeError("a defect in the daemon")
         prompt = checked_prompt(prompt)
         self.told.append((prompt, strength, origin))
+        self.places.append((region, seed))
         self.found = replace(self.found, instruction=prompt)
         return EditInstruction(prompt, strength, region, seed, origin)
 

@@ -11,7 +11,7 @@ from bridge_fakes import Stage
 
 from liveedit_cam.control.obs.bridge import NUM_LOOKS
 from liveedit_cam.control.obs.errors import ObsLost
-from liveedit_cam.types import Mode
+from liveedit_cam.types import Mode, Region
 
 SCENES = """
 [[rule]]
@@ -171,7 +171,10 @@ def test_each_kind_acts_on_the_event_of_the_protocol(
 def test_a_strength_alone_keeps_the_instruction(path: Path) -> None:
     """Catches the shown instruction sent again while a newer one is pending."""
     stage = Stage(path, '[[rule]]\nwhen = { custom = "half" }\nstrength = 0.5\n')
+    left = Region(0, 0, 0.5, 1)
+    stage.commands.found = replace(stage.commands.found, region=left, seed=3)
     assert stage.emit("CustomEvent", liveedit="half") == [("golden light", 0.5, "obs:custom")]
+    assert stage.commands.places == [(left, 3)]
     stage.commands.found = replace(stage.commands.found, pending="make it night")
     assert stage.emit("CustomEvent", liveedit="half") == [("make it night", 0.5, "obs:custom")]
     stage.commands.found = replace(stage.commands.found, pending=None, instruction=None)
