@@ -101,7 +101,7 @@ class EditorReport:
     given_up: str | None = None
     """What it does without for now, such as "picture 832x480 -> 624x352"; None = nothing."""
     changed: float | None = None
-    """Share of the picture that differs from the source, 0..1; None = not measured."""
+    """Share of the picture that differs visibly from the source, 0..1; None = not measured."""
 
 
 @runtime_checkable

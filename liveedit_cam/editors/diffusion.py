@@ -32,6 +32,8 @@ MIN_SIDE_PX = 16
 """A strip between bars that is thinner is no picture to a model: then the bars are edited, too."""
 
 SAMPLE_STEP_PX = 4
+VISIBLE = 8
+"""Levels of 255 by which a pixel must differ to count as changed; compositing shows no less."""
 
 NUM_REMEMBERED = 8
 """Prompts whose encoding is kept, so that scenes that come again cost nothing."""
@@ -172,15 +174,16 @@ def _slices(box: Box, step: int = 1) -> tuple[slice, slice]:
 
 
 def _share_changed(box: Box | None, frames: Sequence[Frame], edited: Pixels) -> float:
-    """Share of pixels inside ``box``, 0..1, that are not the source's own.
+    """Share of pixels inside ``box``, 0..1, that differ visibly from the source's.
 
-    Looks at every fourth row and column. What nobody would see of an edit is left out before, so
-    an edit that finds nothing is 0.
+    Looks at every fourth row and column.
     """
     height, width = edited.shape[1:3]
     looked_at = _slices(box or Box(0, 0, width, height), SAMPLE_STEP_PX)
     changes = [
-        (frame.pixels[looked_at] != pixels[looked_at]).any(axis=-1).mean()
+        (np.abs(np.subtract(frame.pixels[looked_at], pixels[looked_at], dtype=np.int16)) >= VISIBLE)
+        .any(axis=-1)
+        .mean()
         for frame, pixels in zip(frames, edited, strict=True)
     ]
     return float(np.mean(changes))

@@ -14,7 +14,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -273,7 +274,7 @@ class Run:
         if not is_first_process():
             return
         line = {"iteration": self.iteration, **{k: round(v, 6) for k, v in values.items()}}
-        with (self.folder / "log.jsonl").open("a") as log:
+        with self._writing(), (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
@@ -288,15 +289,21 @@ class Run:
             "random": torch.get_rng_state(),
             "config": asdict(self.config),
         }
-        try:
+        with self._writing():
             torch.save(state, partial)
             partial.replace(self.checkpoint)
             self._plot()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say what a full disk leaves: whole is what bears the checkpoint's name."""
+        try:
+            yield
         except (OSError, RuntimeError) as error:  # torch's writer raises the latter
-            partial.unlink(missing_ok=True)
+            self.checkpoint.with_suffix(".partial").unlink(missing_ok=True)
             raise UsageError(
                 f"got {error} while iteration {self.iteration} was saved to {self.folder}; the "
-                "checkpoint before it is kept",
+                "newest whole checkpoint is kept",
                 hint="Free some of the disk and run the same command: it goes on from there.",
             ) from error
 

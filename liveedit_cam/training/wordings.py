@@ -127,7 +127,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
 }
 
 FROM_WORDS: dict[str, tuple[str, ...]] = {
-    "brown": ("brown", "dark brown", "brown"),
+    "brown": ("brown", "dark brown", "brown"),  # plain brown twice as often; tan is no brown
     "white": ("white", "silver white"),
     "grey": ("grey", "gray"),
     "black": ("black", "dark"),
