@@ -25,10 +25,10 @@ from bench import machine
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from liveedit_cam.cores import share_cores
+from liveedit_cam.cores import share_cores, usable_cores
 from liveedit_cam.errors import LiveEditError, UsageError
 
-share_cores(os.environ)  # before torch is loaded, as the engine does
+share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine does
 
 import cv2  # noqa: E402 - after share_cores
 import torch  # noqa: E402

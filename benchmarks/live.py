@@ -1,25 +1,29 @@
 """What does a live run cost, and what does it deliver?
 
 A source in real time (the drawn scene, or a video file given with --source file:PATH), the model,
-and a sink of 1280x720 at 30 fps that keeps nothing: the whole daemon with its engine process, as
-`liveedit-cam run` starts it. Measured after a warm-up. Latencies are the daemon's own, from the
-capture of a frame to the write of its edited picture; they are read every 8 s, so that each
-reading covers fresh frames. The last line is one JSON object.
+and a sink that keeps nothing: the whole daemon with its engine process, as `liveedit-cam run`
+starts it. Measured after a warm-up. Latencies are the daemon's own, from the capture of a frame to
+its write to the sink, and from the capture of the frame a field was made from; they are read every
+8 s, so that each reading covers fresh frames. --beside N runs N processes beside it that keep a core
+busy each, as OBS and a call do. The last line is one JSON object.
 
-    python benchmarks/live.py [--source file:clip.mp4] [--model nano] [--seconds 40]
+    python benchmarks/live.py [--source file:clip.mp4] [--width 1920 --height 1080] [--beside 2]
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import live_service, print_result, watch
+from bench import Figure, live_service, print_result, watch
 
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
@@ -35,7 +39,9 @@ class Readings:
     """What was seen once a second."""
 
     sink_fps: list[float] = field(default_factory=list)
+    shown_fps: list[float] = field(default_factory=list)
     glass: list[Latency] = field(default_factory=list)
+    age: list[Latency] = field(default_factory=list)
     cache_skip: list[float] = field(default_factory=list)
     num_looks: int = 0
 
@@ -43,9 +49,11 @@ class Readings:
         """Note one status."""
         self.num_looks += 1
         self.sink_fps.append(status.sink_fps)
+        self.shown_fps.append(status.shown_fps)
         self.cache_skip.append(status.cache_skip)
         if self.num_looks % LATENCY_EVERY == 0:
             self.glass.append(status.glass_to_sink)
+            self.age.append(status.field_age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +73,68 @@ def main() -> None:
         sinks=("null",),
         model=wanted.model,
         prompt=wanted.prompt,
-        width=1280,
-        height=720,
-        fps=30,
+        latency=wanted.latency,
+        steps=wanted.steps,
+        width=wanted.width,
+        height=wanted.height,
+        fps=wanted.fps,
     )
-    with live_service(config) as (service, first_frame_s):
+    with live_service(config) as (service, first_frame_s), busy_neighbours(wanted.beside):
         service.wait(wanted.warmup)
         figures = measure(service, wanted.seconds)
-    print_result(QUESTION, {"source": wanted.source, "first_frame_s": first_frame_s, **figures})
+    asked = {name: getattr(wanted, name) for name in ("source", "prompt", "latency", "beside")}
+    size = f"{wanted.width}x{wanted.height} at {wanted.fps:g}"
+    print_result(QUESTION, {**asked, "size": size, "first_frame_s": first_frame_s, **figures})
 
 
-def measure(service: Service, seconds: float) -> dict[str, float | int | str]:
+@contextmanager
+def busy_neighbours(count: int) -> Iterator[None]:
+    """That many processes that compute all the time."""
+    context = multiprocessing.get_context("spawn")
+    neighbours = [context.Process(target=_compute, daemon=True) for _ in range(count)]
+    for neighbour in neighbours:
+        neighbour.start()
+    try:
+        yield
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.join()
+
+
+def _compute() -> None:
+    value = 1
+    while True:
+        value = value * 1_103_515_245 % 4_294_967_291
+
+
+def measure(service: Service, seconds: float) -> dict[str, Figure]:
     """Watch a live service for some seconds."""
     engine = Path(f"/proc/{service.controller.status().engine_pid}")
     readings = Readings()
     before, costs, began = service.controller.status(), _costs(engine), time.monotonic()
     after = watch(service, seconds, readings.look)
     elapsed_s, spent = time.monotonic() - began, _costs(engine)
-    glass = readings.glass or [after.glass_to_sink]
+    glass, age = readings.glass or [after.glass_to_sink], readings.age or [after.field_age]
     return {
         "seconds": elapsed_s,
         "capture_fps": (after.frames_captured - before.frames_captured) / elapsed_s,
-        "edited_fps": (after.frames_edited - before.frames_edited) / elapsed_s,
+        "composited_fps": (after.frames_edited - before.frames_edited) / elapsed_s,
         "shown_fps": (after.frames_shown - before.frames_shown) / elapsed_s,
         "sink_fps": statistics.fmean(readings.sink_fps),
         "sink_fps_lowest": min(readings.sink_fps),
+        "shown_fps_lowest_3_s": min(readings.shown_fps),
         "late_ticks": after.late_ticks - before.late_ticks,
+        "late_share": (after.late_ticks - before.late_ticks)
+        / max(1.0, statistics.fmean(readings.sink_fps) * elapsed_s),
         "glass_to_sink_p50_ms": statistics.median(one.p50_ms for one in glass),
         "glass_to_sink_p95_ms": statistics.median(one.p95_ms for one in glass),
         "glass_to_sink_p95_worst_8_s_ms": max(one.p95_ms for one in glass),
+        "field_age_p50_ms": statistics.median(one.p50_ms for one in age),
+        "field_age_p95_ms": statistics.median(one.p95_ms for one in age),
+        "fields_per_second": after.fields_per_second,
+        "num_steps": after.num_steps,
+        "given_up": after.given_up,
         "chunk_p50_ms": after.chunk_latency.p50_ms,
         "cache_skip": statistics.fmean(readings.cache_skip),
         "engine_restarts": after.engine_restarts,
@@ -141,6 +182,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--source", default="pattern")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--prompt", default="make it night")
+    parser.add_argument("--latency", default="live", choices=("live", "exact"))
+    parser.add_argument("--steps", type=int, choices=(1, 2, 4), default=None)
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--fps", type=float, default=30.0)
+    parser.add_argument("--beside", type=int, default=0, help="busy processes beside it")
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--warmup", type=float, default=10.0, help="seconds before measuring")
     return parser.parse_args()

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 from bench import percentile, print_result
 
 from liveedit_cam import registry
-from liveedit_cam.cores import share_cores
+from liveedit_cam.cores import share_cores, usable_cores
 
-share_cores(os.environ)  # before torch is loaded, as the engine does
+share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine does
 
 import numpy as np  # noqa: E402 - after share_cores
 import torch  # noqa: E402

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from bench import Figure, percentile, print_result
 
-from liveedit_cam.cores import share_cores
+from liveedit_cam.cores import share_cores, usable_cores
 
-share_cores(os.environ)  # before torch is loaded, as the engine does
+share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine does
 
 import numpy as np  # noqa: E402 - after share_cores
 import torch  # noqa: E402
@@ -83,8 +83,9 @@ def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
     bucketed = replace(best, num_buckets=best.num_buckets or 8)
     yield Variant("dense", config, best)
     yield Variant("masked", config, bucketed, is_masked=True)
-    yield Variant("no_context_pass", config, replace(best, context_pass=False))
-    yield Variant("masked_no_context", config, replace(bucketed, context_pass=False), True)
+    short = replace(config, context_pass=False)
+    yield Variant("no_context_pass", short, best)
+    yield Variant("masked_no_context", short, bucketed, is_masked=True)
     for window in (6, 9):
         yield Variant(f"window_{window}", replace(config, window_latents=window), best)
     yield Variant("eager", config, Speed(keeps_rotated=False))
@@ -230,7 +231,7 @@ def chunk_operations(variant: Variant, skip_ratio: float) -> float:
     whole = block_operations(config, tokens)
     thinned = block_operations(config, (1 - skip_ratio) * tokens)
     steps = config.num_layers * (2 * whole + 2 * thinned)
-    if not variant.speed.context_pass:
+    if not config.context_pass:
         return steps
     if variant.is_plain:
         return steps + config.num_layers * whole

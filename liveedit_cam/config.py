@@ -15,11 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from liveedit_cam.errors import ConfigError, shown
-from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
+from liveedit_cam.types import MAX_PROMPT_CHARS, LatencyMode, Mode
 
 PREFIX = "LIVEEDIT_CAM_"
 NOT_CONFIG = frozenset(
@@ -38,6 +45,15 @@ SECRETS = frozenset({"obs_password"})
 """Settings whose value no message may show."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
+
+
+RENAMED = {"target_fps": "max_field_age_ms"}
+"""Settings of earlier versions, and what does their work now."""
+
+
+def _number(value: object) -> object:
+    """A variable's text as a number, where it is one."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class Config(BaseModel):
@@ -79,12 +95,16 @@ class Config(BaseModel):
     """whether a video file starts again at its end, true or false"""
     realtime: bool = True
     """whether a video file plays at its own speed, true or false"""
-    target_fps: float | None = Field(None, gt=0, le=60)
-    """edited frames per second to hold by giving up quality, up to 60; left out = as they come"""
+    latency: LatencyMode = LatencyMode.LIVE
+    """live (edit every frame at once) or exact (each frame waits for its own edit)"""
+    steps: Annotated[Literal[1, 2, 4] | None, BeforeValidator(_number)] = None
+    """denoising steps of an edit, 1, 2 or 4; left out = the model's own, fewer on a slow machine"""
+    max_field_age_ms: float | None = Field(250.0, gt=0, le=10_000)
+    """age in milliseconds that fewer steps keep an edit younger than, up to 10000"""
     edit_timeout_s: float = Field(20.0, gt=0, le=3600)
     """seconds one edit may take before the engine is started again, up to 3600"""
     delay_ms: float | None = Field(None, ge=0, le=10_000)
-    """fixed delay of the picture in milliseconds, 0 to 10000; left out = found by itself"""
+    """fixed delay of the exact picture in milliseconds, 0 to 10000; left out = found by itself"""
     obs: Literal["auto", "on", "off"] = "auto"
     """whether OBS may change the instruction: auto (if there is a rule file), on or off"""
     obs_host: Text = "127.0.0.1"
@@ -183,6 +203,11 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, _Setting]:
 
 
 def _unknown(name: str, setting: _Setting) -> ConfigError:
+    if name in RENAMED:
+        return ConfigError(
+            f"{setting.place}: {name!r} is no setting any more.",
+            hint=f"The picture keeps the camera's rate now; see {RENAMED[name]!r}.",
+        )
     close = difflib.get_close_matches(name, Config.model_fields, n=1)
     return ConfigError(
         f"{setting.place}: no setting is called {name!r}.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from liveedit_cam.types import EditInstruction, Frame, Mode
+from liveedit_cam.types import EditField, EditInstruction, Frame, Mode, ModelFrame, ModelSize
 
 
 @runtime_checkable
@@ -86,8 +86,11 @@ class EditorOptions:
     model: str
     """Name of a model, or its folder."""
     device: str = "auto"
-    target_fps: float | None = None
-    """Edited frames per second to hold by giving up quality; None = take the time it takes."""
+    num_steps: int | None = None
+    """Denoising steps of every chunk; None = the model's own, fewer where fields get too old."""
+    max_field_age_s: float | None = None
+    """Age up to which the newest field is kept, where the machine can, by fewer steps; None =
+    however old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +105,39 @@ class EditorReport:
     """What it does without for now, such as "picture 832x480 -> 624x352"; None = nothing."""
     changed: float | None = None
     """Share of the picture that differs visibly from the source, 0..1; None = not measured."""
+    num_steps: int = 0
+    """Denoising steps; 0 = it has none."""
 
 
 @runtime_checkable
 class Editor(Protocol):
-    """The model behind one method. Lives in the engine process; one thread calls it.
+    """The model behind one method. Lives in the engine process; one thread edits.
 
-    A module in ``editors/`` offers ``create(options: EditorOptions) -> Editor``.
+    A module in ``editors/`` offers ``create(options: EditorOptions) -> Editor``. An editor that
+    makes pictures turns them into fields with ``liveedit_cam.model.field.fields_of``.
     """
 
     name: str
     chunk_frames: int
     """Frames the next ``edit`` wants."""
+    size: ModelSize
+    """How large it wants them; may change from chunk to chunk."""
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
-        """Make an instruction ready for ``edit``. Raises InstructionError."""
+        """Make an instruction ready for ``edit``. Raises InstructionError.
+
+        Called from a thread of its own, one at a time, while ``edit`` may run.
+        """
         ...
 
-    def edit(self, frames: Sequence[Frame], conditioning: Conditioning) -> list[Frame]:
-        """Edit ``chunk_frames`` frames of one size; order, index and captured_at are kept.
+    def edit(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
+    ) -> list[EditField]:
+        """Fields for ``chunk_frames`` frames of one size and part, the newest frame's last.
 
-        ``revision`` of the result is the instruction's. Raises EditorError.
+        ``every_frame``: one for each frame, in order; otherwise the newest frame's is enough.
+        ``index``, ``captured_at`` and ``part`` are the frame's, ``revision`` the instruction's,
+        strength and region are in the field. Raises EditorError.
         """
         ...
 

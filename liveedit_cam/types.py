@@ -1,10 +1,11 @@
-"""The values that travel between layers: frames, instructions, states. Knows no library but numpy.
+"""The values that travel between layers: frames, fields, instructions, states. Knows only numpy.
 
 A value here is frozen; whoever needs another one makes it with ``dataclasses.replace``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
     """uint8 (H, W, 3), RGB, 0..255."""
+    Floats = NDArray[np.float32]
 
 MAX_PROMPT_CHARS = 2000
 """Longest instruction accepted, in characters; a longer one is refused with its length."""
@@ -29,6 +31,15 @@ class Mode(StrEnum):
     """The raw camera. Only ever by the user's explicit choice."""
     SLATE = "slate"
     """A still card; nothing of the camera leaves."""
+
+
+class LatencyMode(StrEnum):
+    """How a captured frame gets its edit."""
+
+    LIVE = "live"
+    """At once: the newest field is carried to it by optical flow."""
+    EXACT = "exact"
+    """Late: it waits for the field that was made from it."""
 
 
 class State(StrEnum):
@@ -70,6 +81,8 @@ class Frame:
     """The camera's picture this one was edited from, same size; None where that is not kept."""
     box: Box | None = None
     """Where the source's picture lies between black bars; None = it has none, or nobody knows."""
+    field_at: float | None = None
+    """``captured_at`` of the frame whose field edits this one; None = no field is on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,67 @@ class Region:
     y: float
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """Which picture sizes a model edits at: whole tokens, up to a number of them."""
+
+    token_px: int
+    """Side of a token in pixels."""
+    num_tokens: int
+    """The most it takes at once."""
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height in pixels at which it edits a picture of ``width`` x ``height``.
+
+        As many tokens as allowed, the aspect ratio as near as that allows.
+        """
+        aspect, limit = width / height, self.num_tokens
+        grids = (
+            (columns, rows)
+            for rows in range(2, limit // 2 + 1)
+            for columns in range(2, limit // rows + 1)
+        )
+        columns, rows = max(
+            grids, key=lambda g: g[0] * g[1] / limit - 3 * abs(math.log(g[0] / g[1] / aspect))
+        )
+        return columns * self.token_px, rows * self.token_px
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelFrame:
+    """A small copy of a frame, as large as the model edits."""
+
+    pixels: Pixels
+    """uint8 (h, w, 3) RGB of ``part``; treat as read-only."""
+    index: int
+    captured_at: float
+    """Both as those of the ``Frame`` it was made from."""
+    part: Region | None = None
+    """Part of the sinks' picture it shows, without black bars; None = all of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditField:
+    """What an edit changes, at model size, without a full-size pixel.
+
+    Around each point change = B colour + c + rest, colours RGB in [0, 1].
+    """
+
+    cells: Floats
+    """float32 (12, h/4, w/4): B row by row (change channel, source channel), then c."""
+    rest: Floats | None
+    """float32 (3, h, w): content that no affine change explains; None = there is none."""
+    guide: NDArray[np.uint8]
+    """uint8 (h, w), the grey source the field was made from."""
+    index: int
+    captured_at: float
+    """Both as those of that source."""
+    revision: int
+    """Of the instruction that made it."""
+    part: Region | None = None
+    """Part of the sinks' picture it covers; None = all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +211,27 @@ class Status:
     """Where a browser sees source and edited pictures; None without a preview sink."""
     model: str = ""
     device: str = ""
+    latency: LatencyMode = LatencyMode.LIVE
+    num_steps: int = 0
+    """Denoising steps of the last chunk; 0 = not known."""
     capture_fps: float = 0.0
-    edit_fps: float = 0.0
+    shown_fps: float = 0.0
+    """New edited pictures a second at the sinks."""
     sink_fps: float = 0.0
+    fields_per_second: float = 0.0
+    """Chunks the model edits in a second."""
+    field_age: Latency = field(default_factory=Latency)
+    """How old the field on a picture was when shown: capture of its own frame to the sink."""
     chunk_latency: Latency = field(default_factory=Latency)
-    """Taking a chunk's frames to having all of them edited."""
+    """Taking a chunk's frames to having its fields."""
     glass_to_sink: Latency = field(default_factory=Latency)
     """Capture of a frame to the moment its edited picture was first written to the sinks."""
-    delay_ms: float = 0.0
-    """The playout delay now in force."""
     frames_captured: int = 0
     frames_edited: int = 0
+    """Full-size pictures a field was put on."""
     frames_shown: int = 0
-    frames_dropped: int = 0
+    frames_skipped: int = 0
+    """Captured frames the model did not look at; they were edited by the fields of others."""
     late_ticks: int = 0
     """Sink writes that began more than 8 ms after their due time."""
     cache_skip: float = 0.0

@@ -12,9 +12,10 @@ def summary(status: Status) -> str:
     """The status in one line."""
     parts = [
         f"{status.state} {status.mode}",
-        f"capture {status.capture_fps:.1f}, edit {status.edit_fps:.1f},"
+        f"camera {status.capture_fps:.1f}, new pictures {status.shown_fps:.1f},"
         f" sink {status.sink_fps:.1f} fps",
         f"glass to sink {status.glass_to_sink.p50_ms:.0f} ms",
+        f"edit {status.field_age.p50_ms:.0f} ms old, {status.fields_per_second:.1f} a second",
         f"cache reuse {status.cache_skip:.0%}",
         f"shown: {status.instruction or 'nothing edited yet'}",
     ]
@@ -27,7 +28,7 @@ def summary(status: Status) -> str:
 
 def rows(status: Status) -> list[tuple[str, str]]:
     """The status as label and text, in the order a person asks."""
-    chunk, glass = status.chunk_latency, status.glass_to_sink
+    age, glass = status.field_age, status.glass_to_sink
     found: list[tuple[str, str | None]] = [
         ("state", f"{status.state}, shows {status.mode}, up {status.uptime_s:.0f} s"),
         ("instruction", status.instruction or "nothing edited yet"),
@@ -40,17 +41,22 @@ def rows(status: Status) -> list[tuple[str, str]]:
         ("given up", status.given_up),
         (
             "rates",
-            f"capture {status.capture_fps:.1f}, edit {status.edit_fps:.1f},"
+            f"camera {status.capture_fps:.1f}, new pictures {status.shown_fps:.1f},"
             f" sink {status.sink_fps:.1f} fps",
         ),
         (
             "latency",
             f"glass to sink {glass.p50_ms:.0f} ms ({glass.p95_ms:.0f} ms in the worst 5 %),"
-            f" chunk {chunk.p50_ms:.0f} ms",
+            f" {status.latency}",
+        ),
+        (
+            "edit",
+            f"{age.p50_ms:.0f} ms old ({age.p95_ms:.0f} ms in the worst 5 %),"
+            f" {status.fields_per_second:.1f} a second"
+            + (f", {status.num_steps} steps" if status.num_steps else ""),
         ),
         ("OBS", None if status.obs == "off" else f"{status.obs}{_more(status.obs_detail)}"),
         ("mask cache", f"{status.cache_skip:.0%} of the tokens reused"),
-        ("dropped", f"{status.frames_dropped} frames" if status.frames_dropped else None),
         ("restarts", f"{status.engine_restarts} of the engine" if status.engine_restarts else None),
         ("last error", status.last_error),
     ]

@@ -214,12 +214,12 @@ def _daemon_status() -> Status:
 
 def _measured_delay_ms() -> float:
     found = _daemon_status()
-    if found.delay_ms <= 0:
+    if found.glass_to_sink.p50_ms <= 0:
         raise ControlError(
             f"The delay of the picture is not known yet (state {found.state}).",
             hint="Wait until the edited picture is there, or give it: --delay 350",
         )
-    return found.delay_ms
+    return found.glass_to_sink.p50_ms
 
 
 def _ignore_event(name: str, data: dict[str, Any]) -> None:

@@ -46,8 +46,11 @@ def run(
     height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
-    target_fps: Annotated[
-        float | None, typer.Option(help="Edited frames per second to hold, at some quality.")
+    latency: Annotated[
+        str | None, typer.Option(help="live (at once) or exact (each frame waits for its edit).")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Denoising steps: 1, 2 or 4; left out = as many as fit.")
     ] = None,
     strength: Annotated[float | None, typer.Option(help="How much of the edit, 0..1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
@@ -77,7 +80,8 @@ def run(
         "height": height,
         "fps": fps,
         "port": port,
-        "target_fps": target_fps,
+        "latency": latency,
+        "steps": steps,
         "strength": strength,
         "seed": seed,
         "mode": mode,

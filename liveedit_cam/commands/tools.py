@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liveedit_cam.cores import share_cores
+from liveedit_cam.cores import share_cores, usable_cores
 
 
 def process(
@@ -20,7 +20,7 @@ def process(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
-    share_cores(os.environ)
+    share_cores(os.environ, usable_cores())
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
 

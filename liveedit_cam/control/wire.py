@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liveedit_cam.types import Latency, Mode, Region, State, Status
+from liveedit_cam.types import Latency, LatencyMode, Mode, Region, State, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ def status_from_json(found: Mapping[str, Any]) -> Status:
     fields["mode"] = Mode(fields["mode"])
     fields["sinks"] = tuple(fields["sinks"])
     fields["region"] = Region(**fields["region"]) if fields["region"] else None
-    fields["chunk_latency"] = Latency(**fields["chunk_latency"])
-    fields["glass_to_sink"] = Latency(**fields["glass_to_sink"])
+    for name in ("field_age", "chunk_latency", "glass_to_sink"):
+        fields[name] = Latency(**fields[name])
+    fields["latency"] = LatencyMode(fields["latency"])
     return Status(**fields)

@@ -1,25 +1,43 @@
-"""Frames from the source into the inbox and the raw slot; reopens a source that failed.
+"""Frames from the source: full size to the compositor and the raw slot, a small copy to the engine.
 
-Knows no backend: a source is opened by the function it was given.
+Reopens a source that failed. Knows no backend: a source is opened by the function it was given.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 
 from liveedit_cam import pixels
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.mailbox import FrameInbox, Latest
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Shot, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.errors import LiveEditError, SourceEnded
 from liveedit_cam.protocols import Source
-from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame, ModelFrame, ModelSize, Region
+
+MIN_SIDE_PX = 16
+"""A strip between bars that is thinner is no picture to a model: then the bars are edited, too."""
+MODEL_WAIT_S = 0.1
+"""Longest wait for the model before looking whether the run has ended."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where captured frames go."""
+
+    raw: Latest[Frame]
+    inbox: FrameInbox
+    work: WorkBox
+    model_size: Latest[ModelSize]
+    """How large the editor wants small copies; empty before it is loaded."""
+    notify: Callable[[], None]
+    """Called after a small copy was put into the inbox."""
 
 
 class Capture:
@@ -33,33 +51,40 @@ class Capture:
         source: Source,
         reopen: Callable[[], Source],
         size: tuple[int, int],
-        inbox: FrameInbox,
-        raw: Latest[Frame],
+        outputs: Outputs,
         *,
+        may_begin: Event | None,
+        ended: Event,
         board: Board,
         metrics: Metrics,
         stop: Event,
         now: Callable[[], float],
     ) -> None:
-        """``size`` is the width and height of the sinks in pixels; every frame is fitted to it."""
+        """``size`` is the width and height of the sinks in pixels; every frame is fitted to it.
+
+        ``may_begin``: a source that can wait is not read before it is set; None = one that cannot.
+        ``ended`` is set after the last frame of a source that has an end.
+        """
         self._lock = Lock()
         self._source: Source | None = source
         self._reopen = reopen
         self._width, self._height = size
-        self._inbox = inbox
-        self._raw = raw
+        self._outputs = outputs
+        self._may_begin = may_begin
+        self._ended = ended
         self._board = board
         self._metrics = metrics
         self._stop = stop
         self._now = now
         self._backoff = Backoff(now)
         self._num_frames = 0
-        self.ended = Event()
-        """Set after the last frame of a source that has an end."""
+        self._small_sizes: dict[tuple[ModelSize, int, int], tuple[int, int]] = {}
         board.update(source=source.name)
 
     def step(self) -> bool:
         """Read one frame, or try to open the source again. Returns False at its end."""
+        if self._may_begin is not None and not self._may_begin.wait(MODEL_WAIT_S):
+            return True
         source = self._source
         if source is None:
             self._open_when_due()
@@ -67,7 +92,7 @@ class Capture:
         try:
             frame = source.read()
         except SourceEnded:
-            self.ended.set()
+            self._ended.set()
             return False
         except LiveEditError as error:
             if not self._stop.is_set():
@@ -94,13 +119,39 @@ class Capture:
         )
         self._num_frames += 1
         self._metrics.captured(self._now())
-        self._raw.put(fitted)
-        self._inbox.put(fitted)
+        out = self._outputs
+        out.raw.put(fitted)
+        model_size = out.model_size.get()
+        small = None if model_size is None else self._shrunk(fitted, model_size)
+        out.work.put_shot(Shot(fitted, small))
+        if small is not None:
+            out.inbox.put(small)
+            out.notify()
+
+    def _shrunk(self, frame: Frame, model_size: ModelSize) -> ModelFrame:
+        """The picture between the bars as large as the model wants it."""
+        picture, part, box = frame.pixels, None, frame.box
+        is_all = box is None or (box.width, box.height) == (self._width, self._height)
+        if box is not None and not is_all and min(box.width, box.height) >= MIN_SIDE_PX:
+            picture = picture[box.y : box.y + box.height, box.x : box.x + box.width]
+            part = Region(
+                box.x / self._width,
+                box.y / self._height,
+                box.width / self._width,
+                box.height / self._height,
+            )
+        height, width = picture.shape[:2]
+        key = (model_size, width, height)
+        if key not in self._small_sizes:
+            self._small_sizes = {key: model_size.of(width, height)}
+        small = pixels.shrink(picture, *self._small_sizes[key])
+        return ModelFrame(small, frame.index, frame.captured_at, part)
 
     def _lose(self, source: Source, error: LiveEditError) -> None:
         wait_s = self._backoff.failed()
         _log.warning("the source is opened again in %g s: %s", wait_s, error)
-        self._board.update(last_error=str(error), source=f"{source.name}, being reopened")
+        self._board.fault("source", str(error))
+        self._board.update(source=f"{source.name}, being reopened")
         self.close()
 
     def _open_when_due(self) -> None:
@@ -112,11 +163,12 @@ class Capture:
         except LiveEditError as error:
             wait_s = self._backoff.failed()
             _log.info("the source cannot be opened, next try in %g s: %s", wait_s, error)
-            self._board.update(last_error=str(error))
+            self._board.fault("source", str(error))
             return
         with self._lock:
             self._source = source
         _log.info("the source is open again: %s", source.name)
+        self._board.fault("source", None)
         self._board.update(source=source.name)
         if self._stop.is_set():
             self.close()

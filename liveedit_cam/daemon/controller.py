@@ -7,13 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.ledger import EditLedger
+from liveedit_cam.daemon.ledger import EditLedger, Settled
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
-from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.prompt import checked_prompt
-from liveedit_cam.types import EditInstruction, Frame, Mode, Region, State, Status
+from liveedit_cam.types import (
+    EditInstruction,
+    Frame,
+    LatencyMode,
+    Mode,
+    Region,
+    State,
+    Status,
+)
 
 HOLDING_S = 1.0
 """Without an edited frame for longer than this the state is HOLDING."""
@@ -31,7 +38,6 @@ class Controller:
         board: Board,
         metrics: Metrics,
         inbox: FrameInbox,
-        playout: Playout,
         shown: Latest[Frame],
         *,
         now: Callable[[], float],
@@ -41,7 +47,6 @@ class Controller:
         self._board = board
         self._metrics = metrics
         self._inbox = inbox
-        self._playout = playout
         self._shown = shown
         self._now = now
         self._started_at = now()
@@ -76,6 +81,10 @@ class Controller:
         """Switch what the sinks show, from the next picture on."""
         self._board.update(mode=mode)
 
+    def set_latency(self, latency: LatencyMode) -> None:
+        """Edit every frame at once, or let each wait for its own field."""
+        self._board.update(latency=latency)
+
     def note_obs(self, state: str, detail: str | None) -> None:
         """Put where the connection to OBS stands into the status."""
         self._board.update(obs=state, obs_detail=detail)
@@ -89,7 +98,7 @@ class Controller:
             self._metrics.snapshot(now),
         )
         newest = edits.newest or EditInstruction("")
-        is_holding = board.state is State.LIVE and figures.edit_age_s > HOLDING_S
+        is_holding = board.state is State.LIVE and figures.since_edit_s > HOLDING_S
         return replace(
             board,
             state=State.HOLDING if is_holding else board.state,
@@ -104,15 +113,16 @@ class Controller:
             notice_revision=edits.notice_revision,
             rejected_revision=edits.rejected_revision,
             capture_fps=figures.capture_fps,
-            edit_fps=figures.edit_fps,
+            shown_fps=figures.shown_fps,
             sink_fps=figures.sink_fps,
+            fields_per_second=figures.fields_per_second,
+            field_age=figures.field_age,
             chunk_latency=figures.chunk_latency,
             glass_to_sink=figures.glass_to_sink,
-            delay_ms=1000 * self._playout.delay_s,
             frames_captured=figures.frames_captured,
             frames_edited=figures.frames_edited,
             frames_shown=figures.frames_shown,
-            frames_dropped=self._inbox.num_dropped,
+            frames_skipped=self._inbox.num_dropped,
             late_ticks=figures.late_ticks,
             cache_skip=figures.cache_skip,
             uptime_s=now - self._started_at,
@@ -121,6 +131,13 @@ class Controller:
     def shown(self) -> Frame | None:
         """The frame written to the sinks last; None before the first."""
         return self._shown.get()
+
+    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
+        """Block until this revision is visible or refused, up to ``timeout_s`` seconds.
+
+        Raises ControlError for a revision that is not known.
+        """
+        return self._ledger.wait_settled(revision, timeout_s)
 
     def wait_visible(self, revision: int, timeout_s: float) -> float:
         """Block until this revision or a newer one was written to the sinks.

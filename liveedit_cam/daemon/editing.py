@@ -1,76 +1,93 @@
-"""Frames to the engine and back into the playout; instructions on their way. Knows no sink."""
+"""Small frames to the engine, fields back to the compositor; instructions on their way.
+
+Knows no sink and no full-size picture.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
-from liveedit_cam.daemon.mailbox import FrameInbox
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
-from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.engine.messages import Edited, Encoded, Failed, Ready, Rejected
 from liveedit_cam.engine.messages import Event as EngineEvent
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.errors import LiveEditError
-from liveedit_cam.types import State
+from liveedit_cam.types import LatencyMode, ModelFrame, ModelSize, State
 
-WAIT_S = 0.05
-"""Longest wait for frames or for the engine before looking at the other."""
+WAIT_S = 0.1
+"""Longest wait for the engine; new frames and instructions end it before."""
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How the loops tell each other, and the program, that something is over."""
+
+    source: Event
+    """No more frames will come."""
+    editing: Event
+    """The source has ended and the engine has nothing more to edit."""
+    run: Event
+    """The program has nothing more to do."""
+
+
 class Editing:
-    """One step moves one chunk or one event. Belongs to the engine thread."""
+    """One step passes on what is new and takes one event. Belongs to the engine thread."""
 
     def __init__(
         self,
         supervisor: EngineSupervisor,
         inbox: FrameInbox,
-        playout: Playout,
+        work: WorkBox,
+        model_size: Latest[ModelSize],
         ledger: EditLedger,
         *,
         board: Board,
         metrics: Metrics,
-        source_ended: Event,
-        done: Event,
+        ends: Ends,
         now: Callable[[], float],
     ) -> None:
-        """``source_ended`` is set when no more frames will come; sets ``done`` with ``failure``."""
+        """Sets ``ends.run`` with ``failure`` where the engine can never start."""
         self._supervisor = supervisor
         self._inbox = inbox
-        self._playout = playout
+        self._work = work
+        self._model_size = model_size
         self._ledger = ledger
         self._board = board
         self._metrics = metrics
-        self._source_ended = source_ended
+        self._ends = ends
         self._now = now
         self._taken_at = 0.0
         self._is_first_chunk = True
-        self.drained = Event()
-        """Set when the source has ended and the engine has nothing more to edit."""
-        self._done = done
+        self.can_edit = Event()
+        """Set while the engine is loaded and has an instruction."""
         self.failure: LiveEditError | None = None
         """Why the engine cannot be started at all; None while there is hope."""
 
     def step(self) -> bool:
-        """Pass on what is new, then wait a moment for frames or for the engine."""
-        has_ended = self._source_ended.is_set()  # asked first: then the inbox is complete
+        """Pass on what is new, then wait for the engine, or to be woken."""
+        has_ended = self._ends.source.is_set()  # asked first: then the inbox is complete
         instruction = self._ledger.next_for_engine()
         if instruction is not None:
             self._supervisor.instruct(instruction)
         ahead = self._ledger.next_to_prepare()
         if ahead is not None:
             self._supervisor.prepare(ahead)
-        is_waiting = self._supervisor.can_edit and not self._submit()
-        event = self._supervisor.poll(0.0 if is_waiting else WAIT_S)
+        if self._supervisor.can_edit:
+            self.can_edit.set()
+            self._submit(has_ended)
+        event = self._supervisor.poll(WAIT_S)
         if event is not None:
             self._apply(event)
-        if has_ended and self._has_nothing_left():
-            self.drained.set()
+        if has_ended and self._supervisor.is_idle and len(self._inbox) == 0:
+            self._ends.editing.set()
         return True
 
     def close(self) -> None:
@@ -78,20 +95,33 @@ class Editing:
         self._supervisor.close()
         self._board.update(engine_pid=0)
 
-    def _submit(self) -> bool:
-        """Give the engine its next chunk; False when too few frames came in time."""
+    def _submit(self, has_ended: bool) -> None:
+        """Give the engine its next chunk where enough frames wait."""
         chunk_frames = self._supervisor.chunk_frames
-        if self._is_first_chunk:  # what came while the engine loaded is old: it would only delay
+        if self._is_first_chunk and not has_ended:  # what came while it loaded is old
             self._inbox.keep_newest(chunk_frames)
-        frames = self._inbox.take(chunk_frames, WAIT_S)
-        if not frames:
-            return False
+        frames = self._inbox.take(chunk_frames)
+        if not frames and has_ended:
+            frames = self._inbox.take_rest(chunk_frames)
+        if not frames or not self._fit(frames):
+            return
         self._is_first_chunk = False
         self._taken_at = self._now()
-        self._supervisor.submit(frames)
-        return True
+        is_exact = self._board.status().latency is LatencyMode.EXACT
+        self._supervisor.submit(frames, every_frame=is_exact)
+
+    def _fit(self, frames: tuple[ModelFrame, ...]) -> bool:
+        """False for frames made before the editor asked for another size."""
+        size = self._supervisor.size
+        height, width = frames[0].pixels.shape[:2]
+        return size is not None and (
+            width % size.token_px == height % size.token_px == 0
+            and width * height <= size.num_tokens * size.token_px**2
+        )
 
     def _apply(self, event: EngineEvent | Died) -> None:
+        if isinstance(event, Ready | Edited | Failed) and self._model_size.get() != event.size:
+            self._model_size.put(event.size)
         match event:
             case Ready():
                 self._is_first_chunk = True
@@ -106,42 +136,41 @@ class Editing:
                 _log.info("the engine is ready: %s on %s", event.name, event.report.device)
             case Encoded():
                 self._ledger.encoded(event.revision, event.notice)
+                self._board.fault("instruction", None)
             case Rejected():
                 self._ledger.refused(event.revision, event.reason)
-                self._board.update(last_error=event.reason)
+                self._board.fault("instruction", event.reason)
             case Edited():
-                self._show(event)
+                self._pass_on(event)
             case Failed():
-                self._board.update(last_error=event.reason)
+                self._board.fault("edit", event.reason)
             case Died():
                 self._note_death(event)
 
-    def _show(self, event: Edited) -> None:
-        frames = self._supervisor.collect(event)
+    def _pass_on(self, event: Edited) -> None:
+        self._work.put_fields(event.fields)
         now = self._now()
-        self._playout.put(frames, now)
-        self._metrics.edited(len(frames), now - self._taken_at, event.report.cache_skip, now)
+        self._metrics.edited(now - self._taken_at, event.report.cache_skip, now)
+        self._board.fault("engine", None)
+        self._board.fault("edit", None)
         self._board.update(
             state=State.LIVE,
             kv_latents=event.report.kv_latents,
             device=event.report.device,
             given_up=event.report.given_up,
             changed=event.report.changed,
+            num_steps=event.report.num_steps,
         )
 
     def _note_death(self, event: Died) -> None:
+        self.can_edit.clear()
+        self._board.fault("engine", str(event.error))
         self._board.update(
             state=State.STOPPED if event.is_final else State.RECOVERING,
-            last_error=str(event.error),
             engine_pid=0,
             engine_restarts=self._supervisor.num_restarts,
             changed=None,
         )
         if event.is_final:
             self.failure = event.error
-            self._done.set()
-
-    def _has_nothing_left(self) -> bool:
-        supervisor = self._supervisor
-        is_short = len(self._inbox) < supervisor.chunk_frames
-        return supervisor.is_idle and (is_short or not supervisor.can_edit)
+            self._ends.run.set()

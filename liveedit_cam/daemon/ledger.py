@@ -35,17 +35,41 @@ class LedgerView:
     rejected_revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one instruction so far; seconds count from its acceptance."""
+
+    revision: int
+    encoded_s: float | None
+    """None = the engine has not made it ready, or made a newer one ready."""
+    visible_s: float | None
+    """None = no picture of it, or of a newer one, has reached a sink."""
+    refused: str | None
+    """Why the engine cannot use it; None = it was not refused."""
+    notice: str | None
+    """What the user should know of it, such as words not understood; None = nothing."""
+
+    @property
+    def is_final(self) -> bool:
+        """True once it is visible or refused."""
+        return self.visible_s is not None or self.refused is not None
+
+
 class EditLedger:
     """Book of the instructions. Any thread; lock: ``_changed``."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """``now`` gives seconds on a monotonic clock."""
+    def __init__(self, now: Callable[[], float], notify: Callable[[], None] = lambda: None) -> None:
+        """``now`` gives seconds on a monotonic clock; ``notify`` is called when there is news for
+        the engine.
+        """
         self._now = now
+        self._notify = notify
         self._changed = Condition()
         self._newest: Latest[EditInstruction] = Latest()
         self._ahead: Latest[str] = Latest()
         self._accepted: dict[int, EditInstruction] = {}
         self._refused: dict[int, str] = {}
+        self._encoded_at: dict[int, float] = {}
         self._visible_at: dict[int, float] = {}
         self._notices: dict[int, str | None] = {}
         self._encoded_revision = 0
@@ -60,7 +84,8 @@ class EditLedger:
             accepted = replace(instruction, revision=revision, created_at=self._now())
             self._remember(self._accepted, revision, accepted)
             self._newest.put(accepted)
-            return accepted
+        self._notify()
+        return accepted
 
     def next_for_engine(self) -> EditInstruction | None:
         """The newest instruction, once; None when the engine has been given it already."""
@@ -74,6 +99,7 @@ class EditLedger:
     def prepare(self, prompt: str) -> None:
         """Note a prompt that may come; the newest replaces one that still waits."""
         self._ahead.put(prompt)
+        self._notify()
 
     def next_to_prepare(self) -> str | None:
         """The newest prompt noted ahead, once; None when there is none."""
@@ -89,6 +115,8 @@ class EditLedger:
         with self._changed:
             self._encoded_revision = revision
             self._remember(self._notices, revision, notice)
+            self._remember(self._encoded_at, revision, self._now())
+            self._changed.notify_all()
 
     def refused(self, revision: int, reason: str) -> None:
         """The engine cannot use it; those it replaced unencoded will not come either."""
@@ -111,35 +139,43 @@ class EditLedger:
             self._remember(self._visible_at, revision, at)
             self._changed.notify_all()
 
-    def wait_visible(self, revision: int, timeout_s: float) -> float:
-        """Block until this revision or a newer one is visible; seconds from its acceptance.
+    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
+        """Block until this revision is visible or refused, up to ``timeout_s`` seconds.
 
-        Raises InstructionError where it was refused, ControlError where it is not known, not
-        visible within ``timeout_s`` seconds, or the program ends.
+        Answers with what is known then; with 0 at once. Raises ControlError for a revision that is
+        not known, or when the program ends.
         """
         with self._changed:
-            accepted = self._accepted.get(revision)
-            if accepted is None:
+            if revision not in self._accepted:
                 newest = max(self._accepted, default=0)
                 raise ControlError(
                     f"Got revision {revision}, expected one of the last {NUM_REMEMBERED} "
                     f"up to {newest}.",
                     hint="Use the revision that the instruction was answered with.",
                 )
-            self._changed.wait_for(lambda: self._is_closed or self._is_settled(revision), timeout_s)
-            if revision in self._refused:
-                raise InstructionError(
-                    f"The model refused instruction {revision}: {self._refused[revision]}"
-                )
-            shown_at = self._shown_at(revision)
-            if shown_at is not None:
-                return max(0.0, shown_at - accepted.created_at)
-            if self._is_closed:
+            self._changed.wait_for(
+                lambda: self._is_closed or self._settled(revision).is_final, timeout_s
+            )
+            settled = self._settled(revision)
+            if self._is_closed and not settled.is_final:
                 raise ControlError("The program ended before the instruction became visible.")
+            return settled
+
+    def wait_visible(self, revision: int, timeout_s: float) -> float:
+        """Block until this revision or a newer one is visible; seconds from its acceptance.
+
+        Raises InstructionError where it was refused, ControlError where it is not known, not
+        visible within ``timeout_s`` seconds, or the program ends.
+        """
+        settled = self.wait_settled(revision, timeout_s)
+        if settled.refused is not None:
+            raise InstructionError(f"The model refused instruction {revision}: {settled.refused}")
+        if settled.visible_s is None:
             raise ControlError(
                 f"Instruction {revision} was not visible within {timeout_s:g} s.",
                 hint="Look at the status: the mode must be edit and the engine live.",
             )
+        return settled.visible_s
 
     def view(self) -> LedgerView:
         """Snapshot for the status."""
@@ -169,8 +205,16 @@ class EditLedger:
             self._is_closed = True
             self._changed.notify_all()
 
-    def _is_settled(self, revision: int) -> bool:
-        return revision in self._refused or self._shown_at(revision) is not None
+    def _settled(self, revision: int) -> Settled:
+        began = self._accepted[revision].created_at
+        encoded_at, shown_at = self._encoded_at.get(revision), self._shown_at(revision)
+        return Settled(
+            revision,
+            encoded_s=None if encoded_at is None else max(0.0, encoded_at - began),
+            visible_s=None if shown_at is None else max(0.0, shown_at - began),
+            refused=self._refused.get(revision),
+            notice=self._notices.get(revision),
+        )
 
     def _shown_at(self, revision: int) -> float | None:
         return next((at for shown, at in self._visible_at.items() if shown >= revision), None)

@@ -23,8 +23,10 @@ class Figures:
     """One snapshot of the measurements; rates per second."""
 
     capture_fps: float
-    edit_fps: float
+    shown_fps: float
     sink_fps: float
+    fields_per_second: float
+    field_age: Latency
     chunk_latency: Latency
     glass_to_sink: Latency
     frames_captured: int
@@ -32,23 +34,25 @@ class Figures:
     frames_shown: int
     late_ticks: int
     cache_skip: float
-    edit_age_s: float
+    since_edit_s: float
     """Seconds since the last edited chunk; 0 before the first."""
 
 
 class Metrics:
-    """Filled by the three loops, read by any thread. Lock: ``_lock``."""
+    """Filled by the loops, read by any thread. Lock: ``_lock``."""
 
     def __init__(self) -> None:
         """All zero."""
         self._lock = Lock()
         self._capture = _Rate()
         self._edit = _Rate()
+        self._shown = _Rate()
         self._sink = _Rate()
         self._chunk_s: deque[float] = deque(maxlen=RING)
         self._glass_s: deque[float] = deque(maxlen=RING)
+        self._field_age_s: deque[float] = deque(maxlen=RING)
         self._skip: deque[float] = deque(maxlen=16)
-        self._num_shown = 0
+        self._num_composited = 0
         self._num_late = 0
 
     def captured(self, now: float) -> None:
@@ -56,47 +60,55 @@ class Metrics:
         with self._lock:
             self._capture.add(1, now)
 
-    def edited(self, count: int, chunk_s: float, cache_skip: float, now: float) -> None:
-        """A chunk of ``count`` frames came back ``chunk_s`` seconds after it was taken."""
+    def edited(self, chunk_s: float, cache_skip: float, now: float) -> None:
+        """The fields of a chunk came ``chunk_s`` seconds after its frames were taken."""
         with self._lock:
-            self._edit.add(count, now)
+            self._edit.add(1, now)
             self._chunk_s.append(chunk_s)
             self._skip.append(cache_skip)
 
-    def written(self, late_s: float, now: float) -> None:
-        """The sinks were written at ``now``, beginning ``late_s`` seconds after the due time."""
+    def composited(self) -> None:
+        """A field was put on a frame."""
+        with self._lock:
+            self._num_composited += 1
+
+    def ticked(self, late_s: float, now: float) -> None:
+        """The sinks were given a picture at ``now``, ``late_s`` seconds after the due time."""
         with self._lock:
             self._sink.add(1, now)
             self._num_late += late_s > LATE_S
 
-    def shown(self, glass_to_sink_s: float) -> None:
-        """An edited frame reached the sinks for the first time."""
+    def shown(self, glass_to_sink_s: float, field_age_s: float, now: float) -> None:
+        """An edited frame was first written to a sink."""
         with self._lock:
-            self._num_shown += 1
+            self._shown.add(1, now)
             self._glass_s.append(glass_to_sink_s)
+            self._field_age_s.append(field_age_s)
 
     def snapshot(self, now: float) -> Figures:
         """The figures as of ``now``."""
         with self._lock:
             return Figures(
                 capture_fps=self._capture.per_second(now),
-                edit_fps=self._edit.per_second(now),
+                shown_fps=self._shown.per_second(now),
                 sink_fps=self._sink.per_second(now),
+                fields_per_second=self._edit.per_second(now),
+                field_age=_latency(self._field_age_s),
                 chunk_latency=_latency(self._chunk_s),
                 glass_to_sink=_latency(self._glass_s),
                 frames_captured=self._capture.total,
-                frames_edited=self._edit.total,
-                frames_shown=self._num_shown,
+                frames_edited=self._num_composited,
+                frames_shown=self._shown.total,
                 late_ticks=self._num_late,
                 cache_skip=sum(self._skip) / len(self._skip) if self._skip else 0.0,
-                edit_age_s=self._edit.age_s(now),
+                since_edit_s=self._edit.age_s(now),
             )
 
 
 class _Rate:
     """Throughput: counts over the time they took, not the mean of single distances.
 
-    A chunk of four frames at once would make single distances jump between 0 and 133 ms.
+    Frames that came in bursts would make single distances jump.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
-"""One sink that comes back: a failed write closes it, and it is opened again with back-off.
+"""One sink with a thread of its own, and how it comes back. Knows no backend.
 
-Knows no backend: a sink is opened by the function it was given, always at the same size.
+The newest frame waits in a slot, so that a sink which blocks costs no other sink a tick. A failed
+write closes the sink, and it is opened again with back-off, always at the same size.
 """
 
 from __future__ import annotations
@@ -8,35 +9,60 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from liveedit_cam.daemon.mailbox import Slot
 from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.protocols import Sink
 from liveedit_cam.types import Frame
 
+WAIT_S = 0.1
+"""Longest wait for a frame before looking whether the run has ended."""
+
 _log = logging.getLogger(__name__)
 
 
 class Outlet:
-    """A sink and how to open it again. Belongs to the present thread once that runs."""
+    """A sink and how to open it again. ``step`` belongs to its thread, ``offer`` to any."""
 
-    def __init__(self, sink: Sink, reopen: Callable[[], Sink], now: Callable[[], float]) -> None:
-        """``now`` gives seconds on a monotonic clock."""
+    def __init__(
+        self,
+        sink: Sink,
+        reopen: Callable[[], Sink],
+        now: Callable[[], float],
+        on_write: Callable[[Frame], None] = lambda frame: None,
+    ) -> None:
+        """``now`` gives seconds on a monotonic clock; ``on_write`` hears of each frame written."""
         self._sink: Sink | None = sink
         self._reopen = reopen
+        self._on_write = on_write
         self._backoff = Backoff(now)
+        self._slot: Slot[Frame] = Slot()
         self._name = sink.name
         self.error: str | None = None
         """Why the last write or opening failed; None while the sink works."""
 
     @property
     def name(self) -> str:
-        """The sink's name, for people; says so while it is being reopened."""
-        return self._name if self._sink is not None else f"{self._name}, being reopened"
+        """The sink's name now, for people; says so while it is being reopened."""
+        sink = self._sink
+        return sink.name if sink is not None else f"{self._name}, being reopened"
 
     @property
     def url(self) -> str | None:
         """The page that shows this sink; None where there is none."""
-        return None if self._sink is None else self._sink.url
+        sink = self._sink
+        return None if sink is None else sink.url
+
+    def offer(self, frame: Frame) -> None:
+        """Leave the newest frame; one that still waits is lost. Never blocks."""
+        self._slot.put(frame)
+
+    def step(self) -> bool:
+        """Write the frame that waits, if one comes. Never False: more may come."""
+        frame = self._slot.take(WAIT_S)
+        if frame is not None and self.write(frame):
+            self._on_write(frame)
+        return True
 
     def write(self, frame: Frame) -> bool:
         """Write one frame; False where the sink is not there. Never raises."""
@@ -59,6 +85,7 @@ class Outlet:
         """Close the sink. May be called twice. Raises what the sink's ``close`` raises."""
         sink, self._sink = self._sink, None
         if sink is not None:
+            self._name = sink.name
             sink.close()
 
     def _lose(self, error: Exception) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from liveedit_cam import pixels
@@ -79,112 +79,125 @@ def slate_text(mode: Mode, state: State, *, has_raw: bool) -> str:
     return "Waiting for the next picture."
 
 
+@dataclass(frozen=True, slots=True)
+class Screens:
+    """What the sinks are fed from and what they were shown."""
+
+    size: tuple[int, int]
+    """Width and height of all sinks in pixels; it never changes."""
+    playout: Playout
+    raw: Latest[Frame]
+    shown: Latest[Frame]
+
+
+class Showings:
+    """Notes when an edited frame reaches the first of the sinks. Any thread. Lock: ``_lock``."""
+
+    def __init__(self, ledger: EditLedger, metrics: Metrics, now: Callable[[], float]) -> None:
+        """``now`` gives seconds on a monotonic clock."""
+        self._lock = Lock()
+        self._ledger = ledger
+        self._metrics = metrics
+        self._now = now
+        self._last: Frame | None = None
+
+    def written(self, frame: Frame) -> None:
+        """A sink was given ``frame``; counts where it is edited and no sink had it before."""
+        if frame.field_at is None:
+            return
+        with self._lock:
+            if frame is self._last:
+                return
+            self._last = frame
+        now = self._now()
+        self._metrics.shown(now - frame.captured_at, now - frame.field_at, now)
+        self._ledger.visible(frame.revision, now)
+
+
 class Presenter:
-    """One step shows one picture. Belongs to the present thread."""
+    """One step offers one picture to all sinks. Belongs to the present thread."""
 
     def __init__(
         self,
         outlets: Sequence[Outlet],
-        playout: Playout,
-        raw: Latest[Frame],
-        shown: Latest[Frame],
-        *,
-        size: tuple[int, int],
+        screens: Screens,
         rules: Rules,
         pacer: Pacer,
-        ledger: EditLedger,
+        *,
         board: Board,
         metrics: Metrics,
-        editing_drained: Event,
+        composing_drained: Event,
         done: Event,
         now: Callable[[], float],
     ) -> None:
-        """``size`` is the width and height of all sinks in pixels; it never changes.
-
-        Sets ``done`` once ``editing_drained`` is set and the last frame has been shown.
-        """
+        """Sets ``done`` once ``composing_drained`` is set and the last frame has been shown."""
         self._outlets = tuple(outlets)
-        self._playout = playout
-        self._raw = raw
-        self._shown = shown
-        self._size = size
+        self._screens = screens
         self._rules = rules
         self._pacer = pacer
-        self._ledger = ledger
         self._board = board
         self._metrics = metrics
-        self._editing_drained = editing_drained
+        self._composing_drained = composing_drained
         self._now = now
         self._edited: Frame | None = None
         self._edited_at = 0.0
-        self._written: Frame | None = None
         self._card: tuple[str, Pixels] | None = None
         self._num_ticks = 0
-        self._errors: tuple[str | None, ...] = (None,) * len(outlets)
+        self._reported: object = None
         self._done = done
         self._report_outlets()
 
     def step(self) -> bool:
-        """Wait for the next due time and write one picture to all sinks. False when woken."""
+        """Wait for the next due time and offer one picture to all sinks. False when woken."""
         tick = self._pacer.wait()
         if tick is None:
             return False
         self._num_ticks += 1
-        is_last = self._editing_drained.is_set() and self._playout.is_drained
-        frame, picture = self._picture(self._now())
+        is_last = self._composing_drained.is_set() and self._screens.playout.is_drained
         began_at = self._now()
-        if self._write(frame):
-            self._metrics.written(began_at - tick.due, began_at)
-            if picture is Picture.EDITED and frame is not self._written:
-                self._written = frame
-                self._note_first_showing(frame)
-        self._shown.put(frame)
+        frame = self._picture(began_at)
+        for outlet in self._outlets:
+            outlet.offer(frame)
+        self._metrics.ticked(began_at - tick.due, began_at)
+        self._screens.shown.put(frame)
+        self._report_outlets()
         if is_last:
             self._done.set()
         return True
 
-    def _picture(self, now: float) -> tuple[Frame, Picture]:
-        edited = self._playout.show(now)
+    def _picture(self, now: float) -> Frame:
+        edited = self._screens.playout.show(now)
         if edited is not self._edited:
             self._edited, self._edited_at = edited, now
-        raw = self._raw.get()
+            due = self._screens.playout.due
+            if due is not None:
+                self._pacer.keep_behind(due)
+        raw = self._screens.raw.get()
         status = self._board.status()
         edited_age_s = None if edited is None else now - self._edited_at
         raw_age_s = None if raw is None else now - raw.captured_at
         picture = choose(status.mode, self._rules, edited_age_s, raw_age_s)
         if picture is Picture.EDITED and edited is not None:
-            return edited, picture
+            return edited
         if picture is Picture.RAW and raw is not None:
-            return raw, picture
+            return raw
         has_raw = choose(Mode.BYPASS, self._rules, None, raw_age_s) is Picture.RAW
         text = slate_text(status.mode, status.state, has_raw=has_raw)
-        return Frame(self._slate(text), self._num_ticks, now), Picture.SLATE
-
-    def _write(self, frame: Frame) -> bool:
-        """True when at least one sink took the frame."""
-        results = [outlet.write(frame) for outlet in self._outlets]
-        errors = tuple(outlet.error for outlet in self._outlets)
-        if errors != self._errors:
-            self._errors = errors
-            self._report_outlets()
-        return any(results)
-
-    def _note_first_showing(self, frame: Frame) -> None:
-        now = self._now()
-        self._metrics.shown(now - frame.captured_at)
-        self._ledger.visible(frame.revision, now)
+        return Frame(self._slate(text), self._num_ticks, now)
 
     def _report_outlets(self) -> None:
-        urls = [outlet.url for outlet in self._outlets if outlet.url is not None]
+        found = tuple((outlet.name, outlet.url, outlet.error) for outlet in self._outlets)
+        if found == self._reported:
+            return
+        self._reported = found
+        urls = [url for _, url, _ in found if url is not None]
         self._board.update(
-            sinks=tuple(outlet.name for outlet in self._outlets),
-            preview_url=urls[0] if urls else None,
+            sinks=tuple(name for name, _, _ in found), preview_url=urls[0] if urls else None
         )
-        for error in self._errors:
-            if error is not None:
-                self._board.update(last_error=error)
+        for number, (_, _, error) in enumerate(found):
+            self._board.fault(f"sink {number}", error)
 
     def _slate(self, text: str) -> Pixels:
         if self._card is None or self._card[0] != text:
-            self._card = (text, pixels.slate(*self._size, TITLE, text))
+            self._card = (text, pixels.slate(*self._screens.size, TITLE, text))
         return self._card[1]

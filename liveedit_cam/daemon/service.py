@@ -1,4 +1,4 @@
-"""The whole program from a Config: opens everything, runs the three loops, takes it all down again.
+"""The whole program from a Config: opens everything, runs the loops, takes it all down again.
 
 Backends are named by the Config only. No model is loaded in this process.
 """
@@ -16,24 +16,27 @@ from threading import Event
 from liveedit_cam import registry
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.capture import Capture
+from liveedit_cam.daemon.capture import Capture, Outputs
+from liveedit_cam.daemon.compositor import Compositor
 from liveedit_cam.daemon.controller import Controller
-from liveedit_cam.daemon.editing import Editing
+from liveedit_cam.daemon.editing import Editing, Ends
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.loop import Loop
-from liveedit_cam.daemon.mailbox import FrameInbox, Latest
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
-from liveedit_cam.daemon.present import Presenter, Rules
-from liveedit_cam.engine.client import MAX_CHUNK_FRAMES, EngineClient
+from liveedit_cam.daemon.present import Presenter, Rules, Screens, Showings
+from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
+from liveedit_cam.engine.wake import Waker
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.pacing import Pacer
 from liveedit_cam.protocols import ChosenSource, EditorOptions, Source
-from liveedit_cam.types import Frame, State, Status
+from liveedit_cam.types import ModelSize, State, Status
 
-INBOX_FRAMES = 2 * MAX_CHUNK_FRAMES
+INBOX_FRAMES = 32
+"""Small frames; an editor of longer chunks could never fill one."""
 PLAYOUT_FRAMES = 64
 JOIN_TIMEOUT_S = 10.0
 
@@ -57,18 +60,20 @@ class Service:
         self._now = now
         self._size = (config.width, config.height)
         self._stop = Event()
-        self._done = Event()
+        self._ends = Ends(source=Event(), editing=Event(), run=Event())
         self._open = ExitStack()
         self._editing: Editing | None = None
         self._inbox = FrameInbox(INBOX_FRAMES)
-        self._raw: Latest[Frame] = Latest()
-        self._shown: Latest[Frame] = Latest()
-        self._playout = _playout(config)
-        self._ledger = EditLedger(now)
+        self._work = WorkBox()
+        self._model_size: Latest[ModelSize] = Latest()
+        self._waker = Waker()
+        self._screens = Screens(self._size, _playout(config), Latest(), Latest())
+        self._ledger = EditLedger(now, self._waker.wake)
         self._metrics = Metrics()
         self._board = Board(
             Status(
                 mode=config.mode,
+                latency=config.latency,
                 source=config.source,
                 sinks=config.sinks,
                 model=config.model,
@@ -76,13 +81,7 @@ class Service:
             )
         )
         self.controller = Controller(
-            self._ledger,
-            self._board,
-            self._metrics,
-            self._inbox,
-            self._playout,
-            self._shown,
-            now=now,
+            self._ledger, self._board, self._metrics, self._inbox, self._screens.shown, now=now
         )
 
     @property
@@ -112,6 +111,7 @@ class Service:
         Raises LiveEditError where a sink could not finish, after everything else was closed.
         """
         self._stop.set()
+        self._waker.wake()
         self._ledger.close()
         try:
             self._open.close()
@@ -123,35 +123,53 @@ class Service:
 
         ``failure`` tells the two apart.
         """
-        return self._done.wait(timeout_s)
+        return self._ends.run.wait(timeout_s)
 
     def _open_all(self) -> None:
         source = self._open_source()
         self._open.callback(source.close)
-        capture = Capture(
+        showings = Showings(self._ledger, self._metrics, self._now)
+        outlets = [self._open_outlet(spec, showings) for spec in self._config.sinks]
+        self._open.callback(self._waker.close)
+        self._editing = self._make_editing()
+        self._open.callback(self._editing.close)
+        capture = self._make_capture(source, self._editing.can_edit)
+        compositor = Compositor(
+            self._work,
+            self._screens.playout,
+            board=self._board,
+            metrics=self._metrics,
+            hold_s=self._config.hold_s,
+            editing_drained=self._ends.editing,
+            now=self._now,
+        )
+        presenter = self._make_presenter(outlets, compositor.drained)
+        steps = [
+            ("capture", capture.step),
+            ("engine", self._editing.step),
+            ("compositor", compositor.step),
+            ("present", presenter.step),
+            *((f"sink {number}", outlet.step) for number, outlet in enumerate(outlets)),
+        ]
+        loops = [Loop(name, step, self._stop, self._board) for name, step in steps]
+        self._open.callback(self._end_loops, capture, loops)
+        for loop in loops:
+            loop.start()
+
+    def _make_capture(self, source: Source, can_edit: Event) -> Capture:
+        """A source that is played once waits for the editor: all of it is to be edited."""
+        return Capture(
             source,
             self._open_source,
             self._size,
-            self._inbox,
-            self._raw,
+            Outputs(self._screens.raw, self._inbox, self._work, self._model_size, self._waker.wake),
+            may_begin=None if self._config.loop else can_edit,
+            ended=self._ends.source,
             board=self._board,
             metrics=self._metrics,
             stop=self._stop,
             now=self._now,
         )
-        outlets = [self._open_outlet(spec) for spec in self._config.sinks]
-        self._editing = self._make_editing(capture.ended)
-        self._open.callback(self._editing.close)
-        presenter = self._make_presenter(outlets, self._editing.drained)
-        steps = (
-            ("capture", capture.step),
-            ("engine", self._editing.step),
-            ("present", presenter.step),
-        )
-        loops = [Loop(name, step, self._stop, self._board) for name, step in steps]
-        self._open.callback(self._end_loops, capture, loops)
-        for loop in loops:
-            loop.start()
 
     def _open_source(self) -> Source:
         """The user's source; once one was chosen for "auto" or "camera", that very one.
@@ -165,58 +183,53 @@ class Service:
             self._source_spec = source.spec
         return source
 
-    def _open_outlet(self, spec: str) -> Outlet:
+    def _open_outlet(self, spec: str, showings: Showings) -> Outlet:
         width, height = self._size
         reopen = partial(registry.open_sink, spec, width=width, height=height, fps=self._config.fps)
-        outlet = Outlet(reopen(), reopen, self._now)
+        outlet = Outlet(reopen(), reopen, self._now, showings.written)
         self._open.callback(outlet.close)
         return outlet
 
-    def _make_editing(self, source_ended: Event) -> Editing:
+    def _make_editing(self) -> Editing:
         config = self._config
-        client = EngineClient(
-            self._editor,
-            EditorOptions(config.model, config.device, config.target_fps),
-            width=config.width,
-            height=config.height,
-        )
+        max_age_s = None if config.max_field_age_ms is None else config.max_field_age_ms / 1000
+        options = EditorOptions(config.model, config.device, config.steps, max_age_s)
         supervisor = EngineSupervisor(
-            client, answer_timeout_s=config.edit_timeout_s, now=self._now, pause=self._stop.wait
+            EngineClient(self._editor, options, self._waker),
+            answer_timeout_s=config.edit_timeout_s,
+            now=self._now,
+            pause=self._waker.wait,
         )
         return Editing(
             supervisor,
             self._inbox,
-            self._playout,
+            self._work,
+            self._model_size,
             self._ledger,
             board=self._board,
             metrics=self._metrics,
-            source_ended=source_ended,
-            done=self._done,
+            ends=self._ends,
             now=self._now,
         )
 
-    def _make_presenter(self, outlets: list[Outlet], editing_drained: Event) -> Presenter:
+    def _make_presenter(self, outlets: list[Outlet], composing_drained: Event) -> Presenter:
         config = self._config
         return Presenter(
             outlets,
-            self._playout,
-            self._raw,
-            self._shown,
-            size=self._size,
-            rules=Rules(config.on_failure == "raw", config.hold_s),
-            pacer=Pacer(config.fps, now=self._now, sleep=self._stop.wait),
-            ledger=self._ledger,
+            self._screens,
+            Rules(config.on_failure == "raw", config.hold_s),
+            Pacer(config.fps, now=self._now, sleep=self._stop.wait),
             board=self._board,
             metrics=self._metrics,
-            editing_drained=editing_drained,
-            done=self._done,
+            composing_drained=composing_drained,
+            done=self._ends.run,
             now=self._now,
         )
 
     def _end_loops(self, capture: Capture, loops: list[Loop]) -> None:
         self._stop.set()
         capture.close()
-        self._inbox.close()
+        self._waker.wake()
         for loop in loops:
             if not loop.join(JOIN_TIMEOUT_S):
                 _log.error("the %s loop did not end within %g s", loop.name, JOIN_TIMEOUT_S)
@@ -227,4 +240,4 @@ def _playout(config: Config) -> Playout:
         return Playout(capacity=PLAYOUT_FRAMES)
     delay_s = config.delay_ms / 1000
     capacity = PLAYOUT_FRAMES + math.ceil(delay_s * config.fps)
-    return Playout(capacity=capacity, fixed_delay_s=delay_s)
+    return Playout(capacity=capacity, exact_delay_s=delay_s)

@@ -1,24 +1,20 @@
-"""The diffusion editor behind the Editor seam: frames to a chunk, a chunk to frames."""
+"""The diffusion editor behind the Editor seam: small frames to a chunk, its change to fields."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from liveedit_cam.errors import EditorError
 from liveedit_cam.model import EditStream, TextConditioning, load
+from liveedit_cam.model.field import bind, seen_from
 from liveedit_cam.model.governor import Governor, memory_ladder
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
-from liveedit_cam.types import Box, EditInstruction, Frame, Region
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
 KNOWS = (
     "black and white, sepia, invert, night, darker, brighter, fog, snow, sunset, underwater, "
@@ -27,13 +23,6 @@ KNOWS = (
     "a gradient behind the subject; change one colour into another; only the left or right half, "
     "top, bottom or middle; leave it as it is"
 )
-
-MIN_SIDE_PX = 16
-"""A strip between bars that is thinner is no picture to a model: then the bars are edited, too."""
-
-SAMPLE_STEP_PX = 4
-VISIBLE = 8
-"""Levels of 255 by which a pixel must differ to count as changed; compositing shows no less."""
 
 NUM_REMEMBERED = 8
 """Prompts whose encoding is kept, so that scenes that come again cost nothing."""
@@ -46,30 +35,37 @@ def describe() -> str:
 
 def create(options: EditorOptions) -> DiffusionEditor:
     """Load the model on the device. Raises UsageError or WeightsError."""
-    return DiffusionEditor(load(options.model, options.device), options.target_fps)
+    return DiffusionEditor(load(options.model, options.device), options)
 
 
 class DiffusionEditor:
     """An EditStream as an Editor."""
 
-    def __init__(self, stream: EditStream, target_fps: float | None = None) -> None:
-        """``target_fps``: edited frames per second to hold; None = take the time it takes."""
+    def __init__(self, stream: EditStream, options: EditorOptions) -> None:
+        """``options`` say how many steps a chunk has, and how old a field may get."""
         self._stream = stream
         ladder = memory_ladder(
             stream.config,
             has_light_codec=stream.has_light_codec,
             has_large_text=stream.has_movable_text,
         )
-        self._governor = Governor(ladder, target_fps)
+        self._governor = Governor(ladder, options.num_steps, options.max_field_age_s)
         self._own = ladder[0]
         self._changed: float | None = None
+        self._taken_at: float | None = None
         self._encode_text = lru_cache(NUM_REMEMBERED)(stream.encode_text)
         self.name = stream.config.name
+        stream.apply(self._governor.setting)
 
     @property
     def chunk_frames(self) -> int:
         """Frames the next ``edit`` wants."""
         return self._stream.chunk_frames
+
+    @property
+    def size(self) -> ModelSize:
+        """How large it wants them."""
+        return self._stream.config.size
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
         text = self._encode_text(instruction.prompt)
@@ -81,7 +77,9 @@ class DiffusionEditor:
             notices.append(f"not understood: {words}. This model knows: {KNOWS}.")
         return Conditioning(instruction, text, " ".join(notices) or None)
 
-    def edit(self, frames: Sequence[Frame], conditioning: Conditioning) -> list[Frame]:
+    def edit(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
+    ) -> list[EditField]:
         text, instruction = conditioning.payload, conditioning.instruction
         if not isinstance(text, TextConditioning):
             raise EditorError(f"got a payload of {type(text).__name__}, expected one of encode()")
@@ -92,41 +90,30 @@ class DiffusionEditor:
                 f"{self.chunk_frames} of one shape"
             )
         began = time.monotonic()
-        box = _common_box(frames)
+        region = instruction.region and seen_from(frames[0].part, instruction.region)
         try:
-            edited = self._edit_inside(box, frames, text, instruction)
+            change = self._stream.change(
+                np.stack([frame.pixels for frame in frames]),
+                text,
+                strength=instruction.strength,
+                region=region,
+                seed=instruction.seed,
+                every_frame=every_frame,
+            )
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise self._give_way(error) from error
-        self._changed = _share_changed(box, frames, edited)
-        if self._governor.took(time.monotonic() - began, len(frames)) is not None:
-            self._stream.apply(self._governor.setting)
-        return [
-            replace(frame, pixels=pixels, revision=instruction.revision)
-            for frame, pixels in zip(frames, edited, strict=True)
-        ]
+        self._changed = change.visible
+        self._note_pace(began, frames)
+        return bind(change, frames, instruction.revision)
 
-    def _edit_inside(
-        self,
-        box: Box | None,
-        frames: Sequence[Frame],
-        text: TextConditioning,
-        instruction: EditInstruction,
-    ) -> Pixels:
-        """The frames (T, H, W, 3), edited inside ``box``; the model sees nothing of the bars."""
-        edit = partial(
-            self._stream.edit,
-            conditioning=text,
-            strength=instruction.strength,
-            seed=instruction.seed,
-        )
-        pictures = np.stack([frame.pixels for frame in frames])
-        if box is None:
-            return edit(pictures, region=instruction.region)
-        _, height, width, _ = pictures.shape
-        region = instruction.region and _seen_from(box, instruction.region, width, height)
-        inside = pictures[:, *_slices(box)]
-        inside[:] = edit(np.ascontiguousarray(inside), region=region)
-        return pictures
+    def _note_pace(self, began: float, frames: Sequence[ModelFrame]) -> None:
+        """Let the governor see how old a field gets before the next one replaces it."""
+        before, self._taken_at = self._taken_at, began
+        if before is None:
+            return
+        age_s = time.monotonic() - began + max(began - before, 0.0)
+        if self._governor.aged(age_s) is not None:
+            self._stream.apply(self._governor.setting)
 
     def _give_way(self, error: Exception) -> EditorError:
         """Do without something from now on; the error says what, or that nothing is left."""
@@ -145,7 +132,12 @@ class DiffusionEditor:
         stream, setting = self._stream, self._governor.setting
         given_up = None if setting == self._own else setting.differences(self._own)
         return EditorReport(
-            stream.skip_ratio, stream.kv_latents, str(stream.device), given_up, self._changed
+            stream.skip_ratio,
+            stream.kv_latents,
+            str(stream.device),
+            given_up,
+            self._changed,
+            len(stream.config.timesteps),
         )
 
     def reset(self) -> None:
@@ -153,47 +145,3 @@ class DiffusionEditor:
 
     def close(self) -> None:
         self._stream.reset()
-
-
-def _common_box(frames: Sequence[Frame]) -> Box | None:
-    """The smallest box around the pictures of all frames; None where that is everything.
-
-    They differ only in a chunk during which the source was replaced by one of another shape.
-    """
-    height, width = frames[0].pixels.shape[:2]
-    whole = Box(0, 0, width, height)
-    boxes = [frame.box or whole for frame in frames]
-    x, y = min(box.x for box in boxes), min(box.y for box in boxes)
-    right, bottom = max(b.x + b.width for b in boxes), max(b.y + b.height for b in boxes)
-    box = Box(x, y, right - x, bottom - y)
-    return None if box == whole or min(box.width, box.height) < MIN_SIDE_PX else box
-
-
-def _slices(box: Box, step: int = 1) -> tuple[slice, slice]:
-    return slice(box.y, box.y + box.height, step), slice(box.x, box.x + box.width, step)
-
-
-def _share_changed(box: Box | None, frames: Sequence[Frame], edited: Pixels) -> float:
-    """Share of pixels inside ``box``, 0..1, that differ visibly from the source's.
-
-    Looks at every fourth row and column.
-    """
-    height, width = edited.shape[1:3]
-    looked_at = _slices(box or Box(0, 0, width, height), SAMPLE_STEP_PX)
-    changes = [
-        (np.abs(np.subtract(frame.pixels[looked_at], pixels[looked_at], dtype=np.int16)) >= VISIBLE)
-        .any(axis=-1)
-        .mean()
-        for frame, pixels in zip(frames, edited, strict=True)
-    ]
-    return float(np.mean(changes))
-
-
-def _seen_from(box: Box, region: Region, width: int, height: int) -> Region:
-    """A region of a ``width`` x ``height`` picture in shares of ``box``; it may reach beyond it."""
-    return Region(
-        (region.x * width - box.x) / box.width,
-        (region.y * height - box.y) / box.height,
-        region.width * width / box.width,
-        region.height * height / box.height,
-    )

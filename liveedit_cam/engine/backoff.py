@@ -33,6 +33,11 @@ class Backoff:
         self._well_since = None
         return wait_s
 
+    def clear(self) -> None:
+        """Try again at once: what is tried is no longer what failed."""
+        self._next_s = FIRST_S
+        self._due = self._now()
+
     def succeeded(self) -> None:
         """Note that things work; after 30 s of it the next failure starts at 0.5 s again."""
         if self._well_since is None:

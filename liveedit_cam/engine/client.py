@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from liveedit_cam.engine.messages import Command, Edit, Edited, Encode, Event, Prepare
-from liveedit_cam.engine.slots import FrameSlots, SlotLayout
+from liveedit_cam.engine.messages import Command, Edit, Encode, Event, Prepare
+from liveedit_cam.engine.wake import Waker
 from liveedit_cam.engine.worker import run_engine
 from liveedit_cam.errors import EngineError
 from liveedit_cam.protocols import EditorOptions
-from liveedit_cam.types import EditInstruction, Frame
-
-MAX_CHUNK_FRAMES = 16
-"""Frames an editor may ask for at once; slots that are never written cost no memory."""
+from liveedit_cam.types import EditInstruction, ModelFrame
 
 CLOSE_TIMEOUT_S = 2.0
 """How long a closed engine may take to free its model before it is killed."""
@@ -27,46 +24,30 @@ KILL_TIMEOUT_S = 5.0
 
 
 class EngineClient:
-    """One engine process at a time, and the shared memory that outlives it until ``close``."""
+    """One engine process at a time."""
 
-    def __init__(
-        self,
-        editor: str,
-        options: EditorOptions,
-        *,
-        width: int,
-        height: int,
-        max_chunk_frames: int = MAX_CHUNK_FRAMES,
-    ) -> None:
-        """``editor`` is a kind of the registry or ``"module:function"``; sizes are in pixels."""
+    def __init__(self, editor: str, options: EditorOptions, waker: Waker) -> None:
+        """``editor`` is a kind of the registry or ``"module:function"``.
+
+        ``waker`` ends a ``receive`` early when there is something to send.
+        """
         self._editor = editor
         self._options = options
-        self._width = width
-        self._height = height
-        self._max_chunk_frames = max_chunk_frames
-        self._slots: FrameSlots | None = None
+        self._waker = waker
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
-        self._submitted: tuple[Frame, ...] = ()
 
     @property
     def pid(self) -> int:
         """Number of the engine process; 0 while there is none."""
         return 0 if self._process is None else self._process.pid or 0
 
-    @property
-    def layout(self) -> SlotLayout | None:
-        """The shared memory in use; None before ``start`` and after ``close``."""
-        return None if self._slots is None else self._slots.layout
-
     def start(self) -> None:
         """Start the process; Ready or Fatal follows. Raises EngineError where it cannot start."""
         assert self._process is None, "the engine process runs already"
-        if self._slots is None:
-            self._slots = FrameSlots.create(self._width, self._height, self._max_chunk_frames)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
-        arguments = (theirs, self._slots.layout, self._editor, self._options)
+        arguments = (theirs, self._editor, self._options)
         process = context.Process(
             target=run_engine, args=arguments, name="liveedit-engine", daemon=True
         )
@@ -90,36 +71,23 @@ class EngineClient:
         """Have a prompt encoded ahead; gets no answer. Raises EngineError."""
         self._send(Prepare(prompt))
 
-    def submit(self, frames: Sequence[Frame]) -> None:
-        """Copy frames of the size given at the start into the slots and ask for their edit.
+    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
+        """Ask for the fields of a chunk, of the newest frame alone unless ``every_frame``.
 
         One edit at a time: the next one only after Edited or Failed. Raises EngineError.
         """
-        assert self._slots is not None, "start() comes first"
-        self._slots.write_inputs([frame.pixels for frame in frames])
-        self._submitted = tuple(frames)
-        self._send(
-            Edit(
-                indices=tuple(frame.index for frame in frames),
-                captured_at=tuple(frame.captured_at for frame in frames),
-                boxes=tuple(frame.box for frame in frames),
-            )
-        )
-
-    def collect(self, edited: Edited) -> tuple[Frame, ...]:
-        """The edited frames, each with its ``source`` picture; call once, after Edited."""
-        assert self._slots is not None, "start() comes first"
-        sources, self._submitted = self._submitted, ()
-        return tuple(
-            Frame(pixels, source.index, source.captured_at, edited.revision, source.pixels)
-            for pixels, source in zip(self._slots.copy_outputs(len(sources)), sources, strict=True)
-        )
+        self._send(Edit(tuple(frames), every_frame))
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event; None when none came in time. Raises EngineError once the process died."""
+        """The next event; None when none came in time or the waker said to look around.
+
+        Raises EngineError once the process died.
+        """
         connection = self._running()
         try:
-            if not connection.poll(timeout_s):
+            if not connection.poll():
+                self._waker.wait(timeout_s, connection)
+            if not connection.poll():
                 return None
             event: Event = connection.recv()
         except (EOFError, OSError) as error:
@@ -131,14 +99,10 @@ class EngineClient:
         self._end(grace_s=0.0)
 
     def close(self) -> None:
-        """End the process, reap it, free the shared memory. May be called twice."""
+        """End the process and reap it. May be called twice."""
         self._end(grace_s=CLOSE_TIMEOUT_S)
-        if self._slots is not None:
-            self._slots.close(unlink=True)
-            self._slots = None
 
     def _end(self, *, grace_s: float) -> None:
-        self._submitted = ()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

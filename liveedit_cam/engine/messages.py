@@ -1,6 +1,8 @@
-"""What crosses the pipe between daemon and engine process. Knows no pixels: they are in the slots.
+"""What crosses the pipe between daemon and engine process, small frames and fields included.
 
-Down go Encode, Prepare and Edit, up come the events. Closing the pipe ends the engine process.
+A chunk of nano is 0.4 MB of frames down and 0.6 MB of field up, a millisecond or two; no full-size
+picture comes this way, so there is no shared memory to size, to fill up or to leave behind. Down go
+Encode, Prepare and Edit, up come the events. Closing the pipe ends the engine process.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.protocols import EditorReport
-from liveedit_cam.types import Box, EditInstruction
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,11 @@ class Encode:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Edit the frames in input slots 0 .. n-1 with the newest encoded instruction."""
+    """Edit these frames with the newest encoded instruction."""
 
-    indices: tuple[int, ...]
-    """``Frame.index`` of each slot."""
-    captured_at: tuple[float, ...]
-    """``Frame.captured_at`` of each slot, in seconds."""
-    boxes: tuple[Box | None, ...]
-    """``Frame.box`` of each slot."""
+    frames: tuple[ModelFrame, ...]
+    every_frame: bool
+    """Whether every frame's field is wanted; False = the newest one's is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,8 @@ class Ready:
     name: str
     chunk_frames: int
     """Frames the next Edit must hold; also in Edited and Failed."""
+    size: ModelSize
+    """How large they must be; also in Edited and Failed."""
     report: EditorReport
 
 
@@ -70,14 +71,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The edited frames are in output slots 0 .. n-1, in the order they came."""
+    """A chunk is edited."""
 
-    revision: int
-    """Revision of the instruction that made them."""
+    fields: tuple[EditField, ...]
+    """In the order of the frames, the newest frame's last."""
     seconds: float
     """What ``Editor.edit`` took."""
     report: EditorReport
     chunk_frames: int
+    size: ModelSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Failed:
 
     reason: str
     chunk_frames: int
+    size: ModelSize
 
 
 @dataclass(frozen=True, slots=True)

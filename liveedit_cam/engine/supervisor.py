@@ -22,7 +22,7 @@ from liveedit_cam.errors import (
     UsageError,
     WeightsError,
 )
-from liveedit_cam.types import Box, EditInstruction, Frame
+from liveedit_cam.types import EditInstruction, ModelFrame, ModelSize
 
 _HOPELESS = (UsageError, WeightsError, MissingDependencyError)
 """Errors another start cannot mend: a wrong name, missing weights, a missing package."""
@@ -38,8 +38,7 @@ class EngineLink(Protocol):
     def start(self) -> None: ...
     def encode(self, instruction: EditInstruction) -> None: ...
     def prepare(self, prompt: str) -> None: ...
-    def submit(self, frames: Sequence[Frame]) -> None: ...
-    def collect(self, edited: Edited) -> tuple[Frame, ...]: ...
+    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None: ...
     def receive(self, timeout_s: float) -> Event | None: ...
     def kill(self) -> None: ...
     def close(self) -> None: ...
@@ -80,7 +79,7 @@ class EngineSupervisor:
         self._is_up = False
         self._is_given_up = False
         self._has_been_ready = False
-        self._boxes: set[Box | None] = set()
+        self._shape: tuple[int, ...] = ()
         self._forget_process()
         self.num_restarts = 0
 
@@ -102,6 +101,7 @@ class EngineSupervisor:
     def instruct(self, instruction: EditInstruction) -> None:
         """Edit by this instruction from the next chunk on; also after a restart."""
         self._wanted = instruction
+        self._backoff.clear()  # what failed was perhaps the instruction before
         if self._is_ready:
             self._encode(instruction)
 
@@ -114,19 +114,15 @@ class EngineSupervisor:
         except EngineError as error:
             self._broken = error  # the next poll tells it
 
-    def submit(self, frames: Sequence[Frame]) -> None:
-        """Have ``chunk_frames`` frames edited; only while ``can_edit``."""
+    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
+        """Have ``chunk_frames`` frames of ``size`` edited; only while ``can_edit``."""
         assert self.can_edit, "submit() while the engine cannot edit"
         self._is_editing = True
         self._watchdog.asked(may_be_slow=self._is_new_shape(frames))
         try:
-            self._link.submit(frames)
+            self._link.submit(frames, every_frame=every_frame)
         except EngineError as error:
             self._broken = error  # the next poll tells it
-
-    def collect(self, edited: Edited) -> tuple[Frame, ...]:
-        """The frames of an Edited event; call once, before the next ``submit``."""
-        return self._link.collect(edited)
 
     def poll(self, timeout_s: float) -> Event | Died | None:
         """The next event, None when none came in time; starts the process where it is missing."""
@@ -169,9 +165,10 @@ class EngineSupervisor:
         elif isinstance(event, Edited | Failed):
             self._is_editing = False
         if isinstance(event, Ready | Edited | Failed):
-            self.chunk_frames = event.chunk_frames
+            self.chunk_frames, self.size = event.chunk_frames, event.size
         if isinstance(event, Edited):
             self._backoff.succeeded()
+            self._watchdog.took(event.seconds)
         is_more_due = bool(self._asked) or self._is_editing
         self._watchdog.answered(is_more_due=is_more_due, may_be_slow=bool(self._asked))
         if isinstance(event, Ready) and self._wanted is not None:
@@ -196,12 +193,13 @@ class EngineSupervisor:
         except EngineError as error:
             self._broken = error  # the next poll tells it
 
-    def _is_new_shape(self, frames: Sequence[Frame]) -> bool:
-        """Whether black bars leave a picture of a shape that this process has not had last."""
-        before, self._boxes = self._boxes, {frame.box for frame in frames}
-        height, width = frames[0].pixels.shape[:2]
-        has_bars = self._boxes - {None, Box(0, 0, width, height)}
-        return bool(has_bars) and self._boxes != before
+    def _is_new_shape(self, frames: Sequence[ModelFrame]) -> bool:
+        """Whether the picture has a shape that this process has not met last.
+
+        The first whole picture is none: for that one it was warmed up.
+        """
+        before, self._shape = self._shape, frames[0].pixels.shape
+        return self._shape != before and (before != () or frames[0].part is not None)
 
     def _silence(self) -> EngineError:
         return EngineError(
@@ -224,10 +222,11 @@ class EngineSupervisor:
 
     def _forget_process(self) -> None:
         self.chunk_frames = 0
+        self.size: ModelSize | None = None
         self._broken = None
         self._is_ready = False
         self._is_conditioned = False
         self._asked.clear()
         self._is_editing = False
-        self._boxes = set()
+        self._shape = ()
         self._watchdog.stopped()

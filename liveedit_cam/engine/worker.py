@@ -9,16 +9,19 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import numpy as np
 
 from liveedit_cam import registry
-from liveedit_cam.cores import share_cores
+from liveedit_cam.cores import share_cores, usable_cores
 from liveedit_cam.engine.messages import (
     Command,
     Edit,
@@ -32,13 +35,9 @@ from liveedit_cam.engine.messages import (
     Ready,
     Rejected,
 )
-from liveedit_cam.engine.slots import FrameSlots, SlotLayout
 from liveedit_cam.errors import EditorError, EngineError, InstructionError, LiveEditError
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
-from liveedit_cam.types import EditInstruction, Frame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import EditField, EditInstruction
 
 MAX_FAILURES = 3
 """Failed edits in a row after which the process ends, to be started afresh."""
@@ -46,30 +45,29 @@ MAX_FAILURES = 3
 NICENESS = 5
 """The engine yields to the threads that feed the sinks."""
 
+ENCODER_GRACE_S = 1.0
+"""How long an encoding may take to end with the process; it dies with it anyway."""
+
 _log = logging.getLogger(__name__)
 
 
-def run_engine(
-    connection: Connection, layout: SlotLayout, editor: str, options: EditorOptions
-) -> None:
+def run_engine(connection: Connection, editor: str, options: EditorOptions) -> None:
     """Body of the engine process. ``editor`` is a kind, or ``"module:function"`` of a factory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the daemon, which closes the pipe
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    share_cores(os.environ)
+    share_cores(os.environ, usable_cores() - 1)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    slots = FrameSlots.attach(layout)
     try:
         loaded = load_editor(editor, options)
     except Exception as error:
         _send(connection, Fatal(_as_error(error, f"The editor {editor!r} could not be made")))
         raise SystemExit(1) from error
-    worker = _Worker(connection, slots, loaded)
+    worker = _Worker(connection, loaded)
     try:
         code = worker.serve()
     finally:
         loaded.close()
-    slots.close(unlink=False)
     raise SystemExit(code)
 
 
@@ -86,27 +84,37 @@ def load_editor(editor: str, options: EditorOptions) -> Editor:
 
 
 class _Worker:
-    """Answers one command after the other."""
+    """Edits in its own thread, encodes in another, so that neither waits for the other.
 
-    def __init__(self, connection: Connection, slots: FrameSlots, editor: Editor) -> None:
+    Lock: ``_lock``, over the conditioning and the pipe's sending end.
+    """
+
+    def __init__(self, connection: Connection, editor: Editor) -> None:
         self._connection = connection
-        self._slots = slots
         self._editor = editor
+        self._lock = threading.Lock()
         self._conditioning: Conditioning | None = None
         self._num_failures = 0
+        self._to_encode: queue.SimpleQueue[Encode | Prepare | None] = queue.SimpleQueue()
 
     def serve(self) -> int:
         """Serve until the pipe closes (returns 0) or edits keep failing (returns 1)."""
-        if not self._start():
-            return 1
-        while commands := self._receive():
-            encodes = [command for command in commands if isinstance(command, Encode)]
-            if encodes:
-                self._encode(encodes[-1].instruction)
-            for edit in (command for command in commands if isinstance(command, Edit)):
-                self._edit(edit)
-            for ahead in (command for command in commands if isinstance(command, Prepare)):
-                self._prepare(ahead.prompt)
+        editor = self._editor
+        self._send(Ready(editor.name, editor.chunk_frames, editor.size, editor.report()))
+        encoder = threading.Thread(target=self._encode_all, name="encode", daemon=True)
+        encoder.start()
+        try:
+            return self._serve()
+        finally:
+            self._to_encode.put(None)
+            encoder.join(ENCODER_GRACE_S)
+
+    def _serve(self) -> int:
+        while (command := self._receive()) is not None:
+            if not isinstance(command, Edit):
+                self._to_encode.put(command)
+                continue
+            self._edit(command)
             if self._num_failures >= MAX_FAILURES:
                 self._send(
                     Fatal(
@@ -119,34 +127,33 @@ class _Worker:
                 return 1
         return 0
 
-    def _start(self) -> bool:
-        chunk_frames = self._editor.chunk_frames
-        num_slots = self._slots.layout.num_slots
-        if chunk_frames > num_slots:
-            error = EngineError(
-                f"The editor wants chunks of {chunk_frames} frames, shared memory holds "
-                f"{num_slots}.",
-                hint="Give the program more shared memory, or choose a smaller picture with "
-                "--width and --height.",
-            )
-            self._send(Fatal(error))
-            return False
-        self._send(Ready(self._editor.name, chunk_frames, self._editor.report()))
-        return True
-
-    def _receive(self) -> list[Command]:
-        """All commands that wait, at least one; none when the daemon closed the pipe."""
+    def _receive(self) -> Command | None:
+        """The next command; None when the daemon closed the pipe."""
         try:
-            commands: list[Command] = [self._connection.recv()]
-            while self._connection.poll():
-                commands.append(self._connection.recv())
+            command: Command = self._connection.recv()
         except (EOFError, OSError):
-            return []
-        return commands
+            return None
+        return command
+
+    def _encode_all(self) -> None:
+        """Body of the encoding thread: the newest instruction first, prompts ahead when idle."""
+        ahead: list[Prepare] = []
+        while True:
+            waiting = [self._to_encode.get()] if self._to_encode.qsize() or not ahead else []
+            while self._to_encode.qsize():
+                waiting.append(self._to_encode.get())
+            if None in waiting:
+                return
+            encodes = [command for command in waiting if isinstance(command, Encode)]
+            ahead += [command for command in waiting if isinstance(command, Prepare)]
+            if encodes:
+                self._encode(encodes[-1].instruction)
+            elif ahead:
+                self._prepare(ahead.pop(0).prompt)
 
     def _encode(self, instruction: EditInstruction) -> None:
         try:
-            self._conditioning = self._editor.encode(instruction)
+            conditioning = self._editor.encode(instruction)
         except InstructionError as error:
             self._send(Rejected(instruction.revision, str(error)))
         except Exception as error:  # noqa: BLE001 - sent to the daemon, which shows it
@@ -154,7 +161,9 @@ class _Worker:
             reason = _as_error(error, "The instruction could not be encoded")
             self._send(Rejected(instruction.revision, str(reason)))
         else:
-            self._send(Encoded(instruction.revision, self._conditioning.notice))
+            with self._lock:
+                self._conditioning = conditioning
+            self._send(Encoded(instruction.revision, conditioning.notice))
 
     def _prepare(self, prompt: str) -> None:
         """Let the editor remember a prompt; a failure is told when the prompt is really given."""
@@ -164,53 +173,64 @@ class _Worker:
             _log.exception("encoding %r ahead failed", prompt)
 
     def _edit(self, edit: Edit) -> None:
-        conditioning = self._conditioning
+        with self._lock:
+            conditioning = self._conditioning
         assert conditioning is not None, "the daemon sends no Edit before the first Encoded"
         started_at = time.monotonic()
+        editor = self._editor
         try:
-            self._slots.write_outputs(self._run(edit, conditioning))
+            fields = editor.edit(edit.frames, conditioning, every_frame=edit.every_frame)
+            check(edit, conditioning.instruction.revision, fields)
         except Exception as error:  # noqa: BLE001 - sent to the daemon, which shows it
             self._num_failures += 1
             _log.exception("edit failed, %d in a row", self._num_failures)
-            self._editor.reset()
+            editor.reset()
             reason = str(_as_error(error, "An edit failed"))
-            self._send(Failed(reason, self._editor.chunk_frames))
+            self._send(Failed(reason, editor.chunk_frames, editor.size))
             return
         self._num_failures = 0
         self._send(
             Edited(
-                revision=conditioning.instruction.revision,
+                fields=tuple(fields if edit.every_frame else fields[-1:]),
                 seconds=time.monotonic() - started_at,
-                report=self._editor.report(),
-                chunk_frames=self._editor.chunk_frames,
+                report=editor.report(),
+                chunk_frames=editor.chunk_frames,
+                size=editor.size,
             )
         )
-
-    def _run(self, edit: Edit, conditioning: Conditioning) -> list[Pixels]:
-        inputs = self._slots.inputs(len(edit.indices))
-        frames = [
-            Frame(pixels, index, captured_at, box=box)
-            for pixels, index, captured_at, box in zip(
-                inputs, edit.indices, edit.captured_at, edit.boxes, strict=True
-            )
-        ]
-        edited = self._editor.edit(frames, conditioning)
-        _check(frames, edited)
-        return [frame.pixels for frame in edited]
 
     def _send(self, event: Event) -> None:
-        _send(self._connection, event)
+        with self._lock:
+            _send(self._connection, event)
 
 
-def _check(frames: Sequence[Frame], edited: Sequence[Frame]) -> None:
-    """Hold an editor to its contract; raises EditorError."""
-    got = [(frame.index, frame.pixels.shape, str(frame.pixels.dtype)) for frame in edited]
-    expected = [(frame.index, frame.pixels.shape, "uint8") for frame in frames]
+def check(edit: Edit, revision: int, fields: Sequence[EditField]) -> None:
+    """Hold an editor to its contract, values included; raises EditorError."""
+    frames = edit.frames if edit.every_frame else edit.frames[-1:]
+    got = [(field.index, field.revision, field.part) for field in fields[-len(frames) :]]
+    expected = [(frame.index, revision, frame.part) for frame in frames]
     if got != expected:
         raise EditorError(
-            f"The editor returned {got}, expected {expected} (index, shape, type of each frame).",
+            f"The editor returned {got}, expected {expected} (index, revision, part of each).",
             hint="This is a fault of the editor; report it to its author.",
         )
+    height, width = frames[0].pixels.shape[:2]
+    for field in fields:
+        rest_shape = None if field.rest is None else field.rest.shape
+        shapes = (field.cells.shape, rest_shape or (3, height, width), field.guide.shape)
+        wanted = ((12, height // 4, width // 4), (3, height, width), (height, width))
+        if shapes != wanted:
+            raise EditorError(
+                f"The editor returned a field of shapes {shapes}, expected {wanted} (cells, rest, "
+                "guide).",
+                hint="This is a fault of the editor; report it to its author.",
+            )
+        planes = [field.cells] if field.rest is None else [field.cells, field.rest]
+        if not all(np.isfinite(plane).all() for plane in planes):
+            raise EditorError(
+                "The editor returned a field with values that are not finite, expected numbers.",
+                hint="The stream starts anew; if it repeats, choose another model or device.",
+            )
 
 
 def _as_error(error: Exception, what: str) -> LiveEditError:

@@ -6,12 +6,12 @@ Knows no torch. Sizes that follow from others are properties, so that no literal
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from liveedit_cam.errors import EditorError, WeightsError
+from liveedit_cam.types import ModelSize
 
 Prediction = Literal["flow", "source_change"]
 """What the network's output means: the flow (noise - x0), or x0 minus the source latent."""
@@ -68,6 +68,9 @@ class ModelConfig:
     """Latents visible to attention: sinks, history and the current chunk."""
     num_sink_latents: int
     timesteps: tuple[int, ...] = (1000, 750, 500, 250)
+    context_pass: bool = True
+    """Run the clean-context pass after the steps, as the paper does; False takes the last step's
+    keys and values: one pass less, and a history a little noisier."""
     shift: float = 5.0
     freq_dim: int = 256
     patch: int = 2
@@ -129,6 +132,11 @@ class ModelConfig:
     def num_tokens(self) -> int:
         """Tokens of one latent at the model's own picture size."""
         return (self.height // self.token_px) * (self.width // self.token_px)
+
+    @property
+    def size(self) -> ModelSize:
+        """Picture sizes it edits at."""
+        return ModelSize(self.token_px, self.num_tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
@@ -205,14 +213,5 @@ def model_size(config: ModelConfig, height: int, width: int) -> tuple[int, int]:
             f"got a picture of {width}x{height} pixels, expected at least 16x16",
             hint="Choose a larger source or region.",
         )
-    aspect = width / height
-    px, limit = config.token_px, config.num_tokens
-    best = max(
-        (
-            (rows, columns)
-            for rows in range(2, limit // 2 + 1)
-            for columns in range(2, limit // rows + 1)
-        ),
-        key=lambda g: g[0] * g[1] / limit - 3 * abs(math.log(g[1] / g[0] / aspect)),
-    )
-    return best[0] * px, best[1] * px
+    wide, high = config.size.of(width, height)
+    return high, wide

@@ -68,9 +68,6 @@ class Speed:
     """Different counts of tokens that masked steps may have; 0 = any. Recording needs few."""
     keeps_rotated: bool = True
     """Rotated keys are kept beside the others: a third more memory for the KV cache, less work."""
-    context_pass: bool = True
-    """The clean-context pass is run; False takes the last step's keys and values: 4 passes, not
-    5, and a history a little noisier than the model was trained on."""
     uses_fp8: bool = False
     """Matrix products of the blocks in 8-bit floats, where the GPU has them; costs accuracy."""
 

@@ -1,8 +1,8 @@
-"""What to give up, in which order, when memory runs out or a chunk takes too long. Knows no torch.
+"""What to give up, in which order, when memory runs out or fields get too old. Knows no torch.
 
 Memory: first history, then picture size, then the exact codec, then the text encoder's place on the
-device. Time: first denoising steps, then how small a change may be and still be recomputed. A
-governor only decides; whoever holds the stream applies the ``Setting``.
+device. Time: denoising steps, the clean-context pass first. A governor only decides; whoever holds
+the stream applies the ``Setting``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from liveedit_cam.model.config import ModelConfig
 
 SIZE_SHARES = (0.75, 0.5)
 """Sides of the smaller pictures that are tried, as shares of the model's own."""
-THRESHOLD_FACTORS = (1.0, 2.0, 4.0)
-"""Mask thresholds that are tried, as multiples of the model's own."""
-FEWEST_STEPS = 2
+FULL_STEPS = (1000, 750, 500, 250)
+"""The paper's timesteps, of which fewer are taken evenly."""
 SLOW_CHUNKS, FAST_CHUNKS = 3, 40
 """Chunks in a row that must miss the target, or beat it, before something changes."""
-HEADROOM = 0.75
-"""A chunk must need no more than this share of its time before something is given back."""
+HEADROOM = 0.6
+"""A field must stay younger than this share of the limit before something is given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class Setting:
             parts.append(f"picture {theirs.width}x{theirs.height} -> {ours.width}x{ours.height}")
         if ours.timesteps != theirs.timesteps:
             parts.append(f"steps {len(theirs.timesteps)} -> {len(ours.timesteps)}")
-        if ours.mask_threshold != theirs.mask_threshold:
-            parts.append(f"mask threshold {theirs.mask_threshold:g} -> {ours.mask_threshold:g}")
+        if ours.context_pass != theirs.context_pass:
+            parts.append("with context pass" if ours.context_pass else "no context pass")
         if self.uses_light_codec != before.uses_light_codec:
             parts.append("light codec" if self.uses_light_codec else "exact codec")
         if self.text_on_cpu != before.text_on_cpu:
@@ -84,19 +83,36 @@ def fewer_steps(timesteps: tuple[int, ...], count: int) -> tuple[int, ...]:
     return tuple(round(timesteps[0] * (count - i) / count) for i in range(count))
 
 
-class Governor:
-    """Steps down when told that memory ran out, and holds a rate by what chunks take."""
+def paces(config: ModelConfig) -> tuple[ModelConfig, ...]:
+    """From the model's own pace to the fastest: without the context pass, then half the steps."""
+    found = [config]
+    if config.context_pass:
+        found.append(replace(config, context_pass=False))
+    while (num_steps := len(found[-1].timesteps)) > 1:
+        fewer = fewer_steps(found[-1].timesteps, num_steps // 2)
+        found.append(replace(found[-1], timesteps=fewer))
+    return tuple(found)
 
-    def __init__(self, ladder: tuple[Setting, ...], target_fps: float | None = None) -> None:
-        """``ladder`` as of ``memory_ladder``; ``target_fps`` None = take the time it takes."""
+
+class Governor:
+    """Steps down when told that memory ran out, and keeps fields young by fewer passes."""
+
+    def __init__(
+        self,
+        ladder: tuple[Setting, ...],
+        num_steps: int | None = None,
+        max_field_age_s: float | None = None,
+    ) -> None:
+        """``ladder`` as of ``memory_ladder``.
+
+        ``num_steps`` is kept whatever it costs; None = the model's own, fewer where fields would
+        be older than ``max_field_age_s`` seconds (None = take the time it takes).
+        """
         self._ladder = ladder
         self._level = 0
-        self._target_fps = target_fps
-        steps = len(ladder[0].config.timesteps)
-        self._paces = [
-            *((count, 1.0) for count in range(steps, FEWEST_STEPS - 1, -1)),
-            *((FEWEST_STEPS, factor) for factor in THRESHOLD_FACTORS[1:]),
-        ]
+        self._num_steps = num_steps
+        self._max_age_s = max_field_age_s if num_steps is None else None
+        self._num_paces = len(paces(ladder[0].config))
         self._pace = 0
         self._num_slow = 0
         self._num_fast = 0
@@ -105,13 +121,11 @@ class Governor:
     def setting(self) -> Setting:
         """How the stream should be run now."""
         setting = self._ladder[self._level]
-        count, factor = self._paces[self._pace]
-        config = replace(
-            setting.config,
-            timesteps=fewer_steps(setting.config.timesteps, count),
-            mask_threshold=setting.config.mask_threshold * factor,
-        )
-        return replace(setting, config=config)
+        config = setting.config
+        if self._num_steps is not None:
+            timesteps = fewer_steps(FULL_STEPS, self._num_steps)
+            return replace(setting, config=replace(config, timesteps=timesteps))
+        return replace(setting, config=paces(config)[self._pace])
 
     def out_of_memory(self) -> str | None:
         """Give up one thing more; says what, None when there is nothing left to give up."""
@@ -121,14 +135,13 @@ class Governor:
         self._level += 1
         return self.setting.differences(before)
 
-    def took(self, seconds: float, num_frames: int) -> str | None:
-        """Note what a chunk took; says what changes now to hold the target, None = nothing."""
-        if self._target_fps is None:
+    def aged(self, age_s: float) -> str | None:
+        """Note how old a field was when the next replaced it; says what changes, None = nothing."""
+        if self._max_age_s is None:
             return None
-        budget_s = num_frames / self._target_fps
-        self._num_slow = self._num_slow + 1 if seconds > budget_s else 0
-        self._num_fast = self._num_fast + 1 if seconds < HEADROOM * budget_s else 0
-        if self._num_slow >= SLOW_CHUNKS and self._pace + 1 < len(self._paces):
+        self._num_slow = self._num_slow + 1 if age_s > self._max_age_s else 0
+        self._num_fast = self._num_fast + 1 if age_s < HEADROOM * self._max_age_s else 0
+        if self._num_slow >= SLOW_CHUNKS and self._pace + 1 < self._num_paces:
             return self._change_pace(1)
         if self._num_fast >= FAST_CHUNKS and self._pace > 0:
             return self._change_pace(-1)

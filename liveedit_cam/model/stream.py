@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from liveedit_cam.compositing import put_on
 from liveedit_cam.errors import EditorError
-from liveedit_cam.model.compositing import Steadier, composite
 from liveedit_cam.model.config import ModelConfig, model_size
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
+from liveedit_cam.model.field import Change, Steadier, bind, fit
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
 from liveedit_cam.model.governor import Setting
 from liveedit_cam.model.kv_cache import KVCache
@@ -30,6 +31,7 @@ from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder, StreamCodec
 from liveedit_cam.model.text import split_words, unknown_words
+from liveedit_cam.types import ModelFrame
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels, Region
@@ -142,9 +144,7 @@ class EditStream:
             self._size = None
         if setting.text_on_cpu and isinstance(self._text, MovableText):
             self._text.to_cpu()
-        if replace(before, timesteps=(), mask_threshold=0.0) != replace(
-            config, timesteps=(), mask_threshold=0.0
-        ):
+        if _memory_of(before) != _memory_of(config):
             self._cache, self._denoiser = None, self._dit
             self._size = None
         if self._size is None:
@@ -188,7 +188,7 @@ class EditStream:
         region: Region | None = None,
         seed: int = 0,
     ) -> Pixels:
-        """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out, composited.
+        """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out.
 
         T must be ``chunk_frames``; H and W may be anything and may change, which starts a new
         stream (of a codec whose first chunk is shorter, T must then be that one's). Same seed, same
@@ -196,27 +196,51 @@ class EditStream:
         """
         is_pictures = frames.ndim == 4 and frames.shape[3] == 3
         if is_pictures:  # first, since another size starts a stream, which may want fewer frames
-            self._prepare(frames.shape[1:3], conditioning, seed)
+            self._resize(*model_size(self.config, *frames.shape[1:3]))
         if not is_pictures or frames.shape[0] != self.chunk_frames:
-            raise EditorError(
-                f"got frames of shape {frames.shape}, expected ({self.chunk_frames}, H, W, 3)",
-                hint="Pass stream.chunk_frames frames at a time. "
-                "Another picture size starts a new stream.",
-            )
+            raise _refused(frames, self.chunk_frames, "H, W")
         small = self._shrink(frames)
-        source = self.codec.encode(small)
-        x0 = self._edit_latents(source, conditioning)
-        before, after = self._decode(small, source, x0)
-        return composite(frames, before, after, strength, region, self._steadier)
+        change = self.change(small, conditioning, strength=strength, region=region, seed=seed)
+        fields = bind(change, [ModelFrame(one, t, 0.0) for t, one in enumerate(small)], 0)
+        return np.stack([put_on(one, field) for one, field in zip(frames, fields, strict=True)])
 
     @torch.inference_mode()
-    def edit_small(self, frames: Pixels, conditioning: TextConditioning, seed: int = 0) -> Pixels:
-        """Like ``edit``, but return the decoded edit at model size, (T, h, w, 3) uint8."""
-        self._prepare(frames.shape[1:3], conditioning, seed)
-        small = self._shrink(frames)
-        source = self.codec.encode(small)
-        _, after = self._decode(small, source, self._edit_latents(source, conditioning))
-        return (after * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    def change(
+        self,
+        small: Pixels,
+        conditioning: TextConditioning,
+        *,
+        strength: float = 1.0,
+        region: Region | None = None,
+        seed: int = 0,
+        every_frame: bool = True,
+    ) -> Change:
+        """What an edit changes in one chunk, uint8 (T, h, w, 3) RGB at model size.
+
+        h and w are whole tokens (``config.size``); another size than the last one's starts a new
+        stream. ``every_frame`` False fits the newest frame only. Raises EditorError.
+        """
+        token_px = self.config.token_px
+        if (
+            small.ndim != 4
+            or small.shape[3] != 3
+            or small.shape[1] % token_px
+            or (small.shape[2] % token_px)
+        ):
+            raise _refused(small, self.chunk_frames, f"h, w in whole tokens of {token_px} pixels")
+        self._resize(small.shape[1], small.shape[2])
+        if small.shape[0] != self.chunk_frames:
+            raise _refused(small, self.chunk_frames, "h, w")
+        self._prepare(conditioning, seed)
+        pixels = torch.from_numpy(small).to(self.device).float() / 255
+        source_frames = pixels.permute(3, 0, 1, 2).unsqueeze(0)
+        source = self.codec.encode(source_frames)
+        x0 = self._edit_latents(source, conditioning)
+        before, after = self._decode(source_frames, source, x0)
+        if every_frame:
+            return fit(before, after, strength, region, self._steadier)
+        passed = len(before)
+        return fit(before[-1:], after[-1:], strength, region, self._steadier, passed)
 
     @torch.inference_mode()
     def warm_up(self, height: int = 720, width: int = 1280) -> None:
@@ -230,9 +254,10 @@ class EditStream:
         config, text = self.config, self.config.text
         silence = torch.zeros(1, text.max_tokens, text.width, device=self.device, dtype=self.dtype)
         conditioning = TextConditioning("", tuple(self._dit.text_kv(silence)), ())
-        self._prepare((height, width), conditioning, 0)
-        assert self._cache is not None, "_prepare makes the cache"
-        assert self._size is not None, "_prepare sets the size"
+        self._resize(*model_size(self.config, height, width))
+        self._prepare(conditioning, 0)
+        assert self._cache is not None, "_resize makes the cache"
+        assert self._size is not None, "_resize sets the size"
         stride, tokens = self.codec.spatial_stride, self._cache.chunk_tokens
         cells = (self._size[0] // stride, self._size[1] // stride)
         shape = (1, config.latent_channels, config.chunk_latents, *cells)
@@ -248,9 +273,8 @@ class EditStream:
         self._conditioning = None
         self.skip_ratio = 0.0
 
-    def _prepare(self, size: tuple[int, ...], conditioning: TextConditioning, seed: int) -> None:
-        """Follow a change of picture size, seed or instruction."""
-        height, width = model_size(self.config, size[0], size[1])
+    def _resize(self, height: int, width: int) -> None:
+        """Follow a change of the size in pixels that is edited."""
         if self._size != (height, width):
             self._size = (height, width)
             grid = (height // self.config.token_px, width // self.config.token_px)
@@ -264,6 +288,9 @@ class EditStream:
             )
             self._denoiser = denoiser_for(self.speed, self._dit, self._cache, self._recorder)
             self.reset()
+
+    def _prepare(self, conditioning: TextConditioning, seed: int) -> None:
+        """Follow a change of seed or instruction."""
         if self._seed != seed or self._steadier is not None:  # other noise would flicker
             self._seed = seed
             self._noise.manual_seed(seed)
@@ -287,15 +314,11 @@ class EditStream:
                 self._dit.write_context(x0, source, conditioning.kv, self._cache)
                 self._cache.commit()
 
-    def _shrink(self, frames: Pixels) -> Tensor:
-        """Full-size frames at model size, float (1, 3, T, h, w) in [0, 1]."""
-        assert self._size is not None, "_prepare sets the size"
-        height, width = self._size
-        small = np.stack(
-            [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
-        )
-        pixels = torch.from_numpy(small).to(self.device).float() / 255
-        return pixels.permute(3, 0, 1, 2).unsqueeze(0)
+    def _shrink(self, frames: Pixels) -> Pixels:
+        """Full-size frames at model size, uint8 (T, h, w, 3)."""
+        assert self._size is not None, "_resize sets the size"
+        size = self._size[::-1]
+        return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"
@@ -313,7 +336,7 @@ class EditStream:
             self._cache,
             self._mask,
             self._noise,
-            context_pass=self.speed.context_pass,
+            context_pass=self.config.context_pass,
         )
         if self.kv_policy == "recache":
             self._remember(x0, source)
@@ -328,10 +351,22 @@ class EditStream:
             del self._history[sinks]
 
     def _decode(self, small: Tensor, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
-        """Source and edit at model size, what is compared; float (T, 3, h, w), on the CPU."""
+        """Source and edit at model size, what is compared; float (T, 3, h, w), on the device."""
         if self._decodes_source:
             frames = self.codec.decode(torch.cat((source, x0)))
         else:
             frames = torch.cat((small, self.codec.decode(x0)))
-        before, after = frames.transpose(1, 2).float().cpu()
+        before, after = frames.transpose(1, 2).float()
         return before, after
+
+
+def _memory_of(config: ModelConfig) -> ModelConfig:
+    """What of a configuration another one cannot change without a new stream."""
+    return replace(config, timesteps=(), context_pass=True, mask_threshold=0.0)
+
+
+def _refused(frames: Pixels, num_frames: int, size: str) -> EditorError:
+    return EditorError(
+        f"got frames of shape {frames.shape}, expected ({num_frames}, {size}, 3)",
+        hint="Pass stream.chunk_frames frames at a time. Another picture size starts a new stream.",
+    )

@@ -59,5 +59,5 @@ def text_of(status: Status) -> str:
         return "still card"
     if status.pending is not None:
         return f"{status.pending} ..."
-    latency_ms = _STEP_MS * round(status.delay_ms / _STEP_MS)
+    latency_ms = _STEP_MS * round(status.glass_to_sink.p50_ms / _STEP_MS)
     return f"{status.instruction}, {latency_ms} ms" if status.instruction else "starting"

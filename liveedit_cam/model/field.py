@@ -1,11 +1,11 @@
-"""Put an edit made at model size onto the full-resolution picture.
+"""Fit the edit field: what a model changed, so that it can be put on another size and moment.
 
-What is carried over is the *change*. Near each point it is written as an affine function of the
-source colour, change = B colour + c (a guided filter with the source as guide, He et al. 2013),
-fitted between the decoded source and the decoded edit, so that the codec's blur cancels. Applied
-to the full-size picture it follows that picture's own borders and keeps its detail. What no
-affine function explains (content that is replaced) is added as the decoded edit itself. Where the
-change is below what a viewer can see, the camera's own pixels come out, bit for bit.
+What is carried over is the *change*, the decoded edit less the decoded source, so that the codec's
+blur cancels. Near each point it is written as an affine function of the source colour, change = B
+colour + c (a guided filter with the source as guide, He et al. 2013). What no affine function
+explains (content that is replaced) is kept beside it. Where the change is below what a viewer can
+see the field is zero, and the camera's own pixels come out, bit for bit. Runs on the model's
+device; ``compositing`` puts the field on pictures.
 
 A model edits each chunk anew, and its small errors differ from chunk to chunk: a flicker. Where the
 source holds still, and the new change is within such an error of the last one, ``Steadier`` moves
@@ -14,17 +14,21 @@ the fitted change only a small part of the way from frame to frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from liveedit_cam.errors import EditorError
+from liveedit_cam.types import EditField, ModelFrame, Region
+
 if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels, Region
+    from liveedit_cam.types import Floats, Pixels
 
 CELL_PX = 4
 """Side of a fitting cell at model size."""
@@ -53,11 +57,9 @@ instead of 1.11 (exact targets: 0.77), at -0.14 dB: 8 edits on two test clips,
 ``benchmarks/flicker.py --clips 2``. The four levels and the share were chosen on other clips.
 """
 
-Field = NDArray[np.float32]
-
 
 class Steadier:
-    """Holds what ``composite`` changes where the source holds still; one for each stream."""
+    """Holds the fitted change where the source holds still; one for each stream."""
 
     def __init__(self) -> None:
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
@@ -66,10 +68,13 @@ class Steadier:
         """Forget the last frame: the next one is shown as it is, as after another instruction."""
         self._last = None
 
-    def __call__(self, before: Tensor, cells: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, before: Tensor, cells: Tensor, rest: Tensor, num_passed: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """Cells (T, 12, h/4, w/4) and rest (T, 3, h, w) of the next frames, held.
 
-        ``before`` (T, 3, h, w) is the source; another size than the last one's starts anew.
+        ``before`` (T, 3, h, w) is the source; another size than the last one's starts anew. The
+        first lies ``num_passed`` frames after the last one seen, the others one after another.
         """
         cells, rest = cells.clone(), rest.clone()
         if self._last is not None and self._last[0].shape != before.shape[1:]:
@@ -77,7 +82,10 @@ class Steadier:
         for t in range(len(before)):
             if self._last is not None:
                 last_before, last_cells, last_rest = self._last
-                share = _share_to_go(before[t], before[t] - last_before, cells[t] - last_cells)
+                passed = num_passed if t == 0 else 1
+                share = _share_to_go(
+                    before[t], before[t] - last_before, cells[t] - last_cells, passed
+                )
                 cells[t] = torch.lerp(last_cells, cells[t], share[0])
                 fine = F.interpolate(share, rest.shape[-2:], mode="bilinear")
                 rest[t] = torch.lerp(last_rest, rest[t], fine[0])
@@ -85,8 +93,10 @@ class Steadier:
         return cells, rest
 
 
-def _share_to_go(source: Tensor, moved: Tensor, differs: Tensor) -> Tensor:
-    """STEADY_SHARE where source and edit hold still, 1 where either moved; (1, 1, h/4, w/4).
+def _share_to_go(source: Tensor, moved: Tensor, differs: Tensor, num_passed: int) -> Tensor:
+    """STEADY_SHARE a frame where source and edit hold still, 1 where either moved.
+
+    Returns (1, 1, h/4, w/4).
 
     ``source`` and how far it ``moved`` (3, h, w); ``differs`` (12, h/4, w/4): new less held cells.
     """
@@ -95,51 +105,122 @@ def _share_to_go(source: Tensor, moved: Tensor, differs: Tensor) -> Tensor:
     size = F.avg_pool2d(moved.abs().amax(dim=0, keepdim=True), CELL_PX)
     going = torch.maximum(_ramp(size, STILL, MOVING), _ramp(other, SAME, OTHER))
     going = F.max_pool2d(going, 3, stride=1, padding=1)
-    return STEADY_SHARE + (1 - STEADY_SHARE) * going.unsqueeze(0)
+    share = 1 - (1 - STEADY_SHARE) ** num_passed
+    return share + (1 - share) * going.unsqueeze(0)
 
 
-def composite(
-    source: Pixels,
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """The fitted change of some frames, not yet bound to their times."""
+
+    cells: Floats
+    """float32 (T, 12, h/4, w/4) as ``EditField.cells``."""
+    rest: Floats | None
+    """float32 (T, 3, h, w); None = nothing in any of the frames."""
+    visible: float
+    """Share of the last frame, 0..1, that differs visibly from its source."""
+
+
+def fit(
     before: Tensor,
     after: Tensor,
     strength: float = 1.0,
     region: Region | None = None,
     steadier: Steadier | None = None,
-) -> Pixels:
-    """Apply the change from ``before`` to ``after`` to full-size frames.
+    num_passed: int = 1,
+) -> Change:
+    """Fit the change from ``before`` to ``after``, float (T, 3, h, w) in [0, 1] on one device.
 
-    source uint8 (T, H, W, 3) RGB, any H and W; before and after float (T, 3, h, w) in [0, 1], the
-    decoded source and the decoded edit at model size. strength 0..1 scales the change, region
-    limits it; ``steadier`` saw the frames before. Returns uint8 (T, H, W, 3).
+    They are the decoded source and the decoded edit; h and w are multiples of 4. ``strength`` 0..1
+    scales the change, ``region`` limits it; ``steadier`` saw the frames before, the last of them
+    ``num_passed`` frames before the first of these. Raises EditorError where a value is not
+    finite: what cannot be computed must never look like "unchanged".
     """
-    cells, rest = _change(before.float(), after.float(), steadier)
-    cells, rest = cells * strength, rest * strength
+    cells, rest = _change(before.float(), after.float(), steadier, num_passed)
+    if strength != 1.0:
+        cells, rest = cells * strength, rest * strength
     if region is not None:
-        cells = cells * _inside(region, (cells.shape[-2], cells.shape[-1]))
-        rest = rest * _inside(region, (rest.shape[-2], rest.shape[-1]))
-    out = np.empty_like(source)
-    for t in range(len(source)):
-        if not bool(cells[t].any()) and not bool(rest[t].any()):
-            out[t] = source[t]
-            continue
-        _change_frame(source[t], cells[t].numpy(), rest[t].numpy(), out[t])
-    return out
+        cells = cells * _inside(region, (cells.shape[-2], cells.shape[-1])).to(cells)
+        rest = rest * _inside(region, (rest.shape[-2], rest.shape[-1])).to(rest)
+    visible = _visible_share(before[-1].float(), cells[-1], rest[-1])
+    # one copy from the device, and one look at it for all that may have gone wrong
+    if not bool(torch.isfinite(cells.sum() + rest.sum())):
+        raise EditorError(
+            "The model's output holds values that are not finite, expected numbers.",
+            hint="The stream starts anew; if it repeats, choose another --model or --device.",
+        )
+    kept = rest.cpu().numpy() if bool(rest.any()) else None
+    return Change(cells.cpu().numpy(), kept, float(visible))
 
 
-def composite_exact(
-    source: Pixels, before: Tensor, after: Tensor, steadier: Steadier | None = None
-) -> Pixels:
-    """The slow twin of ``composite``: the same fit, applied to every full-size pixel."""
-    size = source.shape[1:3]
-    pixels = torch.from_numpy(source).permute(0, 3, 1, 2).float() / 255
-    cells, rest = _change(before.float(), after.float(), steadier)
-    full = F.interpolate(cells, size, mode="bilinear")
-    constant = full[:, 9:] + F.interpolate(rest, size, mode="bilinear")
-    out = (pixels + _apply(full[:, :9], pixels, constant)).clamp(0, 1) * 255
-    return out.round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+def fields_of(
+    frames: Sequence[ModelFrame],
+    pictures: Pixels,
+    revision: int,
+    *,
+    strength: float = 1.0,
+    region: Region | None = None,
+) -> list[EditField]:
+    """Fields that turn ``frames`` into ``pictures``: for an editor that makes pictures.
+
+    ``pictures`` uint8 (T, h, w, 3) RGB, one for each frame and of its size, whose sides are
+    multiples of 4. ``strength`` and ``region`` are the instruction's. Raises EditorError.
+    """
+    sources = np.stack([frame.pixels for frame in frames])
+    if pictures.shape != sources.shape or pictures.dtype != np.uint8:
+        raise EditorError(
+            f"got pictures {pictures.shape} of {pictures.dtype}, expected {sources.shape} of uint8",
+            hint="Return one picture for each frame, of the frame's own size.",
+        )
+    before, after = (
+        torch.from_numpy(p).permute(0, 3, 1, 2).float() / 255 for p in (sources, pictures)
+    )
+    seen = None if region is None else seen_from(frames[0].part, region)
+    change = fit(before, after, strength, seen)
+    return bind(change, frames, revision)
 
 
-def _change(before: Tensor, after: Tensor, steadier: Steadier | None) -> tuple[Tensor, Tensor]:
+def bind(change: Change, frames: Sequence[ModelFrame], revision: int) -> list[EditField]:
+    """One field for each of the last frames that ``change`` covers, in order."""
+    count = len(change.cells)
+    return [
+        EditField(
+            cells=change.cells[t],
+            rest=None if change.rest is None else change.rest[t],
+            guide=cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY),
+            index=frame.index,
+            captured_at=frame.captured_at,
+            revision=revision,
+            part=frame.part,
+        )
+        for t, frame in enumerate(frames[len(frames) - count :])
+    ]
+
+
+def seen_from(part: Region | None, region: Region) -> Region:
+    """A region of the whole picture in shares of ``part`` of it; it may reach beyond it."""
+    if part is None:
+        return region
+    return Region(
+        (region.x - part.x) / part.width,
+        (region.y - part.y) / part.height,
+        region.width / part.width,
+        region.height / part.height,
+    )
+
+
+def _visible_share(source: Tensor, cells: Tensor, rest: Tensor) -> Tensor:
+    """Share of cells whose mean colour changes by VISIBLE or more; source and rest (3, h, w)."""
+    colour = F.avg_pool2d(source, CELL_PX)[None]
+    change = _apply(cells[None, :9], colour, cells[None, 9:])
+    change = change + F.avg_pool2d(rest, CELL_PX)[None]
+    changed = (colour + change).clamp(0, 1) - colour
+    return (changed.abs().amax(dim=1) >= VISIBLE).float().mean()
+
+
+def _change(
+    before: Tensor, after: Tensor, steadier: Steadier | None, num_passed: int
+) -> tuple[Tensor, Tensor]:
     """What to change: cells (T, 12, h/4, w/4) = B row by row, then c; rest (T, 3, h, w)."""
     size = before.shape[-2:]
     slope, offset = _fit(before, after - before)
@@ -150,7 +231,7 @@ def _change(before: Tensor, after: Tensor, steadier: Steadier | None) -> tuple[T
     fine_weight = F.interpolate(weight, size, mode="bilinear")
     rest = fine_weight * _content(after - before - explained)
     cells = cells * weight
-    return (cells, rest) if steadier is None else steadier(before, cells, rest)
+    return (cells, rest) if steadier is None else steadier(before, cells, rest, num_passed)
 
 
 def _fit(guide: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,7 +250,7 @@ def _fit(guide: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
     mean_guide, mean_change, mean_pairs, mean_cross = means.split((3, 3, 9, 9), dim=1)
     covariance = mean_pairs.unflatten(1, (3, 3)) - mean_guide.unsqueeze(1) * mean_guide.unsqueeze(2)
     cross_cov = mean_cross.unflatten(1, (3, 3)) - mean_change.unsqueeze(2) * mean_guide.unsqueeze(1)
-    ridge = RIDGE * torch.eye(3).view(1, 3, 3, 1, 1)
+    ridge = RIDGE * torch.eye(3, device=guide.device).view(1, 3, 3, 1, 1)
     inverse = _inverse_3x3(covariance + ridge)
     slope = torch.einsum("tijhw,tjkhw->tikhw", cross_cov, inverse)
     offset = mean_change - torch.einsum("tijhw,tjhw->tihw", slope, mean_guide)
@@ -233,30 +314,3 @@ def _inside(region: Region, size: tuple[int, int]) -> Tensor:
     rows = cover(region.y, region.height, size[0])
     columns = cover(region.x, region.width, size[1])
     return (rows[:, None] * columns[None, :]).view(1, 1, *size)
-
-
-def _change_frame(source: Pixels, cells: Field, rest: Field, out: Pixels) -> None:
-    """Write source + change to ``out``: affine change at half size, finest detail by its gain.
-
-    cells (12, h/4, w/4) = B row by row, then c; rest (3, h, w). Cameras deliver colour at half
-    size, so the finest octave is grey, and B turns grey into its row sums. Whole planes in 16-bit
-    integers: 8 ms for 1280x720 where the same in float32 takes 22.
-    """
-    height, width = source.shape[:2]
-    half, full = (-(-width // 2), -(-height // 2)), (width, height)
-    small = cv2.resize(source, half, interpolation=cv2.INTER_AREA)
-    guides = [plane.astype(np.float32) for plane in cv2.split(small)]
-    planes = []
-    for channel in range(3):
-        change = cv2.add(cv2.resize(rest[channel], half), cv2.resize(cells[9 + channel], half))
-        change *= 255.0
-        for guide in range(3):
-            slope = cv2.resize(cells[3 * channel + guide], half)
-            cv2.add(change, cv2.multiply(slope, guides[guide], dst=slope), dst=change)
-        planes.append(np.rint(change, out=change).astype(np.int16))
-    gain = 256 * cells[:9].reshape(3, 3, *cells.shape[1:]).sum(axis=1).transpose(1, 2, 0)
-    detail = cv2.subtract(source, cv2.resize(small, full), dtype=cv2.CV_16S)
-    gains = cv2.resize(np.rint(gain).astype(np.int16), full)
-    detail = cv2.multiply(detail, gains, dst=detail, scale=1 / 256)
-    detail = cv2.add(detail, cv2.resize(cv2.merge(planes), full), dst=detail)
-    cv2.add(source, detail, dst=out, dtype=cv2.CV_8U)

@@ -1,0 +1,135 @@
+"""Carry a field from the frame it was made from to a later one, by dense optical flow.
+
+The flow is found at model size between the field's grey guide and the later frame (DIS, Kroeger et
+al. 2016, OpenCV's), backwards: where each point of the later frame was. It is believed only where
+it explains the later frame better than no motion does, so that noise and flat walls stay put. Where
+flow and counter-flow disagree something was uncovered, whose edit nobody has made yet; there the
+neighbour with the larger change wins, so that an edited background closes behind a moving hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from liveedit_cam.types import EditField
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Floats, Pixels
+
+    Grey = NDArray[np.uint8]
+
+CELL_PX = 4
+"""Side of a field's cell at model size."""
+BLUR_PX = 9
+"""Errors of the flow are compared over squares of this side."""
+GAIN_LEVELS = 1.5
+"""Mean levels of grey by which flow must explain a square better than standing still."""
+AGREE_PX = 1.5
+"""Flow and counter-flow that differ by more than this disagree."""
+STILL_PX = 0.5
+"""Where nothing moves by more than this, nothing is uncovered."""
+REACH_CELLS = 3
+"""How far an uncovered cell looks for its neighbour with the larger change."""
+
+
+class Carrier:
+    """Finds flow with buffers and the last flow of its own. One thread owns it."""
+
+    def __init__(self) -> None:
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._quick = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._grids: dict[tuple[int, int], Floats] = {}
+
+    def carry(self, field: EditField, small: Pixels) -> EditField:
+        """The field as it lies on ``small``, uint8 (h, w, 3) RGB of the field's own size.
+
+        ``index`` and ``captured_at`` stay those of the frame it was made from.
+        """
+        grey = cast("Grey", cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+        assert grey.shape == field.guide.shape, f"frame {grey.shape}, field {field.guide.shape}"
+        if np.array_equal(grey, field.guide):
+            return field
+        flow = self._believed(self._dis.calc(grey, field.guide, None), grey, field.guide)
+        size = float(np.abs(flow).max())
+        if size == 0.0:
+            return field
+        cells = self._warp_cells(field.cells, flow)
+        if size > STILL_PX:
+            uncovered = self._uncovered(flow, grey, field.guide)
+            if uncovered.any():
+                cells = _covered(cells, uncovered, small)
+        rest = None if field.rest is None else self._warp(field.rest, flow)
+        return replace(field, cells=cells, rest=rest)
+
+    def _believed(self, flow: Floats, later: Grey, guide: Grey) -> Floats:
+        """The flow where it explains ``later`` better than no motion, else 0.
+
+        ``flow`` float32 (h, w, 2), x then y: where each point of ``later`` is in ``guide``.
+        """
+        moved = cv2.remap(guide, self._at(flow), None, cv2.INTER_LINEAR, borderMode=_BORDER)
+        still_error, flow_error = (
+            cv2.blur(cv2.absdiff(later, seen).astype(np.float32), (BLUR_PX, BLUR_PX))
+            for seen in (guide, moved)
+        )
+        gain = still_error - flow_error
+        share = np.clip(gain / GAIN_LEVELS, 0, 1).astype(np.float32)
+        share = cv2.blur(share, (BLUR_PX, BLUR_PX))
+        return cast("Floats", flow * cv2.merge((share, share)))
+
+    def _uncovered(self, flow: Floats, later: Grey, guide: Grey) -> NDArray[np.bool_]:
+        """Cells of ``later`` that show what ``guide`` does not; bool (h/4, w/4)."""
+        counter = self._quick.calc(guide, later, None)
+        back = cv2.remap(counter, self._at(flow), None, cv2.INTER_LINEAR, borderMode=_BORDER)
+        apart_x, apart_y = cv2.split(cv2.absdiff(flow, -back))
+        apart = cv2.max(apart_x, apart_y)
+        height, width = later.shape
+        disagrees = (apart > AGREE_PX).astype(np.float32)
+        cells = (width // CELL_PX, height // CELL_PX)
+        share = cv2.resize(disagrees, cells, interpolation=cv2.INTER_AREA)
+        return cast("NDArray[np.bool_]", share > 0.25)
+
+    def _warp(self, planes: Floats, flow: Floats) -> Floats:
+        """Planes (C, h, w) moved by ``flow`` (h, w, 2)."""
+        stacked = np.ascontiguousarray(planes.transpose(1, 2, 0))
+        moved = cv2.remap(stacked, self._at(flow), None, cv2.INTER_LINEAR, borderMode=_BORDER)
+        return np.ascontiguousarray(moved.transpose(2, 0, 1))
+
+    def _warp_cells(self, cells: Floats, flow: Floats) -> Floats:
+        height, width = cells.shape[1:]
+        coarse = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / CELL_PX
+        return self._warp(cells, cast("Floats", coarse.astype(np.float32)))
+
+    def _at(self, flow: Floats) -> Floats:
+        """Absolute positions for ``remap``, x then y."""
+        height, width = flow.shape[:2]
+        if (height, width) not in self._grids:
+            y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+            self._grids[height, width] = np.stack((x, y), axis=-1)
+        return self._grids[height, width] + flow
+
+
+_BORDER = cv2.BORDER_REPLICATE
+
+
+def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floats:
+    """Each uncovered cell takes the largest change within ``REACH_CELLS``, its own included."""
+    height, width = uncovered.shape
+    colour = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    colour = colour.astype(np.float32).transpose(2, 0, 1) / 255
+    change = np.einsum("cghw,ghw->chw", cells[:9].reshape(3, 3, height, width), colour)
+    size = np.abs(change + cells[9:]).max(axis=0)
+    rows, columns = np.nonzero(uncovered)
+    reach = np.arange(-REACH_CELLS, REACH_CELLS + 1)
+    dy, dx = (d.ravel() for d in np.meshgrid(reach, reach, indexing="ij"))
+    near_y = np.clip(rows[:, None] + dy, 0, height - 1)
+    near_x = np.clip(columns[:, None] + dx, 0, width - 1)
+    best = size[near_y, near_x].argmax(axis=1)
+    pick = np.arange(len(rows))
+    out = cells.copy()
+    out[:, rows, columns] = cells[:, near_y[pick, best], near_x[pick, best]]
+    return out

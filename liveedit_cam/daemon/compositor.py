@@ -1,0 +1,161 @@
+"""Edit fields put on full-size frames, one thread. Knows no engine, no sink and no device.
+
+Two ways of the same calls. Live: the newest field is carried by optical flow to the frame at hand,
+which goes on at once. Exact: a frame waits for its own field. Where no field may be used nothing is
+made, and the sinks keep the last edited picture, then the still card: never a raw frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from liveedit_cam.compositing import Carrier, CutDetector, put_on
+from liveedit_cam.daemon.board import Board
+from liveedit_cam.daemon.mailbox import MAX_SHOTS, Shot, WorkBox
+from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.playout import Playout
+from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Pixels
+
+WAIT_S = 0.1
+"""Longest wait for work before looking whether the run has ended."""
+
+
+class Compositor:
+    """One step edits what came in since the last. Belongs to the compositor thread."""
+
+    def __init__(
+        self,
+        work: WorkBox,
+        playout: Playout,
+        *,
+        board: Board,
+        metrics: Metrics,
+        hold_s: float,
+        editing_drained: Event,
+        now: Callable[[], float],
+    ) -> None:
+        """``hold_s``: age in seconds up to which a field is carried on.
+
+        ``editing_drained`` is set when no field will come any more.
+        """
+        self._work = work
+        self._playout = playout
+        self._board = board
+        self._metrics = metrics
+        self._hold_s = hold_s
+        self._editing_drained = editing_drained
+        self._now = now
+        self._carrier = Carrier()
+        self._cuts = CutDetector()
+        self._field: EditField | None = None
+        self._scene_since = float("-inf")
+        self._waiting: deque[Shot] = deque(maxlen=MAX_SHOTS)
+        self._latency: LatencyMode | None = None
+        self.drained = Event()
+        """Set when the last frame of a source with an end has been edited."""
+
+    def step(self) -> bool:
+        """Take what waits and edit it. Never False: there may always be more."""
+        latency = self._board.status().latency
+        if latency is not self._latency:
+            self._begin(latency)
+        has_ended = self._editing_drained.is_set()  # asked first: then the box is complete
+        work = self._work.take(WAIT_S)
+        for shot in work.shots:
+            self._follow_scene(shot)
+        if latency is LatencyMode.LIVE:
+            self._take_newest(work.fields)
+            edited = self._live(work.shots[-1]) if work.shots else None
+            self._show([edited] if edited else [])
+        else:
+            self._waiting.extend(work.shots)
+            self._show([e for e in map(self._exact, work.fields) if e is not None])
+        if has_ended and self._work.is_empty:
+            self.drained.set()
+        return True
+
+    def _begin(self, latency: LatencyMode) -> None:
+        if self._latency is None:
+            _warm_up()
+        self._latency = latency
+        self._field = None
+        self._waiting.clear()
+        self._playout.follow(latency)
+
+    def _follow_scene(self, shot: Shot) -> None:
+        """Fields of the scene before a cut mean nothing after it."""
+        if shot.small is not None and self._cuts.is_cut(shot.small.pixels, shot.frame.captured_at):
+            self._scene_since = shot.frame.captured_at
+
+    def _take_newest(self, fields: tuple[EditField, ...]) -> None:
+        for field in fields:
+            newest = self._field
+            if newest is None or _order(field) >= _order(newest):
+                self._field = field
+
+    def _live(self, shot: Shot) -> Frame | None:
+        """The frame under the newest field; None where that one may not be used."""
+        field, small = self._field, shot.small
+        if field is None or small is None or not self._may_use(field, small):
+            return None
+        if field.index != small.index:
+            field = self._carrier.carry(field, small.pixels)
+        return _edited(shot.frame, field)
+
+    def _may_use(self, field: EditField, small: ModelFrame) -> bool:
+        return (
+            field.guide.shape == small.pixels.shape[:2]
+            and field.part == small.part
+            and field.captured_at >= self._scene_since
+            and self._now() - field.captured_at <= self._hold_s
+        )
+
+    def _exact(self, field: EditField) -> Frame | None:
+        """The frame this field was made from, under it; None where that is gone."""
+        while self._waiting and self._waiting[0].frame.index < field.index:
+            self._waiting.popleft()
+        if not self._waiting or self._waiting[0].frame.index != field.index:
+            return None
+        return _edited(self._waiting.popleft().frame, field)
+
+    def _show(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            self._playout.put([frame], self._now())
+            self._metrics.composited()
+
+
+def _order(field: EditField) -> tuple[int, float]:
+    return field.revision, field.captured_at
+
+
+def _edited(frame: Frame, field: EditField) -> Frame:
+    box = frame.box
+    if box is None or field.part is None:
+        pixels = put_on(frame.pixels, field)
+    else:  # black bars are no part of the picture
+        pixels = frame.pixels.copy()
+        inside = pixels[box.y : box.y + box.height, box.x : box.x + box.width]
+        inside[:] = put_on(inside, field)
+    return replace(
+        frame,
+        pixels=pixels,
+        revision=field.revision,
+        source=frame.pixels,
+        field_at=field.captured_at,
+    )
+
+
+def _warm_up() -> None:
+    """Compile the loop that puts a field on a picture before one is waited for."""
+    picture: Pixels = np.zeros((8, 16, 3), np.uint8)
+    cells = np.ones((12, 2, 4), np.float32)
+    put_on(picture, EditField(cells, None, picture[..., 0], 0, 0.0, 0))
