@@ -16,7 +16,7 @@ from ablation_rig import Setup, Steps, Variant, compare, make_stream
 from liveedit_cam.evaluation.benchmark import Video, as_pixels, as_tensor
 from liveedit_cam.evaluation.metrics import capped_psnr
 from liveedit_cam.model import EditStream, ModelConfig
-from liveedit_cam.model.stream import KVPolicy
+from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.training.clips import Clip
 
 POLICIES: tuple[KVPolicy, ...] = ("keep", "recache", "reset")

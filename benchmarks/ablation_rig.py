@@ -26,11 +26,12 @@ from liveedit_cam.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.evaluation.metrics import PictureFigures, capped_psnr, picture_figures
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.codec import Codec, CodecStream
+from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import PRESETS
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed
+from liveedit_cam.model.governor import FULL_STEPS
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.stream import KVPolicy
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.weight_files import load_weights
 from liveedit_cam.model.weights import (
@@ -148,7 +149,9 @@ def load_networks(model: str, device: str) -> Networks:
             f"got model {model!r}, whose {', '.join(missing)} is not in {folder}",
             hint="Give nano, or a folder that `liveedit-cam train export` wrote.",
         )
-    config, target = read_config(folder / "config.json"), choose_device(device)
+    # the paper's four steps and context pass, whatever the model ships with
+    shipped, target = read_config(folder / "config.json"), choose_device(device)
+    config = replace(shipped, timesteps=FULL_STEPS, context_pass=True)
     dit, codec, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
     for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
         load_weights(network, folder / f"{file}.safetensors")

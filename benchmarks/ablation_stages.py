@@ -21,15 +21,16 @@ from ablation_records import StageRow
 from ablation_rig import Networks, Setup
 from torch import Tensor
 
+from liveedit_cam.compositing import put_on
 from liveedit_cam.errors import UsageError
 from liveedit_cam.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.evaluation.metrics import PictureFigures, picture_figures
 from liveedit_cam.evaluation.rivals import Judge
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.codec import CodecStream
-from liveedit_cam.model.compositing import composite
 from liveedit_cam.model.config import model_size
 from liveedit_cam.model.dit import CausalDiT, TextKV
+from liveedit_cam.model.field import bind, fit
 from liveedit_cam.model.generator import denoise_chunk, predict_x0
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.schedule import FlowSchedule
@@ -37,6 +38,7 @@ from liveedit_cam.training.dmd import GUIDANCE
 from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.foundation import NO_TEXT, sample_offline
 from liveedit_cam.training.stages import DMD, FOUNDATION, TEACHER_FORCING
+from liveedit_cam.types import ModelFrame
 
 NUM_CHUNKS = 3
 """Of a clip: the paper's stages were trained on 7, ours on 3."""
@@ -196,8 +198,10 @@ def edit_clip(networks: Networks, dit: CausalDiT, edit: Edit, case: Case) -> tup
     began = clock.read()
     x0 = edit(dit, source, text, no_text)
     seconds = clock.read() - began
-    before, after = codec.decode(torch.cat((source, x0))).transpose(1, 2).float().cpu()
-    return composite(frames, before, after), seconds / NUM_CHUNKS
+    before, after = codec.decode(torch.cat((source, x0))).transpose(1, 2).float()
+    fields = bind(fit(before, after), [ModelFrame(one, t, 0.0) for t, one in enumerate(small)], 0)
+    edited = np.stack([put_on(one, field) for one, field in zip(frames, fields, strict=True)])
+    return edited, seconds / NUM_CHUNKS
 
 
 def sample_live(dit: CausalDiT, source: Tensor, text: Text, no_text: Text) -> Tensor:

@@ -3,7 +3,7 @@
     python benchmarks/flicker.py --media ../shared/media [--model nano] [--clips 3] [--chunks 8]
 
 Three ways, over the same clips and instructions in one run: other noise in every chunk and nothing
-held; the same noise; the same noise and ``compositing.Steadier``, as it ships. Flicker is over the
+held; the same noise; the same noise and ``field.Steadier``, as it ships. Flicker is over the
 source's own; dB against the exact target. Last line of stdout: one JSON object.
 """
 
@@ -28,14 +28,16 @@ from torch import Tensor
 from liveedit_cam.evaluation.benchmark import as_tensor
 from liveedit_cam.evaluation.flow import MotionFigures, motion_figures
 from liveedit_cam.model import EditStream, load
-from liveedit_cam.model.compositing import Steadier
+from liveedit_cam.model.field import Steadier
 from liveedit_cam.training.losses import psnr
 
 
 class HoldsNothing(Steadier):
     """Leaves every change as it is; the noise is still the same in each chunk."""
 
-    def __call__(self, before: Tensor, cells: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, before: Tensor, cells: Tensor, rest: Tensor, num_passed: int = 1
+    ) -> tuple[Tensor, Tensor]:
         return cells, rest
 
 

@@ -4,8 +4,8 @@ A source in real time (the drawn scene, or a video file given with --source file
 and a sink that keeps nothing: the whole daemon with its engine process, as `liveedit-cam run`
 starts it. Measured after a warm-up. Latencies are the daemon's own, from the capture of a frame to
 its write to the sink, and from the capture of the frame a field was made from; they are read every
-8 s, so that each reading covers fresh frames. --beside N runs N processes beside it that keep a core
-busy each, as OBS and a call do. The last line is one JSON object.
+8 s, so that each reading covers fresh frames. --beside N runs N processes beside it that keep a
+core busy each, as OBS and a call do. The last line is one JSON object.
 
     python benchmarks/live.py [--source file:clip.mp4] [--width 1920 --height 1080] [--beside 2]
 """

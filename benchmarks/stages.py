@@ -1,11 +1,11 @@
 """Where does the time of one chunk go, and how near is the network to what the machine can do?
 
 One stream in this process, as the engine runs it, on the drawn scene or on a clip
-(--source file:clip.mp4): resize and encode, each denoising step, the clean-context pass, decode,
-compositing. Beside them, measured in the same run, what the machine reaches for a matrix product, a
-3x3 convolution and an attention of the model's own sizes. The work of the network is counted from
-its ModelConfig; a multiplication and its addition are two operations. The last line is one JSON
-object.
+(--source file:clip.mp4): resize and encode, each denoising step, the clean-context pass if there is
+one, decode, fit of the newest field. Beside them, measured in the same run, what the machine
+reaches for a matrix product, a 3x3 convolution and an attention of the model's own sizes. The work
+of the network is counted from its ModelConfig; a multiplication and its addition are two
+operations. The last line is one JSON object.
 
     python benchmarks/stages.py [--source file:clip.mp4] [--model nano] [--chunks 30]
 """
@@ -31,7 +31,8 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 from liveedit_cam.model import EditStream, ModelConfig, TextConditioning, load  # noqa: E402
-from liveedit_cam.model.compositing import composite  # noqa: E402
+from liveedit_cam.model.config import model_size  # noqa: E402
+from liveedit_cam.model.field import fit  # noqa: E402
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
@@ -96,25 +97,28 @@ def time_chunk(
         sync()
         marks.append(time.perf_counter())
 
-    stream._prepare(chunk.shape[1:3], conditioning, 0)
-    small = stream._shrink(chunk)
-    source = stream.codec.encode(small)
+    stream._resize(*model_size(stream.config, *chunk.shape[1:3]))
+    stream._prepare(conditioning, 0)
+    small = torch.from_numpy(stream._shrink(chunk)).permute(3, 0, 1, 2)[None].float() / 255
+    source = stream.codec.encode(small.to(stream.device))
     mark()
     edited = stream._edit_latents(source, conditioning)
     mark()
     before, after = stream._decode(small, source, edited)
     mark()
-    composite(chunk, before, after)
+    fit(before[-1:], after[-1:], steadier=stream._steadier, num_passed=len(before))
     mark()
-    encode, denoise, decode, compositing = np.diff(marks).tolist()
-    *steps, context = (end - begin for begin, end in passes.spans)
+    encode, denoise, decode, fitted = np.diff(marks).tolist()
+    spent = [end - begin for begin, end in passes.spans]
+    num_steps = len(stream.config.timesteps)
+    steps, context = spent[:num_steps], sum(spent[num_steps:])
     return {
         "encode": encode,
         **{f"step_{number}": step for number, step in enumerate(steps, start=1)},
         "context": context,
         "around_the_blocks": denoise - sum(steps) - context,
         "decode": decode,
-        "compositing": compositing,
+        "fit": fitted,
         "chunk": marks[-1] - marks[0],
     }
 

@@ -37,10 +37,10 @@ from torch import Tensor, nn  # noqa: E402
 from wan_passes import PlainCache, PlainPasses, TimedPasses  # noqa: E402
 
 from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
-from liveedit_cam.model.compositing import composite  # noqa: E402
-from liveedit_cam.model.config import CacheTarget  # noqa: E402
+from liveedit_cam.model.config import CacheTarget, model_size  # noqa: E402
 from liveedit_cam.model.dit import CausalDiT  # noqa: E402
 from liveedit_cam.model.fast import Speed, best_speed, has_fp8  # noqa: E402
+from liveedit_cam.model.field import fit  # noqa: E402
 from liveedit_cam.model.wan_vae import WanCodec  # noqa: E402
 from liveedit_cam.model.weights import choose_device, fastest_dtype  # noqa: E402
 
@@ -204,8 +204,10 @@ class Bench:
             self.sync()
             marks.append(time.perf_counter())
 
-        stream._prepare(chunk.shape[1:3], self.text, 0)
-        small = stream._shrink(chunk)
+        stream._resize(*model_size(stream.config, *chunk.shape[1:3]))
+        stream._prepare(self.text, 0)
+        small = torch.from_numpy(stream._shrink(chunk)).to(stream.device)
+        small = small.permute(3, 0, 1, 2)[None].float() / 255
         mark()
         source = stream.codec.encode(small)
         mark()
@@ -213,15 +215,15 @@ class Bench:
         mark()
         before, after = stream._decode(small, source, edited)
         mark()
-        composite(chunk, before, after)
+        fit(before[-1:], after[-1:])
         mark()
-        shrink, encode, denoise, decode, compositing = np.diff(marks).tolist()
+        shrink, encode, denoise, decode, fitted = np.diff(marks).tolist()
         num_steps = len(stream.config.timesteps)
         names = [f"step_{number}" for number in range(1, num_steps + 1)] + ["context"]
         timed = dict(zip(names, passes.seconds, strict=False))
         around = denoise - sum(passes.seconds)
         return {"shrink": shrink, "encode": encode, **timed, "around_the_passes": around,
-                "decode": decode, "compositing": compositing}  # fmt: skip
+                "decode": decode, "fit": fitted}  # fmt: skip
 
 
 def chunk_operations(variant: Variant, skip_ratio: float) -> float:

@@ -313,9 +313,9 @@ def test_a_plain_line_comes_now_and_then() -> None:
 def test_rows_leave_out_what_is_not_there() -> None:
     """Catches a screen full of "None", and a notice or an error that is not shown."""
     labels = [label for label, _ in rows(STATUS)]
-    assert not {"pending", "notice", "last error", "dropped", "restarts"} & set(labels)
-    loud = replace(STATUS, pending="x", notice="y", last_error="z", frames_dropped=3)
-    assert {"pending", "notice", "last error", "dropped"} <= {label for label, _ in rows(loud)}
+    assert not {"pending", "notice", "last error", "restarts"} & set(labels)
+    loud = replace(STATUS, pending="x", notice="y", last_error="z", engine_restarts=3)
+    assert {"pending", "notice", "last error", "restarts"} <= {label for label, _ in rows(loud)}
     assert "None" not in table(rows(STATUS)) + summary(STATUS)
     assert "last error: z" in summary(loud)
     assert status_table(loud, "http://page").row_count == len(rows(loud)) + 2

@@ -17,8 +17,11 @@ from liveedit_cam.cores import SPINS, share_cores
 )
 def test_what_the_user_chose_stands(environ: dict[str, str], spins: str | None) -> None:
     """Catches a setting that overrules the user's."""
-    share_cores(environ)
+    share_cores(environ, 3)
     assert environ.get("GOMP_SPINCOUNT") == spins
+    assert environ["OMP_NUM_THREADS"] == "3"
+    share_cores(environ, 7)
+    assert environ["OMP_NUM_THREADS"] == "3"
 
 
 def test_the_engine_has_not_loaded_torch_before_it_shares() -> None:

@@ -68,27 +68,12 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Edit the camera live in this terminal; Ctrl-C ends it."""
+    flags = dict(locals())  # the options, whose names are those of the settings
+    for name in ("sink", "config", "quiet"):
+        del flags[name]
     from liveedit_cam.config import load_config
 
-    flags = {
-        "prompt": prompt,
-        "source": source,
-        "sinks": tuple(sink) if sink else None,
-        "model": model,
-        "device": device,
-        "width": width,
-        "height": height,
-        "fps": fps,
-        "port": port,
-        "latency": latency,
-        "steps": steps,
-        "strength": strength,
-        "seed": seed,
-        "mode": mode,
-        "on_failure": on_failure,
-        "loop": loop,
-        "obs": obs,
-    }
+    flags["sinks"] = tuple(sink) if sink else None
     found = load_config(config, os.environ, flags)
     check_model(found.model)
     _serve(found, quiet=quiet)

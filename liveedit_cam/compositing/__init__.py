@@ -6,8 +6,8 @@
 ``put_on_exact`` is the slow twin of ``put_on``.
 """
 
+from liveedit_cam.compositing.affine import put_on, put_on_exact
 from liveedit_cam.compositing.carry import Carrier
 from liveedit_cam.compositing.cuts import CutDetector
-from liveedit_cam.compositing.affine import put_on, put_on_exact
 
 __all__ = ["Carrier", "CutDetector", "put_on", "put_on_exact"]

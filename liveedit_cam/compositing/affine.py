@@ -64,9 +64,8 @@ def _widened(planes: Floats, width: int) -> Floats:
     """Planes (C, h, w) interpolated along rows, as (h, C, width)."""
     channels, height, _ = planes.shape
     rows = np.ascontiguousarray(planes.transpose(1, 0, 2)).reshape(height * channels, -1)
-    if rows.shape[1] != width:
-        rows = cv2.resize(rows, (width, height * channels), interpolation=cv2.INTER_LINEAR)
-    return cast("Floats", rows.reshape(height, channels, width))
+    wide = cv2.resize(rows, (width, height * channels), interpolation=cv2.INTER_LINEAR)
+    return cast("Floats", wide.reshape(height, channels, width))
 
 
 def _between(length: int, num_points: int) -> tuple[np.ndarray, Floats]:
@@ -83,7 +82,32 @@ def _along(plane: np.ndarray, length: int, axis: int) -> np.ndarray:
     return cast("np.ndarray", first + share * (second - first))
 
 
-@njit(nogil=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, fastmath=True, cache=True)
+def _change_row(
+    own: Pixels,
+    red: Pixels,
+    green: Pixels,
+    blue: Pixels,
+    slope: Floats,
+    next_slope: Floats,
+    offset: Floats,
+    next_offset: Floats,
+    share: float,
+    out: Floats,
+) -> None:
+    """One channel of a row: own + B colour + c + 0.5; ``share`` of the way to the next cells."""
+    for x in range(out.shape[0]):
+        out[x] = (
+            _F(own[x])
+            + _F(0.5)
+            + (slope[0, x] + share * (next_slope[0, x] - slope[0, x])) * _F(red[x])
+            + (slope[1, x] + share * (next_slope[1, x] - slope[1, x])) * _F(green[x])
+            + (slope[2, x] + share * (next_slope[2, x] - slope[2, x])) * _F(blue[x])
+            + (offset[x] + share * (next_offset[x] - offset[x]))
+        )
+
+
+@njit(nogil=True, fastmath=True, cache=True)
 def _blend(
     picture: np.ndarray,
     cells: Floats,
@@ -102,42 +126,16 @@ def _blend(
     """
     width = picture.shape[1] // 3
     red, green, blue = np.empty(width, _F), np.empty(width, _F), np.empty(width, _F)
-    red8, green8, blue8 = (
-        np.empty(width, np.uint8),
-        np.empty(width, np.uint8),
-        np.empty(width, np.uint8),
-    )
+    red8 = np.empty(width, np.uint8)
+    green8, blue8 = np.empty_like(red8), np.empty_like(red8)
     for y in range(picture.shape[0]):
         source, to = picture[y], out[y]
         for x in range(width):
             red8[x], green8[x], blue8[x] = source[3 * x], source[3 * x + 1], source[3 * x + 2]
         a, z, w = cells[rows[y]], cells[rows[y] + 1], shares[y]
-        for x in range(width):
-            r, g, b = _F(red8[x]), _F(green8[x]), _F(blue8[x])
-            red[x] = (
-                r
-                + _F(0.5)
-                + (a[0, x] + w * (z[0, x] - a[0, x])) * r
-                + (a[1, x] + w * (z[1, x] - a[1, x])) * g
-                + (a[2, x] + w * (z[2, x] - a[2, x])) * b
-                + (a[9, x] + w * (z[9, x] - a[9, x]))
-            )
-            green[x] = (
-                g
-                + _F(0.5)
-                + (a[3, x] + w * (z[3, x] - a[3, x])) * r
-                + (a[4, x] + w * (z[4, x] - a[4, x])) * g
-                + (a[5, x] + w * (z[5, x] - a[5, x])) * b
-                + (a[10, x] + w * (z[10, x] - a[10, x]))
-            )
-            blue[x] = (
-                b
-                + _F(0.5)
-                + (a[6, x] + w * (z[6, x] - a[6, x])) * r
-                + (a[7, x] + w * (z[7, x] - a[7, x])) * g
-                + (a[8, x] + w * (z[8, x] - a[8, x])) * b
-                + (a[11, x] + w * (z[11, x] - a[11, x]))
-            )
+        _change_row(red8, red8, green8, blue8, a[0:3], z[0:3], a[9], z[9], w, red)
+        _change_row(green8, red8, green8, blue8, a[3:6], z[3:6], a[10], z[10], w, green)
+        _change_row(blue8, red8, green8, blue8, a[6:9], z[6:9], a[11], z[11], w, blue)
         if rest.shape[2] == width:
             p, q, v = rest[rest_rows[y]], rest[rest_rows[y] + 1], rest_shares[y]
             for x in range(width):

@@ -1,10 +1,11 @@
 """Carry a field from the frame it was made from to a later one, by dense optical flow.
 
 The flow is found at model size between the field's grey guide and the later frame (DIS, Kroeger et
-al. 2016, OpenCV's), backwards: where each point of the later frame was. It is believed only where
-it explains the later frame better than no motion does, so that noise and flat walls stay put. Where
-flow and counter-flow disagree something was uncovered, whose edit nobody has made yet; there the
-neighbour with the larger change wins, so that an edited background closes behind a moving hand.
+al. 2016, OpenCV's), backwards: where each point of the later frame was. Believing it only where it
+explains the later frame better than standing still was tried: 39.6 dB from editing that frame
+itself instead of 40.5, 4 and 7 frames on, over the six test clips. Where flow and counter-flow
+disagree something was uncovered, whose edit nobody has made yet; there the neighbour with the
+larger change wins, so that an edited background closes behind a moving hand.
 """
 
 from __future__ import annotations
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
 CELL_PX = 4
 """Side of a field's cell at model size."""
-BLUR_PX = 9
-"""Errors of the flow are compared over squares of this side."""
-GAIN_LEVELS = 1.5
-"""Mean levels of grey by which flow must explain a square better than standing still."""
 AGREE_PX = 1.5
 """Flow and counter-flow that differ by more than this disagree."""
 STILL_PX = 0.5
@@ -41,9 +38,9 @@ class Carrier:
     """Finds flow with buffers and the last flow of its own. One thread owns it."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._quick = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._grids: dict[tuple[int, int], Floats] = {}
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._quick = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._grids: dict[tuple[int, int], tuple[Floats, Floats]] = {}
 
     def carry(self, field: EditField, small: Pixels) -> EditField:
         """The field as it lies on ``small``, uint8 (h, w, 3) RGB of the field's own size.
@@ -54,10 +51,8 @@ class Carrier:
         assert grey.shape == field.guide.shape, f"frame {grey.shape}, field {field.guide.shape}"
         if np.array_equal(grey, field.guide):
             return field
-        flow = self._believed(self._dis.calc(grey, field.guide, None), grey, field.guide)
+        flow = _flow(self._dis, grey, field.guide)
         size = float(np.abs(flow).max())
-        if size == 0.0:
-            return field
         cells = self._warp_cells(field.cells, flow)
         if size > STILL_PX:
             uncovered = self._uncovered(flow, grey, field.guide)
@@ -66,54 +61,46 @@ class Carrier:
         rest = None if field.rest is None else self._warp(field.rest, flow)
         return replace(field, cells=cells, rest=rest)
 
-    def _believed(self, flow: Floats, later: Grey, guide: Grey) -> Floats:
-        """The flow where it explains ``later`` better than no motion, else 0.
-
-        ``flow`` float32 (h, w, 2), x then y: where each point of ``later`` is in ``guide``.
-        """
-        moved = cv2.remap(guide, self._at(flow), None, cv2.INTER_LINEAR, borderMode=_BORDER)
-        still_error, flow_error = (
-            cv2.blur(cv2.absdiff(later, seen).astype(np.float32), (BLUR_PX, BLUR_PX))
-            for seen in (guide, moved)
-        )
-        gain = still_error - flow_error
-        share = np.clip(gain / GAIN_LEVELS, 0, 1).astype(np.float32)
-        share = cv2.blur(share, (BLUR_PX, BLUR_PX))
-        return cast("Floats", flow * cv2.merge((share, share)))
-
     def _uncovered(self, flow: Floats, later: Grey, guide: Grey) -> NDArray[np.bool_]:
         """Cells of ``later`` that show what ``guide`` does not; bool (h/4, w/4)."""
-        counter = self._quick.calc(guide, later, None)
-        back = cv2.remap(counter, self._at(flow), None, cv2.INTER_LINEAR, borderMode=_BORDER)
+        counter = _flow(self._quick, guide, later)
+        back = self._moved(counter, flow)
         apart_x, apart_y = cv2.split(cv2.absdiff(flow, -back))
         apart = cv2.max(apart_x, apart_y)
         height, width = later.shape
         disagrees = (apart > AGREE_PX).astype(np.float32)
         cells = (width // CELL_PX, height // CELL_PX)
         share = cv2.resize(disagrees, cells, interpolation=cv2.INTER_AREA)
-        return cast("NDArray[np.bool_]", share > 0.25)
+        return np.asarray(share > 0.25)
 
     def _warp(self, planes: Floats, flow: Floats) -> Floats:
         """Planes (C, h, w) moved by ``flow`` (h, w, 2)."""
         stacked = np.ascontiguousarray(planes.transpose(1, 2, 0))
-        moved = cv2.remap(stacked, self._at(flow), None, cv2.INTER_LINEAR, borderMode=_BORDER)
-        return np.ascontiguousarray(moved.transpose(2, 0, 1))
+        return np.ascontiguousarray(self._moved(stacked, flow).transpose(2, 0, 1))
 
     def _warp_cells(self, cells: Floats, flow: Floats) -> Floats:
         height, width = cells.shape[1:]
         coarse = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / CELL_PX
         return self._warp(cells, cast("Floats", coarse.astype(np.float32)))
 
-    def _at(self, flow: Floats) -> Floats:
-        """Absolute positions for ``remap``, x then y."""
+    def _moved(self, picture: Floats, flow: Floats) -> Floats:
+        """A picture (h, w, C) read where ``flow`` (h, w, 2), x then y, points."""
         height, width = flow.shape[:2]
         if (height, width) not in self._grids:
             y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-            self._grids[height, width] = np.stack((x, y), axis=-1)
-        return self._grids[height, width] + flow
+            self._grids[height, width] = x, y
+        x, y = self._grids[height, width]
+        at_x, at_y = x + flow[..., 0], y + flow[..., 1]
+        moved = cv2.remap(picture, at_x, at_y, cv2.INTER_LINEAR, borderMode=_BORDER)
+        return cast("Floats", moved)
 
 
 _BORDER = cv2.BORDER_REPLICATE
+
+
+def _flow(finder: cv2.DISOpticalFlow, later: Grey, guide: Grey) -> Floats:
+    """Where each point of ``later`` is in ``guide``, relative: float32 (h, w, 2), x then y."""
+    return cast("Floats", finder.calc(later, guide, np.zeros((*later.shape, 2), np.float32)))
 
 
 def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floats:

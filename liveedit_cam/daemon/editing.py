@@ -114,10 +114,9 @@ class Editing:
         """False for frames made before the editor asked for another size."""
         size = self._supervisor.size
         height, width = frames[0].pixels.shape[:2]
-        return size is not None and (
-            width % size.token_px == height % size.token_px == 0
-            and width * height <= size.num_tokens * size.token_px**2
-        )
+        if size is None or width % size.token_px or height % size.token_px:
+            return False
+        return bool(width * height <= size.num_tokens * size.token_px**2)
 
     def _apply(self, event: EngineEvent | Died) -> None:
         if isinstance(event, Ready | Edited | Failed) and self._model_size.get() != event.size:

@@ -2,12 +2,13 @@
 
 A delay that covers nearly the slowest makes motion even. Live frames come one by one, a few
 milliseconds after their capture, later on a busy machine; those few that are later than the delay
-are shown late, or not at all. Exact frames come in bursts, whole chunks; the delay covers all. It
-jumps up when frames come later than it allows, and shrinks again towards what the frames of the
-last seconds needed: at most 25 % of the excess, or 20 ms, per second, so that playback runs a barely
-visible 2 % fast after a small hiccup and recovers within seconds from a large one. Exact frames far
-later than any before came through an outage: they are left out, and only if those after them are as
-late, the delay follows.
+are shown late, or not at all. Exact frames come in bursts, whole chunks; the delay covers all.
+
+It jumps up when frames come later than it allows, and shrinks again towards what the frames of the
+last seconds needed: at most 25 % of the excess, or 20 ms, per second, so that playback runs a
+barely visible 2 % fast after a small hiccup and recovers within seconds from a large one. Exact
+frames far later than any before came through an outage: they are left out, and only if those after
+them are as late, the delay follows.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Playout:
         self._capacity = capacity
         self._exact_delay_s = exact_delay_s
         self._shown: Frame | None = None
+        self._due: float | None = None
         self._start(LatencyMode.EXACT)
 
     def follow(self, latency: LatencyMode) -> None:
@@ -129,7 +131,7 @@ class Playout:
         self._needs: deque[tuple[float, float]] = deque(maxlen=256)
         self._adapted_at: float | None = None
         self._late_since: float | None = None
-        self._due: float | None = None
+        self._due = None
         self._clock = SourceClock()
 
     def _is_outlier(self, need_s: float, now: float) -> bool:

@@ -80,6 +80,8 @@ class EngineSupervisor:
         self._is_given_up = False
         self._has_been_ready = False
         self._shape: tuple[int, ...] = ()
+        self.size: ModelSize | None = None
+        """How large ``submit`` wants frames; None while no process is ready."""
         self._forget_process()
         self.num_restarts = 0
 
@@ -222,7 +224,7 @@ class EngineSupervisor:
 
     def _forget_process(self) -> None:
         self.chunk_frames = 0
-        self.size: ModelSize | None = None
+        self.size = None
         self._broken = None
         self._is_ready = False
         self._is_conditioned = False

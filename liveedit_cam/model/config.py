@@ -138,6 +138,15 @@ class ModelConfig:
         """Picture sizes it edits at."""
         return ModelSize(self.token_px, self.num_tokens)
 
+    def shares_stream(self, other: ModelConfig) -> bool:
+        """Whether a stream begun with ``other`` can go on with this: they differ in pace alone."""
+        return self == dataclasses.replace(
+            other,
+            timesteps=self.timesteps,
+            context_pass=self.context_pass,
+            mask_threshold=self.mask_threshold,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.json."""
         return dataclasses.asdict(self)

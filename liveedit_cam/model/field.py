@@ -187,7 +187,7 @@ def bind(change: Change, frames: Sequence[ModelFrame], revision: int) -> list[Ed
         EditField(
             cells=change.cells[t],
             rest=None if change.rest is None else change.rest[t],
-            guide=cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY),
+            guide=np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8),
             index=frame.index,
             captured_at=frame.captured_at,
             revision=revision,

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,8 +18,9 @@ from torch import Tensor
 
 from liveedit_cam.compositing import put_on
 from liveedit_cam.errors import EditorError
+from liveedit_cam.model.conditioning import KVPolicy, TextConditioning
 from liveedit_cam.model.config import ModelConfig, model_size
-from liveedit_cam.model.dit import CausalDiT, TextKV
+from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.field import Change, Steadier, bind, fit
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
@@ -29,37 +29,12 @@ from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
-from liveedit_cam.model.stream_codec import PromptEncoder, StreamCodec
+from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec
 from liveedit_cam.model.text import split_words, unknown_words
 from liveedit_cam.types import ModelFrame
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels, Region
-
-KVPolicy = Literal["keep", "recache", "reset"]
-"""What a new instruction does to the history: keep it, rewrite it under the new text, drop it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TextConditioning:
-    """An instruction ready for the DiT."""
-
-    prompt: str
-    kv: tuple[TextKV, ...]
-    """Cross-attention K and V of every layer, (1, L, H, D) each."""
-    unknown: tuple[str, ...]
-    """Words of the prompt the model was never taught."""
-    unread: str = ""
-    """The end of a prompt that is too long, which the model does not read."""
-
-
-@runtime_checkable
-class MovableText(Protocol):
-    """A PromptEncoder large enough to matter where it runs."""
-
-    def to_cpu(self) -> None:
-        """Encode on the processor from now on."""
-        ...
 
 
 class EditStream:
@@ -144,7 +119,7 @@ class EditStream:
             self._size = None
         if setting.text_on_cpu and isinstance(self._text, MovableText):
             self._text.to_cpu()
-        if _memory_of(before) != _memory_of(config):
+        if not config.shares_stream(before):
             self._cache, self._denoiser = None, self._dit
             self._size = None
         if self._size is None:
@@ -194,10 +169,11 @@ class EditStream:
         stream (of a codec whose first chunk is shorter, T must then be that one's). Same seed, same
         frames from the last ``reset`` on. Raises EditorError.
         """
-        is_pictures = frames.ndim == 4 and frames.shape[3] == 3
-        if is_pictures:  # first, since another size starts a stream, which may want fewer frames
-            self._resize(*model_size(self.config, *frames.shape[1:3]))
-        if not is_pictures or frames.shape[0] != self.chunk_frames:
+        if frames.ndim != 4 or frames.shape[3] != 3:
+            raise _refused(frames, self.chunk_frames, "H, W")
+        # first, since another size starts a stream, which may want fewer frames
+        self._resize(*model_size(self.config, *frames.shape[1:3]))
+        if frames.shape[0] != self.chunk_frames:
             raise _refused(frames, self.chunk_frames, "H, W")
         small = self._shrink(frames)
         change = self.change(small, conditioning, strength=strength, region=region, seed=seed)
@@ -220,13 +196,23 @@ class EditStream:
         h and w are whole tokens (``config.size``); another size than the last one's starts a new
         stream. ``every_frame`` False fits the newest frame only. Raises EditorError.
         """
+        before, after = self.decoded(small, conditioning, seed)
+        if every_frame:
+            return fit(before, after, strength, region, self._steadier)
+        passed = len(before)
+        return fit(before[-1:], after[-1:], strength, region, self._steadier, passed)
+
+    @torch.inference_mode()
+    def decoded(
+        self, small: Pixels, conditioning: TextConditioning, seed: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Source and edit of one chunk as ``change`` compares them: float32 (T, 3, h, w) in [0, 1].
+
+        Takes what ``change`` takes, and advances the stream. Raises EditorError.
+        """
         token_px = self.config.token_px
-        if (
-            small.ndim != 4
-            or small.shape[3] != 3
-            or small.shape[1] % token_px
-            or (small.shape[2] % token_px)
-        ):
+        is_whole = small.ndim == 4 and small.shape[1] % token_px == small.shape[2] % token_px == 0
+        if not is_whole or small.shape[3] != 3:
             raise _refused(small, self.chunk_frames, f"h, w in whole tokens of {token_px} pixels")
         self._resize(small.shape[1], small.shape[2])
         if small.shape[0] != self.chunk_frames:
@@ -235,12 +221,7 @@ class EditStream:
         pixels = torch.from_numpy(small).to(self.device).float() / 255
         source_frames = pixels.permute(3, 0, 1, 2).unsqueeze(0)
         source = self.codec.encode(source_frames)
-        x0 = self._edit_latents(source, conditioning)
-        before, after = self._decode(source_frames, source, x0)
-        if every_frame:
-            return fit(before, after, strength, region, self._steadier)
-        passed = len(before)
-        return fit(before[-1:], after[-1:], strength, region, self._steadier, passed)
+        return self._decode(source_frames, source, self._edit_latents(source, conditioning))
 
     @torch.inference_mode()
     def warm_up(self, height: int = 720, width: int = 1280) -> None:
@@ -358,11 +339,6 @@ class EditStream:
             frames = torch.cat((small, self.codec.decode(x0)))
         before, after = frames.transpose(1, 2).float()
         return before, after
-
-
-def _memory_of(config: ModelConfig) -> ModelConfig:
-    """What of a configuration another one cannot change without a new stream."""
-    return replace(config, timesteps=(), context_pass=True, mask_threshold=0.0)
 
 
 def _refused(frames: Pixels, num_frames: int, size: str) -> EditorError:

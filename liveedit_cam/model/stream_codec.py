@@ -65,6 +65,15 @@ class PromptEncoder(Protocol):
         ...
 
 
+@runtime_checkable
+class MovableText(Protocol):
+    """A PromptEncoder large enough to matter where it runs."""
+
+    def to_cpu(self) -> None:
+        """Encode on the processor from now on."""
+        ...
+
+
 def check_frames(
     frames: Tensor, before: tuple[int, ...] | None, frames_per_latent: int, stride: int
 ) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.prompt_cache import CachedPrompts
-from liveedit_cam.model.stream import EditStream, KVPolicy
+from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.taehv import load_taehv
 from liveedit_cam.model.umt5 import Umt5Encoder
 from liveedit_cam.model.wan_vae import load_wan_vae

@@ -17,10 +17,11 @@ import torch
 from liveedit_cam.errors import UsageError, WeightsError
 from liveedit_cam.folders import shipped_models, user_models
 from liveedit_cam.model.codec import Codec, CodecStream
+from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.fast import Speed
-from liveedit_cam.model.stream import EditStream, KVPolicy
+from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.wan import FILES as WAN_FILES
 from liveedit_cam.model.wan import is_wan_folder, load_wan

@@ -17,7 +17,6 @@ from liveedit_cam.daemon.controller import Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
-from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 TOKEN = "the-token"
@@ -39,7 +38,6 @@ def real_controller() -> Controller:
         Board(Status()),
         Metrics(),
         FrameInbox(8),
-        Playout(capacity=8),
         Latest(),
         now=now,
     )

@@ -9,12 +9,15 @@ import numpy as np
 from liveedit_cam.engine.messages import Edited, Encoded, Event, Failed, Ready, Rejected
 from liveedit_cam.errors import SinkError, SourceEnded
 from liveedit_cam.protocols import EditorReport
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.types import EditField, EditInstruction, Frame, ModelFrame, ModelSize
 
 WIDTH, HEIGHT = 64, 48
 SIZE = (WIDTH, HEIGHT)
 CHUNK_FRAMES = 2
-REPORT = EditorReport(cache_skip=0.5, kv_latents=6, device="cuda:0")
+REPORT = EditorReport(cache_skip=0.5, kv_latents=6, device="cuda:0", num_steps=4)
+MODEL_SIZE = ModelSize(token_px=16, num_tokens=12)
+MARK = 51
+"""What the echo adds to every pixel."""
 
 
 class Clock:
@@ -35,6 +38,20 @@ def frame(index: int, captured_at: float = 0.0, revision: int = 0) -> Frame:
     """A frame all of whose pixels are its index."""
     pixels = np.full((HEIGHT, WIDTH, 3), index % 256, np.uint8)
     return Frame(pixels, index, captured_at, revision)
+
+
+def small(index: int, captured_at: float = 0.0) -> ModelFrame:
+    """The small copy of ``frame(index)``; here as large."""
+    full = frame(index, captured_at)
+    return ModelFrame(full.pixels, index, captured_at)
+
+
+def marking(of: ModelFrame, revision: int) -> EditField:
+    """A field that adds MARK everywhere."""
+    cells = np.zeros((12, HEIGHT // 4, WIDTH // 4), np.float32)
+    cells[9:] = MARK / 255
+    guide = of.pixels[..., 1].copy()
+    return EditField(cells, None, guide, of.index, of.captured_at, revision, of.part)
 
 
 class FakeSource:
@@ -80,7 +97,7 @@ class FakeSink:
 
 
 class EchoLink:
-    """An engine at once ready: inverts every chunk, refuses "refuse", fails at "raise"."""
+    """An engine at once ready: marks every chunk, refuses "refuse", fails at "raise"."""
 
     pid = 4711
 
@@ -88,11 +105,11 @@ class EchoLink:
         self.answers: list[Event] = []
         self._revision = 0
         self._is_raising = False
-        self._submitted: Sequence[Frame] = ()
+        self.submitted: list[tuple[Sequence[ModelFrame], bool]] = []
         self.prepared: list[str] = []
 
     def start(self) -> None:
-        self.answers.append(Ready("echo", CHUNK_FRAMES, REPORT))
+        self.answers.append(Ready("echo", CHUNK_FRAMES, MODEL_SIZE, REPORT))
 
     def encode(self, instruction: EditInstruction) -> None:
         if instruction.prompt == "refuse":
@@ -105,16 +122,14 @@ class EchoLink:
     def prepare(self, prompt: str) -> None:
         self.prepared.append(prompt)
 
-    def submit(self, frames: Sequence[Frame]) -> None:
-        self._submitted = frames
-        edited = Edited(self._revision, 0.1, REPORT, CHUNK_FRAMES)
-        self.answers.append(Failed("bad chunk", CHUNK_FRAMES) if self._is_raising else edited)
-
-    def collect(self, edited: Edited) -> tuple[Frame, ...]:
-        return tuple(
-            Frame(255 - f.pixels, f.index, f.captured_at, edited.revision, f.pixels)
-            for f in self._submitted
-        )
+    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
+        self.submitted.append((frames, every_frame))
+        if self._is_raising:
+            self.answers.append(Failed("bad chunk", CHUNK_FRAMES, MODEL_SIZE))
+            return
+        wanted = frames if every_frame else frames[-1:]
+        fields = tuple(marking(one, self._revision) for one in wanted)
+        self.answers.append(Edited(fields, 0.1, REPORT, CHUNK_FRAMES, MODEL_SIZE))
 
     def receive(self, timeout_s: float) -> Event | None:
         return self.answers.pop(0) if self.answers else None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from daemon_fakes import Clock, frame
+from daemon_fakes import Clock, frame, small
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.controller import HOLDING_S, MAX_SEED, Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
-from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.types import MAX_PROMPT_CHARS, Frame, Mode, Region, State, Status
 
@@ -26,14 +25,12 @@ class Room:
         self.board = Board(Status(source="pattern", last_error="earlier"))
         self.metrics = Metrics()
         self.inbox = FrameInbox(4)
-        self.playout = Playout(fixed_delay_s=0.25)
         self.shown: Latest[Frame] = Latest()
         self.controller = Controller(
             self.ledger,
             self.board,
             self.metrics,
             self.inbox,
-            self.playout,
             self.shown,
             now=self.clock.now,
         )
@@ -125,12 +122,12 @@ def test_status_gathers_everything() -> None:
     room.controller.instruct("night", strength=0.25, region=left, seed=4)
     room.controller.set_mode(Mode.BYPASS)
     for index in range(6):
-        room.inbox.put(frame(index))
+        room.inbox.put(small(index, index / 30))
     room.clock.wait(3.0)
     status = room.controller.status()
     assert (status.mode, status.source, status.pending) == (Mode.BYPASS, "pattern", "night")
     assert (status.strength, status.region, status.seed) == (0.25, left, 4)
-    assert (status.frames_dropped, status.delay_ms, status.uptime_s) == (2, 250.0, 3.0)
+    assert (status.frames_skipped, status.uptime_s) == (2, 3.0)
     assert room.controller.status().last_error == "earlier"
 
 
@@ -138,7 +135,7 @@ def test_live_becomes_holding_without_edited_frames() -> None:
     """Catches "live" on the screen while the same picture is shown again and again."""
     room = Room()
     room.board.update(state=State.LIVE)
-    room.metrics.edited(4, 0.1, 0.0, room.clock.time)
+    room.metrics.edited(0.1, 0.0, room.clock.time)
     assert room.controller.status().state is State.LIVE
     room.clock.wait(HOLDING_S + 0.01)
     assert room.controller.status().state is State.HOLDING

@@ -1,4 +1,4 @@
-"""Capture and engine loop by hand, step after step, and the thread that repeats them."""
+"""Capture, engine and compositor by hand, step after step, and the thread that repeats them."""
 
 from __future__ import annotations
 
@@ -6,60 +6,82 @@ from threading import Event
 
 import numpy as np
 import pytest
-from daemon_fakes import SIZE, Clock, EchoLink, FakeSource, frame
+from daemon_fakes import MARK, MODEL_SIZE, SIZE, Clock, EchoLink, FakeSource, frame, small
 
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.capture import Capture
-from liveedit_cam.daemon.editing import Editing
+from liveedit_cam.daemon.capture import Capture, Outputs
+from liveedit_cam.daemon.compositor import Compositor
+from liveedit_cam.daemon.editing import Editing, Ends
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.loop import Loop
-from liveedit_cam.daemon.mailbox import FrameInbox, Latest
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.engine.messages import Fatal
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.errors import SourceError, WeightsError
-from liveedit_cam.types import EditInstruction, Frame, State, Status
+from liveedit_cam.types import EditInstruction, Frame, LatencyMode, ModelSize, State, Status
 
 GONE = SourceError("The camera is gone.", hint="Plug it in.")
 
 
 class Desk:
-    """Capture and editing around one inbox."""
+    """Capture, editing and compositor around their boxes."""
 
-    def __init__(self, *sources: FakeSource | SourceError) -> None:
+    def __init__(
+        self,
+        *sources: FakeSource | SourceError,
+        latency: LatencyMode = LatencyMode.LIVE,
+        waits: bool = False,
+    ) -> None:
         self.clock = Clock()
         self.inbox = FrameInbox(8)
         self.raw: Latest[Frame] = Latest()
-        self.board = Board(Status())
+        self.work = WorkBox()
+        self.model_size: Latest[ModelSize] = Latest()
+        self.model_size.put(MODEL_SIZE)
+        self.board = Board(Status(latency=latency))
         self.metrics = Metrics()
         self.ledger = EditLedger(self.clock.now)
         self.playout = Playout()
-        self.stop, self.done = Event(), Event()
+        self.stop = Event()
+        self.ends = Ends(Event(), Event(), Event())
         self.link = EchoLink()
+        self.wakes = 0
         self._sources = list(sources)
+        common = {"board": self.board, "metrics": self.metrics, "now": self.clock.now}
+        self.editing = Editing(
+            EngineSupervisor(self.link, now=self.clock.now, pause=self.clock.wait),
+            self.inbox,
+            self.work,
+            self.model_size,
+            self.ledger,
+            ends=self.ends,
+            **common,
+        )
         self.capture = Capture(
             self._open(),
             self._open,
             SIZE,
-            self.inbox,
-            self.raw,
-            board=self.board,
-            metrics=self.metrics,
+            Outputs(self.raw, self.inbox, self.work, self.model_size, self._wake),
+            may_begin=self.editing.can_edit if waits else None,
+            ended=self.ends.source,
             stop=self.stop,
-            now=self.clock.now,
+            **common,
         )
-        self.editing = Editing(
-            EngineSupervisor(self.link, now=self.clock.now, pause=self.clock.wait),
-            self.inbox,
+        self.compositor = Compositor(
+            self.work,
             self.playout,
-            self.ledger,
-            board=self.board,
-            metrics=self.metrics,
-            source_ended=self.capture.ended,
-            done=self.done,
-            now=self.clock.now,
+            hold_s=2.0,
+            editing_drained=self.ends.editing,
+            **common,
         )
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def shown(self) -> Frame | None:
+        return self.playout.show(self.clock.time + 100)
 
     def _open(self) -> FakeSource:
         source = self._sources.pop(0)
@@ -78,15 +100,33 @@ def test_captured_frames_are_fitted_numbered_and_shared() -> None:
     desk = Desk(FakeSource([frame(3), wide]))
     for _ in range(2):
         assert desk.capture.step()
-    first, second = desk.inbox.take(2)
+    first, second = (shot.frame for shot in desk.work.take(0.0).shots)
     assert (first.index, second.index, second.captured_at) == (0, 1, 5.0)
     assert second.pixels.shape == (SIZE[1], SIZE[0], 3)
     assert desk.raw.get() is second
+    assert desk.wakes == 2
     assert second.box is not None
     lit = np.flatnonzero(second.pixels.any(axis=(1, 2)))
     assert (second.box.y, second.box.height) == (lit[0], len(lit))
     assert (second.box.x, second.box.width) == (0, SIZE[0])
     assert second.box.y > 0
+    (seen,) = desk.inbox.take(1)
+    assert (seen.index, seen.captured_at) == (1, 5.0)
+    assert seen.part is not None
+    assert seen.part.y == second.box.y / SIZE[1]
+    assert np.all(seen.pixels == 9)
+    assert (seen.pixels.shape[1], seen.pixels.shape[0]) == MODEL_SIZE.of(64, second.box.height)
+
+
+def test_a_source_that_can_wait_waits_for_the_editor() -> None:
+    """Catches a clip played once of which the recording shows the waiting card (issue 15)."""
+    desk = Desk(FakeSource([frame(0)]), waits=True)
+    assert desk.capture.step()
+    assert desk.raw.get() is None
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(4)
+    assert desk.capture.step()
+    assert desk.raw.get() is not None
 
 
 def test_lost_source_is_opened_again_until_it_is_back() -> None:
@@ -104,15 +144,16 @@ def test_lost_source_is_opened_again_until_it_is_back() -> None:
     desk.clock.wait(1.0)
     assert desk.capture.step()
     assert desk.capture.step()
-    assert [f.index for f in desk.inbox.take(2)] == [0, 1]
+    assert [shot.frame.index for shot in desk.work.take(0.0).shots] == [0, 1]
     assert desk.board.status().source == "fake source"
+    assert desk.board.status().last_error is None
 
 
 def test_end_of_source_is_not_an_error() -> None:
     """Catches a file played once that is opened again or shown as a failure."""
     desk = Desk(FakeSource([]))
     assert not desk.capture.step()
-    assert desk.capture.ended.is_set()
+    assert desk.ends.source.is_set()
     assert desk.board.status().last_error is None
 
 
@@ -124,61 +165,186 @@ def test_a_source_closed_on_purpose_is_not_an_error() -> None:
     assert desk.board.status().last_error is None
 
 
-def test_chunks_go_to_the_engine_and_into_the_playout() -> None:
-    """Catches lost frames, a lost revision or source picture, and a status that says nothing."""
+def live(desk: Desk, *indices: int) -> None:
+    """Let frames be captured now, each a thirtieth of a second after the one before."""
+    for index in indices:
+        desk.clock.wait(1 / 30)
+        desk.capture._hand_over(frame(index, desk.clock.time))
+
+
+def test_the_newest_field_goes_on_every_frame_at_once() -> None:
+    """Catches frames that wait for the model, a lost revision, and a status that says nothing."""
     desk = Desk(FakeSource([]))
-    desk.ledger.accept(EditInstruction("invert"))
+    desk.ledger.accept(EditInstruction("mark"))
     desk.edit(3)
     assert desk.board.status().state is State.WARMING
     assert desk.ledger.view().notice == "unknown words: foo"
-    for index in range(4):
-        desk.inbox.put(frame(index, desk.clock.time))
-    desk.edit(2)
-    shown = desk.playout.show(desk.clock.time + 1)
-    assert shown is not None
-    assert (shown.index, shown.revision, int(shown.pixels[0, 0, 0])) == (3, 1, 252)
-    assert shown.source is not None
-    assert int(shown.source[0, 0, 0]) == 3
+    live(desk, 0, 1)
+    desk.edit(1)
+    desk.compositor.step()
+    for index in (2, 3, 4):
+        live(desk, index)
+        desk.compositor.step()
+        shown = desk.shown()
+        assert shown is not None
+        assert (shown.index, shown.revision) == (index, 1)
+        assert np.all(shown.pixels == index + MARK)
+        assert shown.source is not None
+        assert np.all(shown.source == index)
+        assert shown.field_at == pytest.approx(desk.clock.time - (index - 1) / 30)
     status = desk.board.status()
     assert (status.state, status.model, status.device) == (State.LIVE, "echo", "cuda:0")
-    assert (status.kv_latents, status.engine_pid) == (6, desk.link.pid)
-    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 2
+    assert (status.kv_latents, status.engine_pid, status.num_steps) == (6, desk.link.pid, 4)
+    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 4
+    assert desk.link.submitted[0][1] is False
 
 
-def test_the_engine_is_drained_only_with_an_inbox_that_is_too_short() -> None:
+def test_exact_frames_wait_for_their_own_field() -> None:
+    """Catches a field on another frame than its own where the user asked for exactness."""
+    desk = Desk(FakeSource([]), latency=LatencyMode.EXACT)
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+    live(desk, 0, 1)
+    desk.compositor.step()
+    assert desk.shown() is None
+    desk.edit(1)
+    live(desk, 2)
+    desk.compositor.step()
+    shown = desk.shown()
+    assert shown is not None
+    assert (shown.index, shown.field_at) == (1, shown.captured_at)
+    assert np.all(shown.pixels == 1 + MARK)
+    assert desk.link.submitted[0][1] is True
+
+
+def test_a_change_of_latency_takes_effect_without_a_restart() -> None:
+    """Catches a switch that needs a new run, and frames of the other way shown after it."""
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+    live(desk, 0, 1)
+    desk.edit(1)
+    desk.compositor.step()
+    desk.board.update(latency=LatencyMode.EXACT)
+    live(desk, 2, 3)
+    desk.edit(1)
+    desk.compositor.step()
+    shown = desk.shown()
+    assert shown is not None
+    assert (shown.index, shown.field_at) == (3, shown.captured_at)
+
+
+def edited_up_to(desk: Desk) -> int | None:
+    desk.compositor.step()
+    shown = desk.shown()
+    return None if shown is None else shown.index
+
+
+def test_no_frame_is_made_where_no_field_may_be_used() -> None:
+    """Catches a raw frame, or one under a field that is too old, of another size or another part.
+
+    The playout then keeps the last edited frame, and the presenter counts its age.
+    """
+    desk = Desk(FakeSource([]))
+    live(desk, 0)
+    assert edited_up_to(desk) is None
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+    live(desk, 1, 2)
+    desk.edit(1)
+    assert edited_up_to(desk) == 2
+    desk.clock.wait(1.9)
+    live(desk, 3)
+    assert edited_up_to(desk) == 3
+    desk.clock.wait(0.2)
+    live(desk, 4)
+    assert edited_up_to(desk) == 3
+    live(desk, 5, 6)
+    desk.edit(1)
+    assert edited_up_to(desk) == 6
+    desk.clock.wait(1 / 30)
+    tall = Frame(np.full((48, 20, 3), 7, np.uint8), 7, desk.clock.time)
+    desk.capture._hand_over(tall)
+    assert edited_up_to(desk) == 6
+
+
+def test_a_field_of_the_scene_before_a_cut_is_not_used() -> None:
+    """Catches half a second of the last scene's edit on the next one."""
+    rng = np.random.default_rng(0)
+    scenes = [rng.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(2)]
+    pictures = [np.kron(s, np.ones((8, 8, 1), np.uint8)) for s in scenes]
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+
+    def capture(scene: int, index: int) -> None:
+        desk.clock.wait(1 / 30)
+        desk.capture._hand_over(Frame(pictures[scene], index, desk.clock.time))
+
+    for index in (0, 1):
+        capture(0, index)
+    desk.edit(1)
+    capture(0, 2)
+    assert edited_up_to(desk) == 2
+    capture(1, 3)
+    assert edited_up_to(desk) == 2
+    capture(1, 4)
+    capture(1, 5)
+    desk.edit(1)
+    assert edited_up_to(desk) == 5
+
+
+def test_black_bars_are_no_part_of_the_edit() -> None:
+    """Catches bars that are tinted: a phone held upright in a wide picture."""
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+    for index in (0, 1):
+        desk.clock.wait(1 / 30)
+        tall = Frame(np.full((48, 24, 3), 100, np.uint8), index, desk.clock.time)
+        desk.capture._hand_over(tall)
+    desk.edit(1)
+    desk.compositor.step()
+    shown = desk.shown()
+    assert shown is not None
+    assert np.all(shown.pixels[:, 20:44] == 100 + MARK)
+    assert not shown.pixels[:, :20].any()
+    assert not shown.pixels[:, 44:].any()
+
+
+def test_all_of_a_source_with_an_end_is_edited() -> None:
     """Catches a file whose last frames are never edited, or a program that never ends after it."""
-    desk = Desk(FakeSource([frame(0), frame(1), frame(2)]))
-    desk.ledger.accept(EditInstruction("invert"))
+    desk = Desk(FakeSource([frame(0, 1000.0)]), latency=LatencyMode.EXACT)
+    desk.ledger.accept(EditInstruction("mark"))
     while desk.capture.step():
         pass
     desk.edit(3)
-    assert not desk.editing.drained.is_set()
+    desk.compositor.step()
+    assert not desk.ends.editing.is_set()
+    assert not desk.compositor.drained.is_set()
     desk.edit(3)
-    assert desk.editing.drained.is_set()
-    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 2
+    assert desk.ends.editing.is_set()
+    desk.compositor.step()
+    assert desk.compositor.drained.is_set()
+    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 1
+    assert [f.index for f in desk.link.submitted[0][0]] == [0, 0]
 
 
 def test_the_first_chunk_is_of_the_newest_frames() -> None:
-    """Catches a second of latency after each start: frames that waited for the model to load."""
+    """Catches an edit that starts with what waited for the model to load."""
     desk = Desk(FakeSource([]))
-    desk.ledger.accept(EditInstruction("invert"))
+    desk.ledger.accept(EditInstruction("mark"))
     for index in range(8):
-        desk.inbox.put(frame(index, desk.clock.time + index))
-    desk.clock.wait(8.0)
+        desk.inbox.put(small(index, desk.clock.time + index / 30))
     desk.edit(4)
-    assert desk.playout.delay_s == pytest.approx(2.0)
-    for index in range(8, 12):
-        desk.inbox.put(frame(index, desk.clock.time))
-    desk.edit(1)
-    shown = desk.playout.show(desk.clock.time + 100)
-    assert shown is not None
-    assert shown.index == 11
+    frames, _ = desk.link.submitted[0]
+    assert [f.index for f in frames] == [6, 7]
 
 
 def test_refusals_and_failures_are_shown() -> None:
     """Catches an instruction that stays pending for ever, and failures nobody sees."""
     desk = Desk(FakeSource([]))
-    desk.ledger.accept(EditInstruction("invert"))
+    desk.ledger.accept(EditInstruction("mark"))
     desk.edit(3)
     desk.ledger.accept(EditInstruction("refuse"))
     desk.edit(1)
@@ -186,11 +352,25 @@ def test_refusals_and_failures_are_shown() -> None:
     assert desk.board.status().last_error == "impossible"
     desk.ledger.accept(EditInstruction("raise"))
     desk.edit(1)
+    assert desk.board.status().last_error is None
     for index in range(2):
-        desk.inbox.put(frame(index))
+        desk.inbox.put(small(index, index / 30))
     desk.edit(1)
     assert desk.board.status().last_error == "bad chunk"
     assert desk.metrics.snapshot(desk.clock.time).frames_edited == 0
+
+
+def test_a_fault_that_is_over_is_told_no_more() -> None:
+    """Catches an error of an hour ago that hides the one of now (issue 15)."""
+    board = Board(Status())
+    board.fault("source", "gone")
+    board.fault("sink 0", "full")
+    assert board.status().last_error == "full"
+    board.fault("sink 0", None)
+    assert board.status().last_error == "gone"
+    board.fault("source", None)
+    board.fault("engine", None)
+    assert board.status().last_error is None
 
 
 def test_hopeless_start_ends_the_service() -> None:
@@ -200,7 +380,7 @@ def test_hopeless_start_ends_the_service() -> None:
     error = WeightsError("No weights.")
     desk.link.answers[:] = [Fatal(error)]
     desk.edit(1)
-    assert desk.done.is_set()
+    assert desk.ends.run.is_set()
     assert desk.editing.failure is error
     assert desk.board.status().state is State.STOPPED
 

@@ -6,15 +6,15 @@ from itertools import pairwise
 from threading import Thread
 
 import pytest
-from daemon_fakes import frame
+from daemon_fakes import frame, marking, small
 
-from liveedit_cam.daemon.mailbox import FrameInbox, Latest
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Shot, Slot, WorkBox
 
 
 def filled(count: int, capacity: int = 100) -> FrameInbox:
     inbox = FrameInbox(capacity)
     for index in range(count):
-        inbox.put(frame(index))
+        inbox.put(small(index, index / 30))
     return inbox
 
 
@@ -53,23 +53,56 @@ def test_a_full_inbox_drops_the_oldest() -> None:
     assert [f.index for f in inbox.take(4)] == [6, 7, 8, 9]
 
 
-def test_take_waits_for_enough_frames_and_wakes() -> None:
-    """Catches a take that returns short, and one that sleeps through the frame it waits for."""
+def test_take_is_never_short() -> None:
+    """Catches a chunk with a frame too few, and frames lost by asking too early."""
     inbox = filled(1)
-    assert inbox.take(2, timeout_s=0.0) == ()
-    putter = Thread(target=lambda: inbox.put(frame(1)))
-    putter.start()
-    assert [f.index for f in inbox.take(2, timeout_s=30)] == [0, 1]
-    putter.join()
-
-
-def test_close_wakes_whoever_waits() -> None:
-    """Catches a program that cannot be stopped while the camera is silent."""
-    inbox = filled(0)
-    closer = Thread(target=inbox.close)
-    closer.start()
     assert inbox.take(2) == ()
-    closer.join()
+    inbox.put(small(1, 1 / 30))
+    assert [f.index for f in inbox.take(2)] == [0, 1]
+
+
+def test_the_rest_of_a_source_is_filled_up() -> None:
+    """Catches the last frames of a file that nobody edits."""
+    inbox = filled(3)
+    assert [f.index for f in inbox.take_rest(4)] == [0, 1, 2, 2]
+    assert inbox.take_rest(4) == ()
+
+
+def test_frames_from_before_an_outage_are_forgotten() -> None:
+    """Catches a chunk half of which is a minute old (issue 15), or of another picture's shape."""
+    inbox = filled(3)
+    inbox.put(small(3, 60.0))
+    assert (len(inbox), inbox.num_dropped) == (1, 3)
+    inbox.put(small(4, 59.0))
+    assert [f.index for f in inbox.take(1)] == [4]
+
+
+def test_the_compositor_gets_all_that_waits_in_order() -> None:
+    """Catches fields that overtake each other, and memory that grows while it stands still."""
+    work = WorkBox()
+    assert work.take(0.0).shots == ()
+    for index in range(100):
+        work.put_shot(Shot(frame(index), None))
+    work.put_fields((marking(small(1), 1), marking(small(2), 1)))
+    assert not work.is_empty
+    got = work.take(0.0)
+    assert [shot.frame.index for shot in got.shots] == list(range(36, 100))
+    assert [field.index for field in got.fields] == [1, 2]
+    assert work.is_empty
+
+
+def test_a_slot_wakes_its_reader_and_keeps_the_newest() -> None:
+    """Catches a sink that sleeps through its frame, and one that gets the same one twice."""
+    slot: Slot[int] = Slot()
+    assert slot.take(0.0) is None
+    putter = Thread(target=lambda: slot.put(1))
+    putter.start()
+    assert slot.take(30) == 1
+    putter.join()
+    slot.put(2)
+    slot.put(3)
+    assert slot.take(0.0) == 3
+    assert slot.take(0.0) is None
 
 
 def test_latest_replaces_and_an_ack_of_the_old_leaves_the_new_pending() -> None:

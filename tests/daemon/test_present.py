@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -14,7 +15,15 @@ from liveedit_cam.daemon.mailbox import Latest
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
-from liveedit_cam.daemon.present import Picture, Presenter, Rules, choose, slate_text
+from liveedit_cam.daemon.present import (
+    Picture,
+    Presenter,
+    Rules,
+    Screens,
+    Showings,
+    choose,
+    slate_text,
+)
 from liveedit_cam.pacing import Pacer
 from liveedit_cam.types import EditInstruction, Frame, Mode, State, Status
 
@@ -72,18 +81,16 @@ class Stage:
         self.board = Board(Status(state=State.LIVE))
         self.metrics = Metrics()
         self.drained, self.done = Event(), Event()
+        self.showings = Showings(self.ledger, self.metrics, self.clock.now)
+        self.outlets = [self._outlet(sinks) for sinks in outlets_of]
         self.presenter = Presenter(
-            [self._outlet(sinks) for sinks in outlets_of],
-            self.playout,
-            self.raw,
-            self.shown,
-            size=SIZE,
-            rules=Rules(is_raw_on_failure, 2.0),
-            pacer=Pacer(10, now=self.clock.now, sleep=self.clock.wait),
-            ledger=self.ledger,
+            self.outlets,
+            Screens(SIZE, self.playout, self.raw, self.shown),
+            Rules(is_raw_on_failure, 2.0),
+            Pacer(10, now=self.clock.now, sleep=self.clock.wait),
             board=self.board,
             metrics=self.metrics,
-            editing_drained=self.drained,
+            composing_drained=self.drained,
             done=self.done,
             now=self.clock.now,
         )
@@ -91,11 +98,18 @@ class Stage:
     def _outlet(self, sinks: list[FakeSink]) -> Outlet:
         """The first sink, then each time it is opened again the next one."""
         waiting = iter(sinks)
-        return Outlet(next(waiting), lambda: next(waiting), self.clock.now)
+        return Outlet(next(waiting), lambda: next(waiting), self.clock.now, self.showings.written)
 
     def tick(self, count: int = 1) -> None:
         for _ in range(count):
             assert self.presenter.step()
+            for outlet in self.outlets:
+                assert outlet.step()
+
+
+def edited(index: int, captured_at: float) -> Frame:
+    """A frame with a field of a tenth of a second before on it."""
+    return replace(frame(index, captured_at, revision=1), field_at=captured_at - 0.1)
 
 
 def test_modes_switch_with_the_next_picture() -> None:
@@ -104,7 +118,7 @@ def test_modes_switch_with_the_next_picture() -> None:
     stage = Stage([sink])
     stage.ledger.accept(EditInstruction("mark"))
     stage.raw.put(frame(20, stage.clock.time))
-    stage.playout.put([frame(10, stage.clock.time, revision=1)], stage.clock.time)
+    stage.playout.put([edited(10, stage.clock.time)], stage.clock.time)
     for mode in (Mode.EDIT, Mode.BYPASS, Mode.SLATE, Mode.EDIT):
         stage.board.update(mode=mode)
         stage.tick()
@@ -121,7 +135,7 @@ def test_without_new_frames_the_last_one_stays_then_the_card() -> None:
     sink = FakeSink()
     stage = Stage([sink])
     stage.ledger.accept(EditInstruction("mark"))
-    stage.playout.put([frame(10, stage.clock.time, revision=1)], stage.clock.time)
+    stage.playout.put([edited(10, stage.clock.time)], stage.clock.time)
     stage.tick(30)
     revisions = [f.revision for f in sink.frames]
     assert sum(revisions) in (20, 21)  # 2 s at 10 pictures per second, the last one on the edge
@@ -134,11 +148,12 @@ def test_visible_is_reported_at_the_first_write_only() -> None:
     stage.ledger.accept(EditInstruction("mark"))
     captured_at = stage.clock.time
     stage.clock.wait(0.25)
-    stage.playout.put([frame(10, captured_at, revision=1)], stage.clock.time)
+    stage.playout.put([edited(10, captured_at)], stage.clock.time)
     stage.tick(5)
     figures = stage.metrics.snapshot(stage.clock.time)
     assert figures.frames_shown == 1
     assert figures.glass_to_sink.p95_ms == pytest.approx(250)
+    assert figures.field_age.p95_ms == pytest.approx(350)
     assert stage.ledger.wait_visible(1, 0.0) == pytest.approx(0.25)
 
 
@@ -147,7 +162,7 @@ def test_edit_in_slate_mode_is_not_visible() -> None:
     stage = Stage([FakeSink()])
     stage.ledger.accept(EditInstruction("mark"))
     stage.board.update(mode=Mode.SLATE)
-    stage.playout.put([frame(1, stage.clock.time, revision=1)], stage.clock.time)
+    stage.playout.put([edited(1, stage.clock.time)], stage.clock.time)
     stage.tick(3)
     assert stage.ledger.view().instruction is None
 
@@ -156,17 +171,44 @@ def test_a_failing_sink_comes_back_while_the_other_goes_on() -> None:
     """Catches one unplugged device that stops the others, or is never opened again."""
     broken, again, steady = FakeSink("cam", failing=[3]), FakeSink("cam again"), FakeSink("file")
     stage = Stage([broken, again], [steady])
-    stage.tick(3)
+    stage.tick(4)  # the fourth tells what the third write met
     status = stage.board.status()
     assert status.sinks == ("cam, being reopened", "file")
     assert status.last_error == "cam is gone. Plug it in."
     assert status.preview_url == "http://127.0.0.1/file"
     assert broken.num_closes == 1
-    stage.tick(17)
+    stage.tick(16)
     assert len(steady.frames) == 20
     assert len(broken.frames) == 2
     assert len(again.frames) == 13  # 0.5 s of back-off at 10 pictures per second
     assert stage.board.status().sinks == ("cam again", "file")
+
+
+def test_a_sink_that_blocks_costs_the_others_no_tick() -> None:
+    """Catches one hung device that stops all pictures for as long as it hangs (issue 15).
+
+    Its thread is one that never runs here; what waits for it is the newest frame alone.
+    """
+    steady = FakeSink()
+    stage = Stage([FakeSink("hung")], [steady])
+    hung, good = stage.outlets
+    for index in range(20):
+        stage.raw.put(frame(index, stage.clock.time))
+        stage.board.update(mode=Mode.BYPASS)
+        assert stage.presenter.step()
+        assert good.step()
+    assert [f.index for f in steady.frames] == list(range(20))
+    assert hung.step()
+    assert stage.shown.get() is steady.frames[-1]
+
+
+def test_an_edited_frame_counts_once_however_many_sinks_there_are() -> None:
+    """Catches twice the frame rate with two sinks."""
+    stage = Stage([FakeSink("a")], [FakeSink("b")])
+    stage.ledger.accept(EditInstruction("mark"))
+    stage.playout.put([edited(10, stage.clock.time)], stage.clock.time)
+    stage.tick(3)
+    assert stage.metrics.snapshot(stage.clock.time).frames_shown == 1
 
 
 def test_a_stall_is_late_once_and_not_followed_by_a_burst() -> None:
@@ -188,7 +230,7 @@ def test_done_only_after_the_last_frame_was_shown() -> None:
     stage = Stage([sink])
     stage.ledger.accept(EditInstruction("mark"))
     start = stage.clock.time
-    stage.playout.put([frame(i, start + i / 10, revision=1) for i in range(8)], start)
+    stage.playout.put([edited(i, start + i / 10) for i in range(8)], start)
     stage.drained.set()
     while not stage.done.is_set():
         stage.tick()

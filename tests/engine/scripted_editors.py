@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from liveedit_cam.errors import EditorError, InstructionError, WeightsError
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
 CHUNK_FRAMES = 2
 MARK = 7
@@ -32,20 +31,14 @@ def create_without_weights(options: EditorOptions) -> ScriptedEditor:
     raise WeightsError(f"Got model {options.model!r}, expected its weights.", hint="Pull them.")
 
 
-def create_hungry(options: EditorOptions) -> ScriptedEditor:
-    """An editor whose chunks are larger than any shared memory of these tests."""
-    editor = create(options)
-    editor.chunk_frames = 100
-    return editor
-
-
 class ScriptedEditor:
     """Adds MARK to all pixels, unless the prompt says: crash, crash once, hang, raise, raise once,
-    short, boxes (paints each frame with its box's x); ``encode`` refuses "refuse" and notices
-    "gibberish".
+    short, nan, large (a field of another size); ``encode`` refuses "refuse", notices "gibberish"
+    and takes as long for "slowly" as its file has none of the suffix ".go" beside it.
     """
 
     name = "scripted"
+    size = ModelSize(token_px=16, num_tokens=12)
 
     def __init__(self, memory: Path, device: str) -> None:
         self.chunk_frames = CHUNK_FRAMES
@@ -57,11 +50,17 @@ class ScriptedEditor:
     def encode(self, instruction: EditInstruction) -> Conditioning:
         if instruction.prompt == "refuse":
             raise InstructionError("Got 'refuse', expected something possible.")
+        if instruction.prompt.startswith("slowly"):
+            while not self._memory.with_suffix(".go").exists():
+                Event().wait(0.01)
         notice = "unknown words: gibberish" if "gibberish" in instruction.prompt else None
         return Conditioning(instruction, payload=instruction.prompt, notice=notice)
 
-    def edit(self, frames: Sequence[Frame], conditioning: Conditioning) -> list[Frame]:
+    def edit(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
+    ) -> list[EditField]:
         self._num_edits += 1
+        amount, larger = MARK / 255, 0
         match conditioning.payload:
             case "crash":
                 os._exit(3)
@@ -75,10 +74,13 @@ class ScriptedEditor:
                 raise EditorError("one bad chunk")
             case "short":
                 return []
-            case "boxes":
-                return [replace(f, pixels=np.full_like(f.pixels, f.box.x)) for f in frames if f.box]
+            case "nan":
+                amount = float("nan")
+            case "large":
+                larger = 4
         revision = conditioning.instruction.revision
-        return [replace(f, pixels=f.pixels + MARK, revision=revision) for f in frames]
+        wanted = frames if every_frame else frames[-1:]
+        return [_marked(frame, revision, amount, larger) for frame in wanted]
 
     def report(self) -> EditorReport:
         return EditorReport(
@@ -96,3 +98,11 @@ class ScriptedEditor:
             return False
         self._memory.touch()
         return True
+
+
+def _marked(frame: ModelFrame, revision: int, amount: float, larger: int) -> EditField:
+    height, width, _ = frame.pixels.shape
+    cells = np.zeros((12, height // 4 + larger, width // 4), np.float32)
+    cells[9:] = amount
+    grey = frame.pixels[..., 1].copy()
+    return EditField(cells, None, grey, frame.index, frame.captured_at, revision, frame.part)

@@ -1,4 +1,4 @@
-"""The engine process, for real: spawned, with shared memory, crashing, hanging, leaving nothing."""
+"""The engine process, for real: spawned, crashing, hanging, leaving nothing behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,11 +18,11 @@ from scripted_editors import CHUNK_FRAMES, MARK
 
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.messages import Edited, Encoded, Failed, Ready, Rejected
-from liveedit_cam.engine.slots import FrameSlots
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
-from liveedit_cam.errors import EngineError, WeightsError
+from liveedit_cam.engine.wake import Waker
+from liveedit_cam.errors import WeightsError
 from liveedit_cam.protocols import EditorOptions
-from liveedit_cam.types import Box, EditInstruction, Frame
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame, Region
 
 WIDTH, HEIGHT = 64, 48
 PATIENCE_S = 30.0
@@ -41,9 +40,7 @@ def make(tmp_path: Path) -> Iterator[MakeSupervisor]:
         client = EngineClient(
             f"scripted_editors:{factory}",
             EditorOptions(str(tmp_path / "memory"), "cpu"),
-            width=WIDTH,
-            height=HEIGHT,
-            max_chunk_frames=4,
+            Waker(),
         )
         made.append(EngineSupervisor(client, answer_timeout_s=answer_timeout_s))
         return made[-1]
@@ -68,14 +65,18 @@ def instruct(supervisor: EngineSupervisor, prompt: str, revision: int) -> None:
     supervisor.instruct(EditInstruction(prompt, revision=revision))
 
 
-def frames(first: int) -> list[Frame]:
+def frames(first: int) -> list[ModelFrame]:
     pixels = [np.full((HEIGHT, WIDTH, 3), first + i, np.uint8) for i in range(CHUNK_FRAMES)]
-    return [Frame(p, first + i, 0.1 * (first + i)) for i, p in enumerate(pixels)]
+    return [ModelFrame(p, first + i, 0.1 * (first + i)) for i, p in enumerate(pixels)]
 
 
-def edit(supervisor: EngineSupervisor, first: int) -> tuple[Frame, ...]:
-    supervisor.submit(frames(first))
-    return supervisor.collect(expect(supervisor, Edited))
+def submit(supervisor: EngineSupervisor, first: int) -> None:
+    supervisor.submit(frames(first), every_frame=True)
+
+
+def edit(supervisor: EngineSupervisor, first: int) -> tuple[EditField, ...]:
+    submit(supervisor, first)
+    return expect(supervisor, Edited).fields
 
 
 def bring_up(supervisor: EngineSupervisor, prompt: str) -> None:
@@ -84,29 +85,47 @@ def bring_up(supervisor: EngineSupervisor, prompt: str) -> None:
     expect(supervisor, Encoded)
 
 
-def test_frames_come_back_edited_in_order_with_their_source(make: MakeSupervisor) -> None:
-    """Catches mixed-up slots, lost times and indices, and edits shown over the wrong picture."""
+def test_fields_come_back_in_order_with_their_frames_times(make: MakeSupervisor) -> None:
+    """Catches mixed-up frames, lost times and indices, and a guide of another frame."""
     supervisor = make()
     bring_up(supervisor, "mark")
     for first in (10, 20):
-        edited = edit(supervisor, first)
-        assert [f.index for f in edited] == [first, first + 1]
-        assert [f.captured_at for f in edited] == [0.1 * first, 0.1 * (first + 1)]
-        for frame in edited:
-            assert np.all(frame.pixels == frame.index + MARK)
-            assert frame.source is not None
-            assert np.all(frame.source == frame.index)
-            assert frame.revision == 1
+        fields = edit(supervisor, first)
+        assert [f.index for f in fields] == [first, first + 1]
+        assert [f.captured_at for f in fields] == [0.1 * first, 0.1 * (first + 1)]
+        for field in fields:
+            assert np.allclose(field.cells[9:], MARK / 255)
+            assert np.all(field.guide == field.index)
+            assert field.revision == 1
 
 
-def test_the_editor_is_told_where_the_picture_lies_between_bars(make: MakeSupervisor) -> None:
-    """Catches boxes that are lost on the way to the engine process, or given to other frames."""
+def test_only_the_newest_field_is_sent_where_it_is_enough(make: MakeSupervisor) -> None:
+    """Catches megabytes through the pipe that nobody will look at."""
     supervisor = make()
-    bring_up(supervisor, "boxes")
-    boxed = [replace(f, box=Box(5 + n, 0, 40, HEIGHT)) for n, f in enumerate(frames(0))]
-    supervisor.submit(boxed)
-    edited = supervisor.collect(expect(supervisor, Edited))
-    assert [int(f.pixels.max()) for f in edited] == [5, 6]
+    bring_up(supervisor, "mark")
+    supervisor.submit(frames(10), every_frame=False)
+    assert [f.index for f in expect(supervisor, Edited).fields] == [11]
+
+
+def test_the_part_of_the_picture_is_kept(make: MakeSupervisor) -> None:
+    """Catches black bars that are edited because the field forgot them."""
+    supervisor = make()
+    bring_up(supervisor, "mark")
+    part = Region(0.25, 0.0, 0.5, 1.0)
+    supervisor.submit([replace(f, part=part) for f in frames(0)], every_frame=True)
+    assert [f.part for f in expect(supervisor, Edited).fields] == [part, part]
+
+
+def test_encoding_runs_beside_editing(make: MakeSupervisor, tmp_path: Path) -> None:
+    """Catches a picture that stands still while a slow instruction is made ready."""
+    supervisor = make()
+    bring_up(supervisor, "mark")
+    instruct(supervisor, "slowly", 2)
+    for first in (0, 2, 4):
+        assert edit(supervisor, first)[0].revision == 1
+    (tmp_path / "memory.go").touch()
+    assert expect(supervisor, Encoded).revision == 2
+    assert edit(supervisor, 6)[0].revision == 2
 
 
 def test_report_and_notice_reach_the_daemon(make: MakeSupervisor) -> None:
@@ -121,7 +140,7 @@ def test_report_and_notice_reach_the_daemon(make: MakeSupervisor) -> None:
     )
     encoded = expect(supervisor, Encoded)
     assert (encoded.revision, encoded.notice) == (4, "unknown words: gibberish")
-    supervisor.submit(frames(0))
+    submit(supervisor, 0)
     report = expect(supervisor, Edited).report
     assert (report.cache_skip, report.kv_latents) == (0.5, 1)
 
@@ -151,7 +170,7 @@ def test_crash_restarts_and_encodes_the_instruction_again(make: MakeSupervisor) 
     supervisor = make()
     bring_up(supervisor, "crash once")
     first_pid = supervisor.pid
-    supervisor.submit(frames(0))
+    submit(supervisor, 0)
     died = expect(supervisor, Died)
     assert "exit code 3" in str(died.error)
     assert not died.is_final
@@ -159,7 +178,7 @@ def test_crash_restarts_and_encodes_the_instruction_again(make: MakeSupervisor) 
     expect(supervisor, Ready)
     expect(supervisor, Encoded)
     assert supervisor.pid not in (0, first_pid)
-    assert np.all(edit(supervisor, 5)[0].pixels == 5 + MARK)
+    assert edit(supervisor, 5)[0].revision == 1
     assert supervisor.num_restarts == 1
 
 
@@ -168,7 +187,7 @@ def test_hang_is_killed(make: MakeSupervisor) -> None:
     supervisor = make(answer_timeout_s=0.3)
     bring_up(supervisor, "hang")
     hung_pid = supervisor.pid
-    supervisor.submit(frames(0))
+    submit(supervisor, 0)
     assert "silent for 0.3 s" in str(expect(supervisor, Died).error)
     with pytest.raises(ProcessLookupError):
         os.kill(hung_pid, 0)
@@ -178,15 +197,23 @@ def test_one_raise_costs_one_chunk_and_resets_the_editor(make: MakeSupervisor) -
     """Catches a restart for a single bad chunk, and a stream that goes on without its reset."""
     supervisor = make()
     bring_up(supervisor, "raise once")
-    supervisor.submit(frames(0))
+    submit(supervisor, 0)
     assert "one bad chunk" in expect(supervisor, Failed).reason
-    supervisor.submit(frames(2))
+    submit(supervisor, 2)
     edited = expect(supervisor, Edited)
     assert edited.report.device == "cpu/1"
     assert supervisor.num_restarts == 0
 
 
-@pytest.mark.parametrize(("prompt", "reason"), [("raise", "no room"), ("short", "returned []")])
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("raise", "no room"),
+        ("short", "returned []"),
+        ("nan", "not finite"),
+        ("large", "field of shapes"),
+    ],
+)
 def test_three_failures_in_a_row_end_the_process(
     make: MakeSupervisor, prompt: str, reason: str
 ) -> None:
@@ -194,7 +221,7 @@ def test_three_failures_in_a_row_end_the_process(
     supervisor = make()
     bring_up(supervisor, prompt)
     for first in (0, 2, 4):
-        supervisor.submit(frames(first))
+        submit(supervisor, first)
         assert reason in expect(supervisor, Failed).reason
     assert "3 edits in a row" in str(expect(supervisor, Died).error)
 
@@ -207,35 +234,36 @@ def test_missing_weights_are_final(make: MakeSupervisor) -> None:
     assert died.error.hint == "Pull them."
 
 
-def test_chunk_larger_than_shared_memory_is_told(make: MakeSupervisor) -> None:
-    """Catches a write beyond the slots, which would end the daemon itself."""
-    assert "chunks of 100 frames" in str(expect(make("create_hungry"), Died).error)
-
-
-def test_close_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> None:
-    """Catches orphans and blocks that stay in memory until the machine is restarted."""
+def test_close_leaves_no_process(tmp_path: Path) -> None:
+    """Catches orphans that keep a GPU's memory until the machine is restarted."""
     client = EngineClient(
-        "scripted_editors:create",
-        EditorOptions(str(tmp_path / "m"), "cpu"),
-        width=WIDTH,
-        height=HEIGHT,
+        "scripted_editors:create", EditorOptions(str(tmp_path / "m"), "cpu"), Waker()
     )
     client.start()
     assert isinstance(client.receive(PATIENCE_S), Ready)
-    pid, name = client.pid, shared_name(client)
+    pid = client.pid
     client.close()
     client.close()
     assert client.pid == 0
     assert pid not in [child.pid for child in multiprocessing.active_children()]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    with pytest.raises(FileNotFoundError):
-        SharedMemory(name)
 
 
-def shared_name(client: EngineClient) -> str:
-    assert client.layout is not None
-    return client.layout.name
+def test_a_wake_ends_the_wait_for_the_engine(tmp_path: Path) -> None:
+    """Catches an instruction that waits for the engine's next word before it is passed on."""
+    waker = Waker()
+    client = EngineClient("scripted_editors:create", EditorOptions(str(tmp_path / "m")), waker)
+    client.start()
+    assert isinstance(client.receive(PATIENCE_S), Ready)
+    waker.wake()
+    began = time.monotonic()
+    assert client.receive(PATIENCE_S) is None
+    assert time.monotonic() - began < PATIENCE_S / 2
+    client.close()
+    waker.close()
+    waker.close()
+    waker.wake()
 
 
 def test_engine_ends_with_a_killed_parent(tmp_path: Path) -> None:
@@ -262,17 +290,17 @@ PARENT = f"""
 import numpy as np, os, sys
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.protocols import EditorOptions
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.engine.wake import Waker
+from liveedit_cam.types import EditInstruction, ModelFrame
 
 if __name__ == "__main__":
-    client = EngineClient(
-        "scripted_editors:create", EditorOptions(sys.argv[1], "cpu"), width=64, height=48
-    )
+    client = EngineClient("scripted_editors:create", EditorOptions(sys.argv[1]), Waker())
     client.start()
     client.receive({PATIENCE_S})
     client.encode(EditInstruction("hang", revision=1))
     client.receive({PATIENCE_S})
-    client.submit([Frame(np.zeros((48, 64, 3), np.uint8), i, 0.0) for i in range(2)])
+    frames = [ModelFrame(np.zeros((48, 64, 3), np.uint8), i, 0.0) for i in range(2)]
+    client.submit(frames, every_frame=True)
     print("hanging", flush=True)
     client.receive({PATIENCE_S} * 10)
 """
@@ -290,24 +318,3 @@ def test_importing_the_daemon_side_loads_no_model_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.strip() == "False"
-
-
-def test_slots_keep_inputs_and_outputs_apart() -> None:
-    """Catches an output that overwrites the input of the next chunk, and views after close."""
-    slots = FrameSlots.create(4, 2, 3)
-    other = FrameSlots.attach(slots.layout)
-    ones, twos = np.full((2, 4, 3), 1, np.uint8), np.full((2, 4, 3), 2, np.uint8)
-    slots.write_inputs([ones, twos])
-    other.write_outputs([twos, ones])
-    assert [int(p[0, 0, 0]) for p in other.inputs(2)] == [1, 2]
-    assert [int(p[0, 0, 0]) for p in slots.copy_outputs(2)] == [2, 1]
-    assert not other.inputs(1)[0].flags.writeable
-    other.close(unlink=False)
-    slots.close(unlink=True)
-    slots.close(unlink=True)
-
-
-def test_picture_larger_than_shared_memory_is_an_error() -> None:
-    """Catches a bus error, which no Python code could report, where /dev/shm is small."""
-    with pytest.raises(EngineError, match="hared memory"):
-        FrameSlots.create(2_000_000, 2_000_000, 1)

@@ -9,15 +9,16 @@ from itertools import pairwise
 import pytest
 
 from liveedit_cam.engine.backoff import Backoff
-from liveedit_cam.engine.messages import Edited, Encoded, Event, Fatal, Ready, Rejected
+from liveedit_cam.engine.messages import Encoded, Event, Fatal, Ready, Rejected
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.engine.watchdog import SLOW_TIMEOUT_S, Watchdog
 from liveedit_cam.errors import EngineError, LiveEditError, UnknownBackendError
 from liveedit_cam.protocols import EditorReport
-from liveedit_cam.types import EditInstruction, Frame
+from liveedit_cam.types import EditInstruction, ModelFrame, ModelSize
 
 REPORT = EditorReport()
-READY = Ready("fake", 2, REPORT)
+SIZE = ModelSize(16, 12)
+READY = Ready("fake", 2, SIZE, REPORT)
 
 
 class Clock:
@@ -54,11 +55,8 @@ class FakeLink:
     def prepare(self, prompt: str) -> None:
         self.prepared.append(prompt)
 
-    def submit(self, frames: Sequence[Frame]) -> None:
+    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
         """Nothing: the script answers."""
-
-    def collect(self, edited: Edited) -> tuple[Frame, ...]:
-        return ()
 
     def receive(self, timeout_s: float) -> Event | None:
         event = self._script.popleft() if self._script else None
@@ -176,22 +174,28 @@ def test_a_wrong_name_is_final_only_before_the_first_ready() -> None:
     assert not poll_until_died(supervisor).is_final
 
 
+def pass_time(watchdog: Watchdog, clock: Clock, seconds: float) -> bool:
+    """Let so many seconds pass with a look every 100 ms; whether it is overdue then."""
+    is_overdue = watchdog.is_overdue()
+    for _ in range(round(seconds / 0.1)):
+        clock.wait(0.1)
+        is_overdue = watchdog.is_overdue()
+    return is_overdue
+
+
 def test_watchdog_counts_from_the_oldest_open_question() -> None:
     """Catches an engine kept alive by questions: each new one would put off the judgement."""
     clock = Clock()
     watchdog = Watchdog(clock.now, answer_timeout_s=20)
     watchdog.asked()
-    clock.wait(15)
+    assert not pass_time(watchdog, clock, 15)
     watchdog.asked()
-    clock.wait(6)
-    assert watchdog.is_overdue()
+    assert pass_time(watchdog, clock, 6)
     watchdog.answered(is_more_due=True)
     assert not watchdog.is_overdue()
-    clock.wait(21)
-    assert watchdog.is_overdue()
+    assert pass_time(watchdog, clock, 21)
     watchdog.answered(is_more_due=False)
-    clock.wait(1000)
-    assert not watchdog.is_overdue()
+    assert not pass_time(watchdog, clock, 1000)
 
 
 def test_a_text_encoder_may_take_longer_than_an_edit() -> None:
@@ -199,11 +203,43 @@ def test_a_text_encoder_may_take_longer_than_an_edit() -> None:
     clock = Clock()
     watchdog = Watchdog(clock.now, answer_timeout_s=20.0)
     watchdog.asked(may_be_slow=True)
-    clock.wait(60.0)
-    assert not watchdog.is_overdue()
-    clock.wait(SLOW_TIMEOUT_S)
-    assert watchdog.is_overdue()
+    assert not pass_time(watchdog, clock, 60)
+    assert pass_time(watchdog, clock, SLOW_TIMEOUT_S)
     watchdog.answered(is_more_due=False)
     watchdog.asked()
-    clock.wait(21.0)
-    assert watchdog.is_overdue()
+    assert pass_time(watchdog, clock, 21)
+
+
+def test_a_hang_is_judged_by_what_chunks_usually_take() -> None:
+    """Catches a camera frozen for 20 s by a model that answers in a tenth of one (issue 15)."""
+    clock = Clock()
+    watchdog = Watchdog(clock.now, answer_timeout_s=20.0)
+    for chunk_s in (0.5, 0.5, 0.5):
+        watchdog.took(chunk_s)
+    watchdog.asked()
+    assert not pass_time(watchdog, clock, 4.5)
+    assert pass_time(watchdog, clock, 1.0)
+    watchdog.stopped()
+    watchdog.asked()
+    assert watchdog.limit_s == pytest.approx(5.0)
+
+
+def test_the_daemons_own_stall_is_not_the_engines() -> None:
+    """Catches an engine killed because the computer was suspended for an hour (issue 15)."""
+    clock = Clock()
+    watchdog = Watchdog(clock.now, answer_timeout_s=5.0)
+    watchdog.asked()
+    clock.wait(3600)
+    assert not watchdog.is_overdue()
+    assert pass_time(watchdog, clock, 5.0)
+
+
+def test_a_new_instruction_is_tried_at_once() -> None:
+    """Catches fifteen seconds of nothing after the instruction that killed the engine is gone."""
+    supervisor, link, clock = supervise(*[EngineError("dead")] * 5, READY)
+    for _ in range(5):
+        poll_until_died(supervisor)
+    supervisor.instruct(EditInstruction("another", revision=2))
+    before = clock.time
+    supervisor.poll(0.1)
+    assert link.started_at[-1] == before

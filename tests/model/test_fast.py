@@ -52,7 +52,6 @@ def test_the_processor_takes_the_plain_path() -> None:
     cuda = best_speed(torch.device("cuda"))
     assert cuda.replays
     assert cuda.num_buckets > 1
-    assert cuda.context_pass
     assert not cuda.uses_fp8
 
 

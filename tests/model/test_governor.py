@@ -58,48 +58,56 @@ def test_memory_steps_down_and_says_what_until_nothing_is_left() -> None:
     assert governor.setting == ladder[-1]
 
 
-def test_a_rate_is_held_by_steps_then_by_the_mask() -> None:
+def test_fields_are_kept_young_by_fewer_passes() -> None:
     """Catches a governor that reacts to one slow chunk, or to none."""
-    governor = Governor((Setting(TINY),), target_fps=10.0)
+    governor = Governor((Setting(TINY),), max_field_age_s=0.25)
     told = []
     for _ in range(20 * SLOW_CHUNKS):
-        said = governor.took(0.5, 4)  # 0.4 s are there
+        said = governor.aged(0.3)
         if said is not None:
             told.append(said)
-    assert told[0] == "steps 4 -> 3"
-    assert told[1] == "steps 3 -> 2"
-    assert told[2].startswith("mask threshold")
-    assert len(told) == 4
-    assert governor.took(0.5, 4) is None  # nothing is left
-    assert Governor((Setting(TINY),), target_fps=10.0).took(0.5, 4) is None
+    assert told == ["no context pass", "steps 4 -> 2", "steps 2 -> 1"]
+    assert governor.aged(0.3) is None  # nothing is left
+    assert Governor((Setting(TINY),), max_field_age_s=0.25).aged(0.3) is None
 
 
 def test_what_was_given_up_comes_back() -> None:
-    """Catches a stream that stays at two steps for ever after one busy minute."""
-    governor = Governor((Setting(TINY),), target_fps=10.0)
-    for _ in range(SLOW_CHUNKS):
-        governor.took(0.5, 4)
-    assert len(governor.setting.config.timesteps) == 3
+    """Catches a stream that stays at one step for ever after one busy minute."""
+    governor = Governor((Setting(TINY),), max_field_age_s=0.25)
+    for _ in range(2 * SLOW_CHUNKS):
+        governor.aged(0.3)
+    assert len(governor.setting.config.timesteps) == 2
     for _ in range(FAST_CHUNKS - 1):
-        assert governor.took(0.2, 4) is None
-    assert governor.took(0.2, 4) == "steps 3 -> 4"
+        assert governor.aged(0.1) is None
+    assert governor.aged(0.1) == "steps 2 -> 4"
+    for _ in range(FAST_CHUNKS):
+        governor.aged(0.1)
     assert governor.setting == Setting(TINY)
 
 
-def test_a_chunk_near_its_budget_changes_nothing() -> None:
-    """Catches a governor that swings to and fro: between headroom and budget all stays."""
-    governor = Governor((Setting(TINY),), target_fps=10.0)
+def test_an_age_near_the_limit_changes_nothing() -> None:
+    """Catches a governor that swings to and fro: between headroom and limit all stays."""
+    governor = Governor((Setting(TINY),), max_field_age_s=0.25)
     for _ in range(SLOW_CHUNKS):
-        governor.took(0.5, 4)
+        governor.aged(0.3)
     before = governor.setting
-    assert all(governor.took(0.35, 4) is None for _ in range(3 * FAST_CHUNKS))
+    assert all(governor.aged(0.2) is None for _ in range(3 * FAST_CHUNKS))
     assert governor.setting == before
 
 
-def test_without_a_target_time_is_no_matter() -> None:
-    """Catches steps dropped for a user who never asked for a rate."""
+def test_steps_that_were_chosen_stay() -> None:
+    """Catches a user's choice overruled by a slow machine, and one that is ignored."""
+    governor = Governor((Setting(TINY),), num_steps=2, max_field_age_s=0.25)
+    assert governor.setting.config.timesteps == (1000, 500)
+    assert all(governor.aged(9.0) is None for _ in range(50))
+    short = replace(TINY, timesteps=(1000,), context_pass=False)
+    assert Governor((Setting(short),), 4).setting.config.timesteps == (1000, 750, 500, 250)
+
+
+def test_without_a_limit_age_is_no_matter() -> None:
+    """Catches steps dropped for a user who never asked for it."""
     governor = Governor((Setting(TINY),))
-    assert all(governor.took(9.0, 4) is None for _ in range(50))
+    assert all(governor.aged(9.0) is None for _ in range(50))
 
 
 def test_fewer_steps_are_spread_over_the_noise() -> None:

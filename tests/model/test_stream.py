@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,9 +13,9 @@ from tiny_model import PAIRED, TINY, moving_frames, tiny_dit, tiny_stream
 
 from liveedit_cam.errors import EditorError
 from liveedit_cam.model import NANO, EditStream, ModelConfig, TextConditioning
-from liveedit_cam.model.compositing import Steadier
+from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import model_size
-from liveedit_cam.model.stream import KVPolicy
+from liveedit_cam.model.field import Steadier
 from liveedit_cam.types import Region
 
 Clip = NDArray[np.uint8]
@@ -133,7 +134,7 @@ def test_a_still_picture_is_edited_alike_in_every_chunk() -> None:
     stream, clip = tiny_stream(), np.repeat(moving_frames(1), 4, axis=0)
     text = stream.encode_text("make it blue")
     for _ in range(3 * TINY.window_latents):  # until the past in view is that of a still picture
-        before, after = (stream.edit_small(clip, text) for _ in range(2))
+        before, after = (decoded(stream, clip, text) for _ in range(2))
     assert np.abs(before.astype(int) - after).max() <= 1
 
 
@@ -158,15 +159,41 @@ def test_strength_and_region_reach_the_compositing() -> None:
     assert not np.array_equal(left[:, :, :24], clip[:, :, :24])
 
 
+def decoded(stream: EditStream, clip: Clip, text: TextConditioning, seed: int = 0) -> Clip:
+    """The decoded edit of one chunk, uint8 (T, h, w, 3)."""
+    height, width = model_size(stream.config, *clip.shape[1:3])
+    small = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in clip])
+    _, after = stream.decoded(small, text, seed)
+    return np.asarray((after * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy())
+
+
 def test_the_edit_at_model_size() -> None:
-    """Catches ``edit_small`` that composites, or advances another stream than ``edit``."""
+    """Catches a decoded edit of another size, or one that advances another stream than ``edit``."""
     stream, clip = tiny_stream(), moving_frames(8, 360, 540)
     text = stream.encode_text("make it blue")
-    small = stream.edit_small(clip[:4], text)
-    assert small.shape == (4, 64, 96, 3)
+    assert decoded(stream, clip[:4], text).shape == (4, 64, 96, 3)
     assert stream.kv_latents == 1
     stream.edit(clip[4:], text)
     assert stream.kv_latents == 2
+
+
+@pytest.mark.parametrize("shape", [(4, 60, 96, 3), (3, 64, 96, 3), (4, 64, 96), (4, 64, 96, 4)])
+def test_small_frames_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    """Catches a size the model cannot cut into tokens, which fails deep inside it."""
+    stream = tiny_stream()
+    with pytest.raises(EditorError, match="got frames of shape"):
+        stream.change(np.zeros(shape, np.uint8), stream.encode_text("make it blue"))
+
+
+def test_the_newest_frames_field_alone_is_that_frames_field() -> None:
+    """Catches the field of another frame of the chunk, or a whole chunk's worth of work for it."""
+    every, newest = tiny_stream(), tiny_stream()
+    every._steadier = newest._steadier = None  # held from frame to frame, they would differ
+    clip = moving_frames(4)
+    wanted = every.change(clip, every.encode_text("make it blue"))
+    got = newest.change(clip, newest.encode_text("make it blue"), every_frame=False)
+    assert got.cells.shape == (1, *wanted.cells.shape[1:])
+    assert np.allclose(got.cells[0], wanted.cells[-1], atol=1e-6)
 
 
 def test_unknown_words_are_reported() -> None:
@@ -183,7 +210,7 @@ def switched(policy: KVPolicy, config: ModelConfig, num_before: int, to: str) ->
     size = stream.chunk_frames
     clip = moving_frames((num_before + 1) * size)
     play(stream, stream.encode_text("make it blue"), clip[: num_before * size])
-    out = stream.edit_small(clip[num_before * size :], stream.encode_text(to))
+    out = decoded(stream, clip[num_before * size :], stream.encode_text(to))
     return out, stream.kv_latents
 
 
@@ -246,8 +273,8 @@ def test_reset_policy_equals_a_stream_that_starts_there() -> None:
     clip = moving_frames(12)
     old, fresh = (tiny_stream(kv_policy="reset", residual_std=0.0) for _ in range(2))
     play(old, old.encode_text("make it blue"), clip[:8], seed=5)
-    after = old.edit_small(clip[8:], old.encode_text("black and white"), seed=6)
-    alone = fresh.edit_small(clip[8:], fresh.encode_text("black and white"), seed=6)
+    after = decoded(old, clip[8:], old.encode_text("black and white"), seed=6)
+    alone = decoded(fresh, clip[8:], fresh.encode_text("black and white"), seed=6)
     assert np.abs(after.astype(int) - alone).max() <= 1
 
 

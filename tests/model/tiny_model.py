@@ -14,9 +14,9 @@ from torch import nn
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.attention import attend, rotate, rotation_table
 from liveedit_cam.model.codec import Codec, CodecStream
+from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import CodecConfig, TextConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
-from liveedit_cam.model.stream import KVPolicy
 from liveedit_cam.model.text import TextEncoder
 
 TINY = ModelConfig(

@@ -11,7 +11,7 @@ from liveedit_cam.control.obs.bridge import Bridge
 from liveedit_cam.control.obs.errors import ObsLost, ObsRequestRefused
 from liveedit_cam.control.obs.link import ObsVersion
 from liveedit_cam.prompt import checked_prompt
-from liveedit_cam.types import EditInstruction, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Latency, Mode, Region, Status
 
 
 @dataclass
@@ -79,7 +79,7 @@ class FakeCommands:
 
     told: list[Any] = field(default_factory=list)
     found: Status = field(
-        default_factory=lambda: Status(instruction="golden light", delay_ms=182.0)
+        default_factory=lambda: Status(instruction="golden light", glass_to_sink=Latency(182.0))
     )
     places: list[tuple[Region | None, int]] = field(default_factory=list)
     """Region and seed of each instruction."""
