@@ -61,13 +61,13 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 @contextmanager
-def live_service(config: Config) -> Iterator[tuple[Service, float]]:
+def live_service(config: Config, editor: str | None = None) -> Iterator[tuple[Service, float]]:
     """A running service with its first edited frame on the sinks, and the seconds until then.
 
     Raises LiveEditError where it cannot start, TimeoutError where no edited frame comes.
     """
     began = time.monotonic()
-    service = Service(config)
+    service = Service(config, editor=editor)
     service.start()
     try:
         while service.controller.status().frames_shown == 0:

@@ -79,7 +79,8 @@ def main() -> None:
         height=wanted.height,
         fps=wanted.fps,
     )
-    with live_service(config) as (service, first_frame_s), busy_neighbours(wanted.beside):
+    editor = "slow_editor:create" if wanted.slow else None
+    with live_service(config, editor) as (service, first_frame_s), busy_neighbours(wanted.beside):
         service.wait(wanted.warmup)
         figures = measure(service, wanted.seconds)
     asked = {name: getattr(wanted, name) for name in ("source", "prompt", "latency", "beside")}
@@ -187,6 +188,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--fps", type=float, default=30.0)
+    parser.add_argument("--slow", action="store_true", help="a model of one field a second")
     parser.add_argument("--beside", type=int, default=0, help="busy processes beside it")
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--warmup", type=float, default=10.0, help="seconds before measuring")

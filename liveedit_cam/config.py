@@ -75,6 +75,8 @@ class Config(BaseModel):
     """what the sinks show at first: edit, bypass or slate"""
     seed: int = Field(0, ge=0, lt=2**32)
     """start of the random numbers, a whole number from 0"""
+    editor: Text = "diffusion"
+    """what edits, as kind: diffusion, or a plugin's"""
     model: Text = "nano"
     """name of the model, see `liveedit-cam models list`"""
     device: Text = "auto"

@@ -40,6 +40,7 @@ def run(
         list[str] | None,
         typer.Option(help="Where frames go: KIND or KIND:TARGET; may be repeated."),
     ] = None,
+    editor: Annotated[str | None, typer.Option(help="What edits; plugins add kinds.")] = None,
     model: Annotated[str | None, typer.Option(help="Model, see `models list`.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,

@@ -32,7 +32,7 @@ from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import ChosenSource, EditorOptions, Source
+from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source
 from liveedit_cam.types import ModelSize, State, Status
 
 INBOX_FRAMES = 32
@@ -50,13 +50,19 @@ class Service:
         self,
         config: Config,
         *,
-        editor: str = "diffusion",
+        editor: str | None = None,
         now: Callable[[], float] = time.monotonic,
+        open_source: Callable[..., Source] = registry.open_source,
+        open_sink: Callable[..., Sink] = registry.open_sink,
     ) -> None:
-        """Open nothing yet. ``editor`` is a kind, or ``"module:function"`` of a factory."""
+        """Open nothing yet. ``editor``: ``"module:function"`` of one, instead of the config's.
+
+        ``open_source`` and ``open_sink`` take a spec, as the registry's do.
+        """
         self._config = config
         self._source_spec = config.source
-        self._editor = editor
+        self._editor = editor or config.editor
+        self._open_source_of, self._open_sink_of = open_source, open_sink
         self._now = now
         self._size = (config.width, config.height)
         self._stop = Event()
@@ -177,7 +183,7 @@ class Service:
         A camera that fails in a call must not become another lens, or the drawn scene.
         """
         config = self._config
-        source = registry.open_source(self._source_spec, loop=config.loop, realtime=config.realtime)
+        source = self._open_source_of(self._source_spec, loop=config.loop, realtime=config.realtime)
         _, target = registry.parse_spec(self._source_spec)
         if not target and isinstance(source, ChosenSource):
             self._source_spec = source.spec
@@ -185,7 +191,7 @@ class Service:
 
     def _open_outlet(self, spec: str, showings: Showings) -> Outlet:
         width, height = self._size
-        reopen = partial(registry.open_sink, spec, width=width, height=height, fps=self._config.fps)
+        reopen = partial(self._open_sink_of, spec, width=width, height=height, fps=self._config.fps)
         outlet = Outlet(reopen(), reopen, self._now, showings.written)
         self._open.callback(outlet.close)
         return outlet

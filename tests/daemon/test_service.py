@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liveedit_cam import registry
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.present import TITLE
 from liveedit_cam.daemon.service import Service
@@ -176,9 +175,7 @@ def test_slate_mode_of_the_config_holds_from_the_first_picture(start: StartServi
         ("camera:/dev/video2", ["camera:/dev/video2"] * 2),
     ],
 )
-def test_the_camera_that_was_chosen_is_opened_again(
-    asked: str, opened: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_camera_that_was_chosen_is_opened_again(asked: str, opened: list[str]) -> None:
     """Catches a pulled cable that puts another lens, or the drawn scene, on air."""
     specs: list[str] = []
 
@@ -189,8 +186,7 @@ def test_the_camera_that_was_chosen_is_opened_again(
         specs.append(spec)
         return Webcam()
 
-    monkeypatch.setattr(registry, "open_source", open_source)
-    service = Service(Config(source=asked, sinks=("memory",)))
+    service = Service(Config(source=asked, sinks=("memory",)), open_source=open_source)
     for _ in range(2):
         service._open_source()
     assert specs == opened
