@@ -102,6 +102,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     stream = load(wanted.model, "cpu")
     clips = test_clips(wanted.media)[: wanted.clips]
+    if wanted.idea is not None:
+        prompt, spec = EDITS[3]
+        draw_idea(edit(stream, Case(clips[-1], "", spec, prompt), 40), wanted.idea)
+        return
     shown: list[Shown] = []
     by_age: dict[str, list[float]] = defaultdict(list)
     for clip in clips:
@@ -227,6 +231,28 @@ def draw_worst(shown: list[Shown], out: Path) -> None:
     cv2.imwrite(str(out / "worst.png"), sheet)
 
 
+def draw_idea(edited: Edited, out: Path, index: int = 31, age: int = 7) -> None:
+    """One frame's way: what the model saw, its field, what moved since, the frame shown."""
+    field, now = edited.fields[index - age], edited.frames[index]
+    carried = Carrier().carry(field, edited.small[index])
+    grey = np.full_like(now, 96)
+    pictures = {
+        f"{age} frames ago: the model looks": edited.frames[index - age],
+        "its field, put on grey": put_on(grey, field),
+        "the field, carried by flow": put_on(grey, carried),
+        "now: the camera": now,
+        "now: what is shown": put_on(now, carried),
+    }
+    tiles = []
+    for text, picture in pictures.items():
+        tile = np.full((210, 328, 3), 255, np.uint8)
+        tile[4:184, 4:324] = cv2.resize(picture, (320, 180), interpolation=cv2.INTER_AREA)
+        cv2.putText(tile, text, (6, 202), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, 16)
+        tiles.append(tile)
+    sheet = cv2.cvtColor(np.concatenate(tiles, axis=1), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(out), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
     """Peak signal to noise ratio in dB; at most 70."""
     error = np.square(one.astype(np.float32) - other).mean()
@@ -242,6 +268,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--delay", type=int, default=3, help="frames until a field is there")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--idea", type=Path, help="only draw the picture of docs/live.md there")
     return parser.parse_args()
 
 

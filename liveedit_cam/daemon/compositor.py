@@ -25,6 +25,9 @@ from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
+HELD = 3.0
+"""A field is carried on for at least so many times the distance of the last two: a slow editor must
+not blink between picture and card."""
 WAIT_S = 0.1
 """Longest wait for work before looking whether the run has ended."""
 
@@ -43,7 +46,7 @@ class Compositor:
         editing_drained: Event,
         now: Callable[[], float],
     ) -> None:
-        """``hold_s``: age in seconds up to which a field is carried on.
+        """``hold_s``: age in seconds up to which a field is carried on, more where fields are rare.
 
         ``editing_drained`` is set when no field will come any more.
         """
@@ -57,6 +60,7 @@ class Compositor:
         self._carrier = Carrier()
         self._cuts = CutDetector()
         self._field: EditField | None = None
+        self._distance_s = 0.0
         self._scene_since = float("-inf")
         self._waiting: deque[Shot] = deque(maxlen=MAX_SHOTS)
         self._latency: LatencyMode | None = None
@@ -100,6 +104,8 @@ class Compositor:
         for field in fields:
             newest = self._field
             if newest is None or _order(field) >= _order(newest):
+                if newest is not None:
+                    self._distance_s = field.captured_at - newest.captured_at
                 self._field = field
 
     def _live(self, shot: Shot) -> Frame | None:
@@ -116,7 +122,7 @@ class Compositor:
             field.guide.shape == small.pixels.shape[:2]
             and field.part == small.part
             and field.captured_at >= self._scene_since
-            and self._now() - field.captured_at <= self._hold_s
+            and self._now() - field.captured_at <= max(self._hold_s, HELD * self._distance_s)
         )
 
     def _exact(self, field: EditField) -> Frame | None:

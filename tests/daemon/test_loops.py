@@ -268,6 +268,25 @@ def test_no_frame_is_made_where_no_field_may_be_used() -> None:
     assert edited_up_to(desk) == 6
 
 
+def test_a_slow_editors_field_is_carried_on_until_its_next() -> None:
+    """Catches a picture that blinks with a model of one field in four seconds (issue 15)."""
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+    for _ in range(2):
+        live(desk, 0, 1)
+        desk.edit(1)
+        edited_up_to(desk)
+        desk.clock.wait(4.0)
+    live(desk, 7)
+    shown = desk.compositor._live(desk.work.take(0.0).shots[-1])
+    assert shown is not None
+    assert desk.clock.time - (shown.field_at or 0.0) > 4.0
+    desk.clock.wait(9.0)
+    live(desk, 8)
+    assert desk.compositor._live(desk.work.take(0.0).shots[-1]) is None
+
+
 def test_a_field_of_the_scene_before_a_cut_is_not_used() -> None:
     """Catches half a second of the last scene's edit on the next one."""
     rng = np.random.default_rng(0)
