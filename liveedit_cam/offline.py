@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import av
 import numpy as np
@@ -16,14 +16,14 @@ from liveedit_cam.errors import SinkError, SourceError
 from liveedit_cam.media.reading import Damage, Pictures, address, decoded, open_video, packets
 from liveedit_cam.media.sound import Sound, sound_for
 from liveedit_cam.media.writing import H264Encoder
-from liveedit_cam.model import load
+from liveedit_cam.model import TextConditioning, load
 from liveedit_cam.pixels import fit
 from liveedit_cam.prompt import checked_prompt
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.stream import Stream
+    from av.stream import Stream as AnyStream
     from av.video.stream import VideoStream
 
     from liveedit_cam.types import Pixels
@@ -35,6 +35,23 @@ _ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18", "rc-lookahead": "10", "th
 """Each thread and each frame looked ahead holds a picture: 12 MB of a 3840x2160 one."""
 _MAX_MISSING_S = 1.0
 """A picture that ends so much before its file's stated end was cut short."""
+
+
+class Stream(Protocol):
+    """What is needed of an EditStream."""
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames the next ``edit`` takes."""
+        ...
+
+    def encode_text(self, prompt: str) -> TextConditioning:
+        """Make an instruction ready."""
+        ...
+
+    def edit(self, frames: Pixels, conditioning: TextConditioning) -> Pixels:
+        """Edit one chunk, uint8 (T, H, W, 3), the same shape out."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +76,20 @@ def process(
     device: str = "auto",
     overwrite: bool = False,
     progress: Progress | None = None,
+    load: Callable[[str, str], Stream] = load,
 ) -> Processed:
     """Write ``source_path`` edited by ``instruction`` to ``out_path`` (MP4, H.264, BT.709).
 
     The file appears whole or not at all; of a damaged source it holds all that can be read. Pixels
-    are made square, HDR is tone-mapped. Raises InstructionError, SourceError, SinkError,
-    UsageError, WeightsError.
+    are made square, HDR is tone-mapped. ``load`` makes a stream of a model's name and a device.
+    Raises InstructionError, SourceError, SinkError, UsageError, WeightsError.
     """
     _check(source_path, out_path, instruction, overwrite)
     stream = load(model, device)
     conditioning = stream.encode_text(instruction)
     partial = out_path.with_name(f".{out_path.stem}.{secrets.token_hex(4)}.partial.mp4")
     try:
+        partial.touch(exist_ok=False)  # a folder that cannot be written is told before the work
         container, video = open_video(source_path)
         with container, av.open(address(partial), "w") as out:
             reader = _Reader(container, video)
@@ -151,7 +170,7 @@ class _Reader:
         self._end_s: float | None = None
 
     def chunks(
-        self, take_sound: Callable[[Packet[Stream]], None], next_size: Callable[[], int]
+        self, take_sound: Callable[[Packet[AnyStream]], None], next_size: Callable[[], int]
     ) -> Iterator[_Chunk]:
         """As many frames at a time as the model wants next.
 
@@ -162,8 +181,7 @@ class _Reader:
             if packet.stream is self.audio:
                 take_sound(packet)
                 continue
-            for picture in decoded(packet, self.damage):
-                assert isinstance(picture, av.VideoFrame), f"a packet of pictures gave {picture}"
+            for picture in decoded(packet, av.VideoFrame, self.damage):
                 self._place(self._pictures.rgb(picture), len(pts), next_size())
                 pts.append(picture.pts)
                 self._end_s = picture.time
@@ -189,7 +207,7 @@ class _Reader:
             notes.append("HDR or wide colours were mapped to standard ones (BT.709)")
         return notes
 
-    def _packets(self) -> Iterator[Packet[Stream]]:
+    def _packets(self) -> Iterator[Packet[AnyStream]]:
         streams = [stream for stream in (self.video, self.audio) if stream is not None]
         return packets(self.container, streams, self.damage)
 
@@ -218,7 +236,7 @@ class _Writer:
         self._sound: Sound | None = None
         if source.audio is not None:
             self._sound = sound_for(out, source.audio, self._start_s, source.damage)
-        self._held: list[Packet[Stream]] = []
+        self._held: list[Packet[AnyStream]] = []
         self._last = -1
         self.num_frames = 0
 
@@ -252,7 +270,7 @@ class _Writer:
             self._last = max(at - round(self._start_s / self._tick), self._last + 1)
         return self._last
 
-    def copy_sound(self, packet: Packet[Stream]) -> None:
+    def copy_sound(self, packet: Packet[AnyStream]) -> None:
         """Hand sound on; the file's header needs the first picture before it."""
         if self._sound is None:
             return

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tiny_model import TINY, moving_frames, write_folder
 
-from liveedit_cam import offline
 from liveedit_cam.errors import (
     InstructionError,
     LiveEditError,
@@ -148,9 +147,7 @@ def test_a_late_beginning_is_cut_from_picture_and_sound_alike(clip: Path, model:
     assert sound_packets(out)[0][1] - began_s == pytest.approx(apart, abs=0.03)
 
 
-def test_chunks_of_the_size_the_model_wants_next(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_of_the_size_the_model_wants_next(clip: Path) -> None:
     """Catches the large model's second chunk at the size of its first, which is shorter."""
 
     class Growing:
@@ -164,9 +161,8 @@ def test_chunks_of_the_size_the_model_wants_next(
             self.chunk_frames = 4
             return 255 - frames
 
-    monkeypatch.setattr(offline, "load", lambda name, device: Growing())
     out = clip.with_name("out.mp4")
-    process(clip, out, "make it blue")
+    process(clip, out, "make it blue", load=lambda name, device: Growing())
     assert len(pictures(out)) == NUM_FRAMES
 
 

@@ -84,8 +84,7 @@ class _Transcoded:
 
     def take(self, packet: Packet[Stream]) -> Iterable[Packet[Stream]]:
         made: list[Packet[Stream]] = []
-        for frame in decoded(packet, self._damage):
-            assert isinstance(frame, av.AudioFrame), f"a packet of sound gave {frame}"
+        for frame in decoded(packet, av.AudioFrame, self._damage):
             if frame.pts is not None and frame.time_base:
                 frame.pts -= round(self._start_s / frame.time_base)
             made += self._encoded(frame)

@@ -7,7 +7,7 @@ turned and the result is written for a display of gamma 2.4 (BT.1886). Knows no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -71,20 +71,20 @@ class ToneMap:
     def _band(self, signal: NDArray[np.generic]) -> Pixels:
         light = self._light[signal]
         if self._is_hlg:  # the OOTF of BT.2100 for a display of 1000 cd/m², gamma 1.2
-            scene = cv2.transform(light, _LUMA[None])
+            scene = np.asarray(cv2.transform(light, _LUMA[None]), np.float32)
             light *= self._system_gain[_index(scene, 1.0)].reshape(*scene.shape[:2], 1)
         if self._is_hdr:
             brightest = light.max(axis=2, keepdims=True)
             light *= self._gain[_index(brightest, _PEAK)]
         if self._is_wide:
-            light = cv2.transform(light, _BT2020_TO_BT709)
-        return cast("Pixels", self._out[_index(light, _WHITE)])
+            light = np.asarray(cv2.transform(light, _BT2020_TO_BT709), np.float32)
+        return self._out[_index(light, _WHITE)]
 
 
 def _index(values: NDArray[np.float32], top: float) -> NDArray[np.uint16]:
     """Places in a table over 0..``top``; what is outside takes its ends."""
     scaled = np.clip(values * ((_LEVELS - 1) / top), 0, _LEVELS - 1)
-    return scaled.astype(np.uint16)
+    return np.asarray(scaled, np.uint16)
 
 
 def pq_to_light(signal: Table) -> Table:
@@ -98,7 +98,7 @@ def light_to_pq(light: Table) -> Table:
     """PQ signal 0..1 of display light in cd/m² (SMPTE ST 2084, inverse EOTF)."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = (light / 10_000) ** m1
-    return cast("Table", ((c1 + c2 * power) / (1 + c3 * power)) ** m2)
+    return ((c1 + c2 * power) / (1 + c3 * power)) ** m2
 
 
 def hlg_to_scene(signal: Table) -> Table:
@@ -120,4 +120,4 @@ def _highlight_gain(light: Table) -> Table:
         + (-2 * t**3 + 3 * t**2) * top
     )
     mapped = pq_to_light(np.where(signal < knee, signal, rolled) * source_top)
-    return cast("Table", mapped / np.maximum(light, 1e-6))
+    return mapped / np.maximum(light, 1e-6)

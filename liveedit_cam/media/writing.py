@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from liveedit_cam.types import Pixels
 
+_EXACT = 0x40000
+"""libswscale's flag ACCURATE_RND, which PyAV 17.0 does not name: rounds, cuts nothing off."""
 _BT709 = 1
 """Code of BT.709's matrix (ISO/IEC 23091-2)."""
 
@@ -63,7 +65,7 @@ class H264Encoder:
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.BILINEAR,
+            interpolation=_EXACT | int(Interpolation.BILINEAR),
         )
         picture.pts, picture.time_base = pts, self._time_base
         self._mux(self._stream.encode(picture))

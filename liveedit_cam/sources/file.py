@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from av.video.frame import VideoFrame
+
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
 from liveedit_cam.media.reading import Damage, Pictures, decoded, open_video, packets
 from liveedit_cam.pacing import Now, Sleep, wait_until
@@ -22,7 +24,6 @@ from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class VideoFile:
             self.fps = _nominal_fps(video)
             first_s, at_s, pictures = None, begin_s - 1 / self.fps, Pictures(video)
             for packet in packets(container, [video], damage):
-                for picture in decoded(packet, damage):
+                for picture in decoded(packet, VideoFrame, damage):
                     time_s = picture.time
                     if time_s is None:  # no timestamp: one period after the one before
                         at_s += 1 / self.fps
