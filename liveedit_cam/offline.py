@@ -31,8 +31,17 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int | None], None]
 """Called with frames done and frames in all (None = the file does not say)."""
 
-_ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18", "rc-lookahead": "10", "threads": "2"}
-"""Each thread and each frame looked ahead holds a picture: 12 MB of a 3840x2160 one."""
+_ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18"}
+_LARGE_OPTIONS = {
+    **_ENCODER_OPTIONS,
+    "rc-lookahead": "2",
+    "sync-lookahead": "0",
+    "bf": "0",
+    "sliced-threads": "1",
+}
+"""For more than 1920x1088. Each frame that x264 looks ahead or works on beside another holds 25 to
+50 MB of 3840x2160: the preset alone takes 730 MB there."""
+_LARGE_PX = 1920 * 1088
 _MAX_MISSING_S = 1.0
 """A picture that ends so much before its file's stated end was cut short."""
 
@@ -163,6 +172,8 @@ class _Reader:
     def __init__(self, container: InputContainer, video: VideoStream) -> None:
         self.container = container
         self.video = video
+        if video.width * video.height > _LARGE_PX:
+            video.thread_type = "SLICE"  # each thread with a frame of its own holds several
         self.audio = container.streams.audio[0] if container.streams.audio else None
         self.damage = Damage()
         self._pictures = Pictures(video)
@@ -252,7 +263,7 @@ class _Writer:
                 width,
                 height,
                 self._rate,
-                options=_ENCODER_OPTIONS,
+                options=_LARGE_OPTIONS if height * width > _LARGE_PX else _ENCODER_OPTIONS,
                 time_base=self._tick,
             )
         for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
     from liveedit_cam.types import Pixels
 
@@ -159,7 +160,7 @@ class Pictures:
             self._tone_map = ToneMap(transfer, primaries)
         return self._tone_map(self._converted(picture, "rgb48le"))
 
-    def _converted(self, picture: VideoFrame, pixel_format: str) -> Pixels:
+    def _converted(self, picture: VideoFrame, pixel_format: str) -> NDArray[Any]:
         width, height = square_size(picture.width, picture.height, self._pixel_ratio)
         is_scaled = (width, height) != (picture.width, picture.height)
         converted = self._reformatter.reformat(
@@ -171,7 +172,14 @@ class Pictures:
             interpolation=_EXACT
             | int(Interpolation.BICUBIC if is_scaled else Interpolation.BILINEAR),
         )
-        return cast("Pixels", converted.to_ndarray())
+        return _pixels(converted, np.uint8 if pixel_format == "rgb24" else np.uint16)
+
+
+def _pixels(picture: VideoFrame, kind: type[np.generic]) -> NDArray[Any]:
+    """The memory of a packed RGB ``picture`` as (H, W, 3), not copied: 25 MB of 3840x2160."""
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, kind).reshape(picture.height, -1)
+    return rows[:, : 3 * picture.width].reshape(picture.height, picture.width, 3)
 
 
 def square_size(width: int, height: int, pixel_ratio: Fraction) -> tuple[int, int]:
