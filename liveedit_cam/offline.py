@@ -1,28 +1,79 @@
-"""Edit a whole video file, every frame, as fast as it goes; the audio is copied. No daemon."""
+"""Edit a whole video file, every frame, as fast as it goes; the sound goes along. No daemon."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.video.stream import VideoStream
 
 from liveedit_cam.errors import SinkError, SourceError
-from liveedit_cam.model import load
+from liveedit_cam.media.reading import Damage, Pictures, address, decoded, open_video, packets
+from liveedit_cam.media.sound import Sound, sound_for
+from liveedit_cam.media.writing import H264Encoder
+from liveedit_cam.model import TextConditioning, load
 from liveedit_cam.pixels import fit
 from liveedit_cam.prompt import checked_prompt
 
 if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream as AnyStream
+    from av.video.stream import VideoStream
+
     from liveedit_cam.types import Pixels
 
 Progress = Callable[[int, int | None], None]
 """Called with frames done and frames in all (None = the file does not say)."""
+
+_ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18"}
+_LARGE_OPTIONS = {
+    **_ENCODER_OPTIONS,
+    "rc-lookahead": "2",
+    "sync-lookahead": "0",
+    "bf": "0",
+    "sliced-threads": "1",
+}
+"""For more than 1920x1088. Each frame that x264 looks ahead or works on beside another holds 25 to
+50 MB of 3840x2160: the preset alone takes 730 MB there."""
+_LARGE_PX = 1920 * 1088
+_MAX_MISSING_S = 1.0
+"""A picture that ends so much before its file's stated end was cut short."""
+
+
+class Stream(Protocol):
+    """What is needed of an EditStream."""
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames the next ``edit`` takes."""
+        ...
+
+    def encode_text(self, prompt: str) -> TextConditioning:
+        """Make an instruction ready."""
+        ...
+
+    def edit(self, frames: Pixels, conditioning: TextConditioning) -> Pixels:
+        """Edit one chunk, uint8 (T, H, W, 3), the same shape out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of a file."""
+
+    path: Path
+    """The result; another name than asked for where that was taken meanwhile."""
+    num_frames: int
+    unknown: tuple[str, ...]
+    """Words of the instruction that the model does not know."""
+    notes: tuple[str, ...]
+    """What else the user should know: damage, a sound that was converted."""
 
 
 def process(
@@ -34,38 +85,42 @@ def process(
     device: str = "auto",
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> tuple[str, ...]:
-    """Write ``source_path`` edited by ``instruction`` to ``out_path`` (MP4, H.264).
+    load: Callable[[str, str], Stream] = load,
+) -> Processed:
+    """Write ``source_path`` edited by ``instruction`` to ``out_path`` (MP4, H.264, BT.709).
 
-    Returns the words of the instruction that the model does not know. The file appears whole or
-    not at all. Raises InstructionError, SourceError, SinkError, UsageError, WeightsError.
+    The file appears whole or not at all; of a damaged source it holds all that can be read. Pixels
+    are made square, HDR is tone-mapped. ``load`` makes a stream of a model's name and a device.
+    Raises InstructionError, SourceError, SinkError, UsageError, WeightsError.
     """
     _check(source_path, out_path, instruction, overwrite)
     stream = load(model, device)
     conditioning = stream.encode_text(instruction)
-    partial = out_path.with_name(f".{out_path.stem}.partial.mp4")
+    partial = out_path.with_name(f".{out_path.stem}.{secrets.token_hex(4)}.partial.mp4")
     try:
-        with _opened(source_path) as source, av.open(str(partial), "w") as out:
-            video = source.streams.video[0]
-            audio = source.streams.audio[0] if source.streams.audio else None
-            writer = _Writer(out, source, video, audio)
-            total = video.frames or None
-            done = 0
-            for chunk in _chunks(source, video, audio, writer, lambda: stream.chunk_frames):
+        partial.touch(exist_ok=False)  # a folder that cannot be written is told before the work
+        container, video = open_video(source_path)
+        with container, av.open(address(partial), "w") as out:
+            reader = _Reader(container, video)
+            writer = _Writer(out, reader)
+            for chunk in reader.chunks(writer.copy_sound, lambda: stream.chunk_frames):
                 writer.write(stream.edit(chunk.pixels, conditioning), chunk.pts)
-                done += len(chunk.pts)
                 if progress:
-                    progress(done, total)
+                    progress(writer.num_frames, video.frames or None)
             writer.finish()
-        partial.replace(out_path)
+            notes = (*reader.notes(), *writer.notes())
+        path = _named(partial, out_path, overwrite=overwrite)
     except (av.FFmpegError, OSError) as error:
         raise SinkError(
-            f"got an error while reading {source_path} or writing {out_path} ({error})",
-            hint="Check that the file is a whole video and that the disk has room.",
+            f"got an error while reading {source_path} or writing {out_path} "
+            f"({error.strerror or error})",
+            hint="Check that the disk has room and that its folder can be written.",
         ) from error
     finally:
         partial.unlink(missing_ok=True)
-    return conditioning.unknown
+    if path != out_path:
+        notes = (*notes, f"{out_path.name} was taken meanwhile; the result is {path.name}")
+    return Processed(path, writer.num_frames, conditioning.unknown, notes)
 
 
 def _check(source_path: Path, out_path: Path, instruction: str, overwrite: bool) -> None:
@@ -91,17 +146,14 @@ def _check(source_path: Path, out_path: Path, instruction: str, overwrite: bool)
         )
 
 
-def _opened(path: Path) -> av.container.InputContainer:
-    try:
-        container = av.open(str(path))
-    except av.FFmpegError as error:
-        raise SourceError(
-            f"got {path}, which is no video ({error})", hint="Give a video file."
-        ) from error
-    if not container.streams.video:
-        container.close()
-        raise SourceError(f"got {path}, which has no picture", hint="Give a video file.")
-    return container
+def _named(partial: Path, out_path: Path, *, overwrite: bool) -> Path:
+    """Give the finished file its name, or the next free number beside it; where it is now."""
+    path, number = out_path, 1
+    while path.exists() and not overwrite:  # another program was faster; its file is its own
+        number += 1
+        path = out_path.with_stem(f"{out_path.stem}-{number}")
+    partial.replace(path)
+    return path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,67 +161,95 @@ class _Chunk:
     """Frames for one edit; the last chunk of a file repeats its end."""
 
     pixels: Pixels
-    """uint8 (T, H, W, 3)."""
+    """uint8 (T, H, W, 3); written over by the next chunk."""
     pts: tuple[int | None, ...]
     """When each real frame is shown, in units of the source's time base; None = not said."""
 
 
-def _chunks(
-    source: av.container.InputContainer,
-    video: VideoStream,
-    audio: AudioStream | None,
-    writer: _Writer,
-    next_size: Callable[[], int],
-) -> Iterator[_Chunk]:
-    """All frames, as many at a time as the model wants next, all of the first one's size.
+class _Reader:
+    """The pictures of a file in chunks, all of the first one's size, in one buffer."""
 
-    Audio packets met on the way go straight to ``writer``.
-    """
-    waiting: list[Pixels] = []
-    pts: list[int | None] = []
-    size: tuple[int, int] | None = None
-    for packet in source.demux([s for s in (video, audio) if s is not None]):
-        if packet.stream.type == "audio":
-            writer.copy_audio(packet)
-            continue
-        for frame in packet.decode():
-            if not isinstance(frame, av.VideoFrame):
+    def __init__(self, container: InputContainer, video: VideoStream) -> None:
+        self.container = container
+        self.video = video
+        if video.width * video.height > _LARGE_PX:
+            video.thread_type = "SLICE"  # each thread with a frame of its own holds several
+        self.audio = container.streams.audio[0] if container.streams.audio else None
+        self.damage = Damage()
+        self._pictures = Pictures(video)
+        self._buffer: Pixels | None = None
+        self._end_s: float | None = None
+
+    def chunks(
+        self, take_sound: Callable[[Packet[AnyStream]], None], next_size: Callable[[], int]
+    ) -> Iterator[_Chunk]:
+        """As many frames at a time as the model wants next.
+
+        Packets of sound met on the way go straight to ``take_sound``.
+        """
+        pts: list[int | None] = []
+        for packet in self._packets():
+            if packet.stream is self.audio:
+                take_sound(packet)
                 continue
-            pixels = frame.to_ndarray(format="rgb24")
-            turns = (frame.rotation // 90) % 4
-            upright = np.ascontiguousarray(np.rot90(pixels, turns), dtype=np.uint8)
-            height, width = size = size or (upright.shape[0], upright.shape[1])
-            waiting.append(fit(upright, width, height))
-            pts.append(frame.pts)
-            if len(waiting) == next_size():
-                yield _Chunk(np.stack(waiting), tuple(pts))
-                waiting, pts = [], []
-    if waiting:
-        repeats = [waiting[-1]] * (next_size() - len(waiting))
-        yield _Chunk(np.stack(waiting + repeats), tuple(pts))
+            for picture in decoded(packet, av.VideoFrame, self.damage):
+                self._place(self._pictures.rgb(picture), len(pts), next_size())
+                pts.append(picture.pts)
+                self._end_s = picture.time
+                if self._buffer is not None and len(pts) == len(self._buffer):
+                    yield _Chunk(self._buffer, tuple(pts))
+                    pts = []
+        if pts and self._buffer is not None:
+            self._buffer[len(pts) :] = self._buffer[len(pts) - 1]
+            yield _Chunk(self._buffer, tuple(pts))
+
+    def notes(self) -> list[str]:
+        """What the file lacked and what was done to its colours, for the user."""
+        notes = []
+        if self.damage.num_packets:
+            notes.append(f"{self.damage.num_packets} damaged packets were left out")
+        container = self.container
+        if self._end_s is not None and container.duration:
+            begin_s = (container.start_time or 0) / av.time_base
+            whole_s, got_s = container.duration / av.time_base, self._end_s - begin_s
+            if whole_s - got_s > _MAX_MISSING_S:
+                notes.append(f"its picture ends after {got_s:.1f} s of {whole_s:.1f} s")
+        if self._pictures.is_tone_mapped:
+            notes.append("HDR or wide colours were mapped to standard ones (BT.709)")
+        return notes
+
+    def _packets(self) -> Iterator[Packet[AnyStream]]:
+        streams = [stream for stream in (self.video, self.audio) if stream is not None]
+        return packets(self.container, streams, self.damage)
+
+    def _place(self, pixels: Pixels, at: int, num_frames: int) -> None:
+        """Put a picture into the buffer; the first of a chunk makes a new one where it must."""
+        if self._buffer is None:
+            self._buffer = np.empty((num_frames, *pixels.shape), np.uint8)
+        if at == 0 and len(self._buffer) != num_frames:
+            self._buffer = np.empty((num_frames, *self._buffer.shape[1:]), np.uint8)
+        height, width = self._buffer.shape[1:3]
+        self._buffer[at] = fit(pixels, width, height)
 
 
 class _Writer:
-    """The output file: edited frames in, audio packets copied; both keep the source's times.
+    """The output file: edited frames in, sound along; both keep the source's times.
 
     The file begins at 0 where the source, picture or sound, begins.
     """
 
-    def __init__(
-        self,
-        out: av.container.OutputContainer,
-        source: av.container.InputContainer,
-        video: VideoStream,
-        audio: AudioStream | None,
-    ) -> None:
+    def __init__(self, out: OutputContainer, source: _Reader) -> None:
         self._out = out
-        self._rate = video.average_rate or Fraction(30)
-        self._tick = video.time_base or 1 / self._rate
-        self._start_s = Fraction(source.start_time or 0, av.time_base)
-        self._stream: VideoStream | None = None
-        self._audio = out.add_stream_from_template(audio) if audio else None
-        self._held: list[av.Packet[av.stream.Stream]] = []
+        self._rate = source.video.average_rate or Fraction(30)
+        self._tick = source.video.time_base or 1 / self._rate
+        self._start_s = Fraction(source.container.start_time or 0, av.time_base)
+        self._encoder: H264Encoder | None = None
+        self._sound: Sound | None = None
+        if source.audio is not None:
+            self._sound = sound_for(out, source.audio, self._start_s, source.damage)
+        self._held: list[Packet[AnyStream]] = []
         self._last = -1
+        self.num_frames = 0
 
     def write(self, frames: Pixels, pts: Sequence[int | None]) -> None:
         """Encode the first ``len(pts)`` frames (T, H, W, 3), each at its time.
@@ -177,19 +257,18 @@ class _Writer:
         An odd last row or column is dropped, as H.264 asks.
         """
         height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2
-        if self._stream is None:
-            self._stream = self._out.add_stream("libx264", rate=self._rate)
-            self._stream.width, self._stream.height = width, height
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.options = {"crf": "18", "preset": "veryfast"}
-            self._stream.codec_context.time_base = self._tick
-        for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats
-            frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(pixels[:height, :width]), format="rgb24"
+        if self._encoder is None:
+            self._encoder = H264Encoder(
+                self._out,
+                width,
+                height,
+                self._rate,
+                options=_LARGE_OPTIONS if height * width > _LARGE_PX else _ENCODER_OPTIONS,
+                time_base=self._tick,
             )
-            frame.pts = self._place(at)
-            frame.time_base = self._tick
-            self._out.mux(self._stream.encode(frame))
+        for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats
+            self._encoder.write(np.ascontiguousarray(pixels[:height, :width]), self._place(at))
+        self.num_frames += len(pts)
         while self._held:
             self._out.mux(self._held.pop(0))
 
@@ -202,22 +281,22 @@ class _Writer:
             self._last = max(at - round(self._start_s / self._tick), self._last + 1)
         return self._last
 
-    def copy_audio(self, packet: av.Packet[av.stream.Stream]) -> None:
-        """Hand an audio packet on; the file's header needs the first picture before it."""
-        if packet.dts is None or self._audio is None:
+    def copy_sound(self, packet: Packet[AnyStream]) -> None:
+        """Hand sound on; the file's header needs the first picture before it."""
+        if self._sound is None:
             return
-        if packet.time_base:
-            begin = round(self._start_s / packet.time_base)
-            packet.dts -= begin
-            packet.pts = None if packet.pts is None else packet.pts - begin
-        packet.stream = self._audio
-        if self._stream is None:
-            self._held.append(packet)
+        made = self._sound.take(packet)
+        if self._encoder is None:
+            self._held += made
         else:
-            self._out.mux(packet)
+            self._out.mux(list(made))
+
+    def notes(self) -> list[str]:
+        """What was done to the sound, for the user."""
+        return [self._sound.note] if self._sound is not None and self._sound.note else []
 
     def finish(self) -> None:
         """Flush the encoder. Raises SourceError when no picture came."""
-        if self._stream is None:
+        if self._encoder is None:
             raise SourceError("got a video without a single frame", hint="Give a whole video file.")
-        self._out.mux(self._stream.encode())
+        self._encoder.finish()

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from liveedit_cam.cores import share_cores, usable_cores
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Let a kill or a closed terminal end the program as Ctrl-C does: what is open is undone.
+
+    Only for the main thread. A signal that is ignored (``nohup``) stays so; the former handlers are
+    put back in the end.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # the last two exist on one system each
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    before = [
+        (number, signal.signal(number, on_signal))
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def process(
@@ -24,8 +53,8 @@ def process(
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
 
-    with choose_progress() as progress:
-        unknown = offline.process(
+    with exit_on_signals(), choose_progress() as progress:
+        done = offline.process(
             source,
             result,
             instruction,
@@ -34,9 +63,11 @@ def process(
             overwrite=overwrite,
             progress=progress,
         )
-    typer.echo(f"wrote {result}")
-    if unknown:
-        typer.echo(f"note: not understood: {', '.join(unknown)}", err=True)
+    typer.echo(f"wrote {done.path}")
+    for note in done.notes:
+        typer.echo(f"note: {note}", err=True)
+    if done.unknown:
+        typer.echo(f"note: not understood: {', '.join(done.unknown)}", err=True)
 
 
 def train(context: typer.Context) -> None:

@@ -1,11 +1,13 @@
 """A video file through PyAV: in real time by its own timestamps, or as fast as it is read.
 
 Real time means the clock decides: a reader that comes late gets the picture that is due now, the
-ones before it are left out. Knows containers and codecs, not what the pictures are for.
+ones before it are left out. The clock begins with the first ``read``, so that a file which waits
+for its reader loses nothing. Knows no codec.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -13,20 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-import numpy as np
-from av.error import FFmpegError
+from av.video.frame import VideoFrame
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
+from liveedit_cam.media.reading import Damage, Pictures, decoded, open_video, packets
 from liveedit_cam.pacing import Now, Sleep, wait_until
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
-    from liveedit_cam.types import Pixels
+log = logging.getLogger(__name__)
 
 _FALLBACK_FPS = 30.0
 _MAX_SKIP_S = 1.0
@@ -41,6 +41,8 @@ class _Picture:
     decoded: VideoFrame
     at_s: float
     """Seconds since the first picture of the first round; goes on rising from loop to loop."""
+    pictures: Pictures
+    """What makes RGB of it."""
 
 
 def describe() -> str:
@@ -76,7 +78,8 @@ class VideoFile:
         self._pending: _Picture | None = next(self._pictures)
         self._started_at: float | None = None
         self._index = 0
-        self.height, self.width = _upright(self._pending.decoded).shape[:2]
+        first = self._pending
+        self.height, self.width = first.pictures.rgb(first.decoded).shape[:2]
         self.name = f"file:{self._path.name} ({self.width}x{self.height} at {self.fps:.4g} fps)"
 
     def read(self) -> Frame:
@@ -88,7 +91,7 @@ class VideoFile:
             picture = self._wait_for_due(picture, self._started_at)
         index, self._index = self._index, self._index + 1
         captured_at = self._now()
-        return Frame(_upright(picture.decoded), index, captured_at)
+        return Frame(picture.pictures.rgb(picture.decoded), index, captured_at)
 
     def close(self) -> None:
         """End a waiting ``read`` and free the decoder."""
@@ -131,29 +134,29 @@ class VideoFile:
             begin_s = last_s + 1 / self.fps
 
     def _play_once(self, begin_s: float) -> Iterator[_Picture]:
-        try:
-            with av.open(str(self._path)) as container:
-                self.fps = _nominal_fps(container, self._path)
-                first_s, at_s, num_pictures = None, begin_s - 1 / self.fps, 0
-                for decoded in container.decode(container.streams.video[0]):
-                    time_s = decoded.time
+        """One round; what is damaged is left out, and where a cut file ends is its end."""
+        damage, num_pictures = Damage(), 0
+        container, video = open_video(self._path)
+        with container:
+            self.fps = _nominal_fps(video)
+            first_s, at_s, pictures = None, begin_s - 1 / self.fps, Pictures(video)
+            for packet in packets(container, [video], damage):
+                for picture in decoded(packet, VideoFrame, damage):
+                    time_s = picture.time
                     if time_s is None:  # no timestamp: one period after the one before
                         at_s += 1 / self.fps
                     else:
                         first_s = time_s if first_s is None else first_s
                         at_s = begin_s + time_s - first_s
                     num_pictures += 1
-                    yield _Picture(decoded, at_s)
-        except FFmpegError as error:
-            raise SourceError(
-                f"{self._path} cannot be read as a video: {error.strerror or error}.",
-                hint="Check that a video player shows it; MP4, MOV, MKV and WebM are understood.",
-            ) from error
+                    yield _Picture(picture, at_s, pictures)
         if num_pictures == 0:
             raise SourceError(
-                f"{self._path} holds a video track without a single picture.",
+                f"{self._path} holds a video track without a single picture that can be read.",
                 hint="Choose another file.",
             )
+        if damage.num_packets:
+            log.warning("%s: %d damaged packets were left out", self.name, damage.num_packets)
 
 
 def _checked_path(target: str) -> Path:
@@ -175,25 +178,7 @@ def _checked_path(target: str) -> Path:
     return path
 
 
-def _nominal_fps(container: InputContainer, path: Path) -> float:
-    if not container.streams.video:
-        raise SourceError(
-            f"{path} has no video track, only {_track_kinds(container)}.",
-            hint="Choose a file with pictures.",
-        )
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    rate = stream.average_rate or stream.guessed_rate
+def _nominal_fps(video: VideoStream) -> float:
+    rate = video.average_rate or video.guessed_rate
     fps = float(rate) if rate else _FALLBACK_FPS
     return fps if 1 <= fps <= 240 else _FALLBACK_FPS
-
-
-def _track_kinds(container: InputContainer) -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-
-
-def _upright(decoded: VideoFrame) -> Pixels:
-    """RGB uint8 (H, W, 3), turned as the file's metadata says (phones store pictures lying)."""
-    pixels = decoded.to_ndarray(format="rgb24")
-    quarter_turns = round(decoded.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
-    return np.ascontiguousarray(np.rot90(pixels, quarter_turns), dtype=np.uint8)

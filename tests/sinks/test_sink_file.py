@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +16,8 @@ import av
 import numpy as np
 import pytest
 
-from liveedit_cam.errors import SinkError, UsageError
+from liveedit_cam.errors import SinkError, SourceEnded, UsageError
+from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks.file import VideoFile, create
 from liveedit_cam.sources import file as file_source
 from liveedit_cam.types import Frame
@@ -23,9 +31,9 @@ def frame(colour: tuple[int, int, int] = GREEN) -> Frame:
     return Frame(pixels=pixels, index=0, captured_at=0.0)
 
 
-def record(path: Path, num_frames: int, fps: float) -> None:
+def record(path: Path, count: int, fps: float) -> None:
     sink = create(str(path), width=96, height=64, fps=fps)
-    for _ in range(num_frames):
+    for _ in range(count):
         sink.write(frame())
     sink.close()
 
@@ -69,61 +77,126 @@ def test_our_own_source_reads_the_same_colours(tmp_path: Path) -> None:
     assert np.abs(pixels - GREEN).max() <= 6
 
 
-def test_nothing_bears_the_name_until_it_is_complete(tmp_path: Path) -> None:
-    """Catches a half-written file that another program picks up, and leftovers."""
-    path = tmp_path / "out.mp4"
-    sink = VideoFile(path, 96, 64, 30.0)
-    sink.write(frame())
-    assert not path.exists()
-    sink.close()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
+def noise(number: int) -> Frame:
+    """A picture that no encoder makes small."""
+    pixels = np.random.default_rng(number).integers(0, 256, (64, 96, 3), np.uint8)
+    return Frame(pixels=pixels, index=number, captured_at=0.0)
 
 
-def test_a_full_disk_keeps_what_was_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Catches an hour that is deleted at the first failed write, and a tail under its name.
+def num_frames(path: Path) -> int:
+    """As a player counts them: a packet that was cut in two shows nothing."""
+    source = file_source.create(str(path), loop=False, realtime=False)
+    count = 0
+    with suppress(SourceEnded):
+        while source.read():
+            count += 1
+    return count
 
-    The half plays: what reached the disk before are whole fragments.
+
+def write_all(sink: Sink, numbers: Iterator[int]) -> None:
+    for number in numbers:
+        sink.write(noise(number))
+
+
+@contextmanager
+def full_disk(at_bytes: int) -> Iterator[None]:
+    """No file may grow beyond ``at_bytes``; a write that would, fails."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (at_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_killed_program_leaves_a_recording_that_plays(tmp_path: Path) -> None:
+    """Catches a file without an index until its end: at most the last second is lost.
+
+    Issue 15. 90 frames are three seconds.
     """
-    path, part = tmp_path / "out.mp4", tmp_path / "out.mp4.part"
-    sink = VideoFile(path, 96, 64, 30.0)
-    for _ in range(600):
-        sink.write(frame())
+    path = tmp_path / "out.mp4"
+    program = (
+        "import os, signal, numpy as np\n"
+        "from liveedit_cam.sinks.file import create\n"
+        "from liveedit_cam.types import Frame\n"
+        f"sink = create({str(path)!r}, width=96, height=64, fps=30)\n"
+        "for n in range(90):\n"
+        "    sink.write(Frame(np.full((64, 96, 3), n, np.uint8), n, 0.0))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert 60 <= num_frames(path) < 90
 
-    class Full:
-        def encode(self, picture: object) -> None:
-            raise av.error.OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sink, "_stream", Full())
-    with pytest.raises(SinkError, match=r"cannot be written.*What there is of it is in .*\.part"):
-        sink.write(frame())
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such rights")
+def test_only_the_owner_reads_a_recording(tmp_path: Path) -> None:
+    """Catches a camera's picture that every user of the computer may open (issue 15)."""
+    record(tmp_path / "out.mp4", 3, 30)
+    assert stat.S_IMODE((tmp_path / "out.mp4").stat().st_mode) == 0o600
+
+
+def test_a_finished_recording_is_an_ordinary_mp4(tmp_path: Path) -> None:
+    """Catches fragments left in a whole file, of which many players show no length."""
+    record(tmp_path / "out.mp4", 90, 30)
+    assert b"moof" not in (tmp_path / "out.mp4").read_bytes()[:1000]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.duration == pytest.approx(3_000_000, abs=40_000)
+        assert container.streams.video[0].frames == 90
+
+
+def test_a_full_disk_keeps_what_was_recorded_and_goes_on_beside_it(tmp_path: Path) -> None:
+    """Catches an hour that is deleted at the first failed write, a wrong reason, and a recording
+    that stays refused because its own first half is there (issue 15)."""
+    path = tmp_path / "out.mp4"
+    (tmp_path / "out-2.mp4").write_text("precious")
+    sink = create(str(path), width=96, height=64, fps=30)
+    written = iter(range(1000))
+    with (
+        full_disk(at_bytes=400_000),
+        pytest.raises(SinkError, match=r"out\.mp4 cannot be written: File too large\. What there"),
+    ):
+        write_all(sink, written)
     sink.close()
-    assert not path.exists()
-    with av.open(str(part), format="mp4") as container:
-        assert len(list(container.decode(video=0))) >= 250
-    before = part.read_bytes()
-    with pytest.raises(SinkError, match="cut short"):
+    assert 0 < next(written) - num_frames(path) <= 45  # a fragment, and what the encoder held
+    before = path.read_bytes()
+    again = create(str(path), width=96, height=64, fps=30)
+    again.write(frame())
+    again.close()
+    assert again.name.startswith("file:out-3.mp4")
+    assert num_frames(tmp_path / "out-3.mp4") == 1
+    assert path.read_bytes() == before
+    assert (tmp_path / "out-2.mp4").read_text() == "precious"
+    with pytest.raises(SinkError, match="never overwritten"):  # that recording ended well
         create(str(path), width=96, height=64, fps=30)
-    assert part.read_bytes() == before
+
+
+def test_a_disk_without_room_is_told_before_the_camera_starts(tmp_path: Path) -> None:
+    """Catches a recording that fails a second after it began, and an empty file that stays."""
+    with pytest.raises(SinkError, match=r"is full: less than 64 MB are free"):
+        VideoFile(tmp_path / "out.mp4", 96, 64, 30.0, free_bytes=lambda folder: 1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that nobody can write")
+def test_a_folder_that_cannot_be_written_is_refused_at_once() -> None:
+    """Catches a camera that runs for ever and names a file that does not exist (issue 15)."""
+    with pytest.raises(SinkError, match=r"/proc/out\.mp4 cannot be started: "):
+        create("/proc/out.mp4", width=96, height=64, fps=30)
+
+
+def test_a_name_with_a_colon_is_a_name(tmp_path: Path) -> None:
+    """Catches a name taken for a protocol: "Protocol not found" (issue 15)."""
+    path = tmp_path / "tcp:show 20:15.mp4"
+    record(path, 3, 30)
+    assert num_frames(path) == 3
 
 
 def test_a_recording_without_frames_leaves_nothing(tmp_path: Path) -> None:
     """Catches an unreadable stub of a file."""
     create(str(tmp_path / "out.mp4"), width=96, height=64, fps=30).close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    """Catches a rename over somebody's file; the recording must survive under its other name."""
-    path = tmp_path / "out.mp4"
-    sink = VideoFile(path, 96, 64, 30.0)
-    sink.write(frame())
-    path.write_text("precious")
-    with pytest.raises(SinkError, match=r"out\.mp4\.part"):
-        sink.close()
-    assert path.read_text() == "precious"
-    assert (tmp_path / "out.mp4.part").stat().st_size > 0
 
 
 def test_what_cannot_be_recorded_is_refused_at_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import odd_media
 import pytest
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
@@ -183,3 +184,51 @@ def test_no_path_is_a_usage_error() -> None:
     """Catches "file" alone being taken for the current folder."""
     with pytest.raises(UsageError, match="no path"):
         create("", loop=False, realtime=False)
+
+
+def test_a_file_waits_for_its_first_reader(write_video: WriteVideo) -> None:
+    """Catches a clock that runs from the opening: a minute of warming up would skip the film."""
+    clock = Clock()
+    source = open_at(clock, write_video(range(0, 400, 40)))
+    clock.now_s += 60
+    assert [number for _, number in read_all(source)] == list(range(10))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_damaged_file_plays_to_its_end(tmp_path: Path, suffix: str) -> None:
+    """Catches an error in the middle, after which the film is opened again from the start: a
+    ``--once`` that never ends (issue 15)."""
+    whole = odd_media.write_bars(tmp_path / "whole.mp4", num_frames=90)
+    path = odd_media.with_bad_packet(whole, tmp_path / f"bad{suffix}", 40)
+    source = create(str(path), loop=False, realtime=False)
+    assert 85 <= len(read_all(source)) < 90
+
+
+def test_a_file_cut_short_ends_where_it_ends(tmp_path: Path) -> None:
+    """Catches a recording of a crashed program that fails at its end instead of ending."""
+    whole = odd_media.write_bars(tmp_path / "whole.mp4", num_frames=90)
+    first = odd_media.write_with_index_first(whole, tmp_path / "first.mp4")
+    source = create(
+        str(odd_media.cut_short(first, tmp_path / "cut.mp4", 0.6)), loop=False, realtime=False
+    )
+    assert 40 <= len(read_all(source)) <= 60
+
+
+def test_a_damaged_file_loops(tmp_path: Path) -> None:
+    """Catches damage that ends a loop."""
+    whole = odd_media.write_bars(tmp_path / "whole.mp4", num_frames=20)
+    path = odd_media.with_bad_packet(whole, tmp_path / "bad.mp4", 10)
+    source = create(str(path), loop=True, realtime=False)
+    assert [source.read().index for _ in range(50)] == list(range(50))
+    source.close()
+
+
+def test_square_pixels_the_film_and_its_colours(tmp_path: Path) -> None:
+    """Catches a lost display ratio, a cover taken for the film, and a matrix that is ignored."""
+    film = odd_media.write_bars(tmp_path / "film.mp4", pixel_ratio=Fraction(3, 2))
+    path = odd_media.write_with_cover(film, tmp_path / "in:1.mkv")
+    source = create(str(path), loop=False, realtime=False)
+    picture = source.read().pixels
+    source.close()
+    assert (source.width, source.height) == (240, 64)
+    assert np.abs(odd_media.bar_colours(picture) - odd_media.COLOURS).max() <= 3
