@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from liveedit_cam.control.obs import lookup
+from liveedit_cam.control.obs.program import ProgramScene
 from liveedit_cam.control.obs.prompt_box import COMMAND, PromptBoxes, mode_of
 from liveedit_cam.control.obs.rules import RuleFile, when_of
 from liveedit_cam.control.obs.status_text import StatusText
@@ -25,12 +26,6 @@ from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 if TYPE_CHECKING:
     from liveedit_cam.control.obs.link import ObsLink
-
-NUM_LOOKS = 3
-"""Times the new program scene is asked for at once: for about a millisecond after its transition
-has started, OBS may still name the old one."""
-LOOK_AGAIN_S = 1.0
-"""For how long it is asked for at every tick after that."""
 
 _SETTINGS = "InputSettingsChanged"
 _TRANSITION = "SceneTransitionStarted"
@@ -86,8 +81,7 @@ class Bridge:
         self._now = now
         self._boxes = PromptBoxes()
         self._status_text = StatusText()
-        self._program: str | None = None
-        self._look_until = 0.0
+        self._program = ProgramScene(now)
         self._poll_at = 0.0
         self._are_names_due = False
         self._logged: set[str] = set()
@@ -100,15 +94,14 @@ class Bridge:
         return self._notice
 
     def connected(self, link: ObsLink) -> None:
-        """Read the rules, note what stands in the boxes, act on the scene that is the program."""
+        """Read the rules and note what stands in the boxes; the first ticks act on the scene."""
         self._read_rules()
         self._begin(link)
 
     def event(self, link: ObsLink, name: str, data: dict[str, Any]) -> None:
         """Act on one event of OBS."""
         if name == _TRANSITION:
-            self._look_until = self._now() + LOOK_AGAIN_S
-            self._look_at_scene(link, NUM_LOOKS)
+            self._scene_is(self._program.transition_started(link))
             return
         if name == _SETTINGS:
             self._settings_changed(data)
@@ -117,15 +110,15 @@ class Bridge:
             data = lookup.with_source(link, data)
         self._dispatch(name, data)
         if name == "CurrentProgramSceneChanged":
-            self._look_at_scene(link, 1)
+            self._program.changed(link)
         elif name == "CurrentPreviewSceneChanged":
             self._prepare(data)
         elif name == "CurrentSceneCollectionChanged":
             self._begin(link)
         elif name == "InputCreated":
             self._note_box(str(data.get("inputName")), data.get("inputSettings"))
-        elif name == "SceneNameChanged" and data.get("oldSceneName") == self._program:
-            self._program = data.get("sceneName")
+        elif name == "SceneNameChanged":
+            self._program.renamed(data.get("oldSceneName"), str(data.get("sceneName")))
         self._are_names_due |= name in _NAME_EVENTS
 
     def tick(self, link: ObsLink) -> None:
@@ -133,8 +126,7 @@ class Bridge:
         if self._read_rules():
             self._note_boxes(link)
             self._are_names_due = True
-        if self._now() < self._look_until:
-            self._look_at_scene(link, 1)
+        self._scene_is(self._program.tick(link))
         self._poll_boxes(link)
         for typed in self._boxes.take_due(self._now()):
             with self._guard(typed.rule):
@@ -146,8 +138,7 @@ class Bridge:
 
     def lost(self) -> None:
         """Forget what was known of OBS; the rules stay."""
-        self._program = None
-        self._look_until = 0.0
+        self._program.forget()
         self._boxes.forget()
         self._status_text.forget()
         self._say(_Topic.NAMES, None)
@@ -157,8 +148,7 @@ class Bridge:
         self._note_boxes(link)
         self._status_text.forget()
         self._are_names_due = True
-        self._look_until = self._now() + LOOK_AGAIN_S
-        self._look_at_scene(link, 1)
+        self._program.begin(link)
 
     def _read_rules(self) -> bool:
         if not self._file.reload():
@@ -170,14 +160,10 @@ class Bridge:
             _log.warning("%s", self._file.problem)
         return True
 
-    def _look_at_scene(self, link: ObsLink, num_looks: int) -> None:
-        """Act on the program scene if it is another than the one acted on last."""
-        for _ in range(num_looks):
-            scene = lookup.program_scene(link)
-            if scene is not None and scene != self._program:
-                self._program, self._look_until = scene, 0.0
-                self._dispatch(_TRANSITION, {"sceneName": scene})
-                return
+    def _scene_is(self, scene: str | None) -> None:
+        """Act on a scene that has become the program; None = none has."""
+        if scene is not None:
+            self._dispatch(_TRANSITION, {"sceneName": scene})
 
     def _dispatch(self, event: str, data: Mapping[str, Any]) -> None:
         """Hand an event to the rules that want it, in the order of the file."""

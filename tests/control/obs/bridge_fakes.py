@@ -21,7 +21,7 @@ class FakeLink:
     websocket: str = "5.5.0"
     program: str = "Start"
     lagging: list[str] = field(default_factory=list)
-    """Program scenes named first, as OBS does for a moment after the transition has started."""
+    """Program scenes named first: for a moment OBS names the old one, or that of the preview."""
     scenes: list[str] = field(default_factory=lambda: ["Start", "Night", "Day"])
     inputs: dict[str, dict[str, Any]] = field(default_factory=lambda: {"Box": {}})
     """Name -> settings."""
@@ -131,6 +131,10 @@ class Stage:
         self.now += seconds
         self.bridge.tick(self.link)
         return self.commands.take()
+
+    def settle(self) -> list[Any]:
+        """Let so much time pass that a scene without a transition is believed."""
+        return [told for _ in range(3) for told in self.tick()]
 
     def switch(self, scene: str) -> list[Any]:
         self.link.program = scene

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from bridge_fakes import Stage
 
-from liveedit_cam.control.obs.bridge import NUM_LOOKS
 from liveedit_cam.control.obs.errors import ObsLost
+from liveedit_cam.control.obs.program import CONFIRM_S, NUM_LOOKS
 from liveedit_cam.types import Mode, Region
 
 SCENES = """
@@ -45,40 +45,80 @@ def test_a_scene_acts_when_its_transition_starts_and_only_once(path: Path) -> No
     assert stage.link.asked("GetCurrentProgramScene") == looks
 
 
-def test_the_scene_that_is_the_program_already_is_acted_on_at_once(path: Path) -> None:
+def test_the_scene_that_is_the_program_already_is_acted_on(path: Path) -> None:
     """Catches a restarted OBS or daemon that is out of step until the next switch."""
     stage = Stage(path, SCENES, program="Night")
-    assert stage.commands.take() == [NIGHT]
-    assert stage.tick() == []
+    assert stage.settle() == [NIGHT]
+    assert stage.settle() == []
     stage.bridge.lost()
     stage.bridge.connected(stage.link)
-    assert stage.commands.take() == [NIGHT]
+    assert stage.settle() == [NIGHT]
     stage.link.program = "Day"
-    assert stage.emit("CurrentSceneCollectionChanged") == [Mode.EDIT, DAY]
+    assert stage.emit("CurrentSceneCollectionChanged") == []
+    assert stage.settle() == [Mode.EDIT, DAY]
 
 
 def test_a_new_name_is_no_switch(path: Path) -> None:
     """Catches an instruction given because the user renamed the scene on the air."""
     stage = Stage(path, SCENES, program="Start")
+    stage.settle()
     stage.link.program = "Night"
     assert stage.emit("SceneNameChanged", oldSceneName="Start", sceneName="Night") == []
     assert stage.emit("CurrentProgramSceneChanged", sceneName="Night") == []
+    assert stage.settle() == []
 
 
 def test_a_scene_that_obs_names_late_is_not_lost(path: Path) -> None:
     """Catches trusting the first answer: real OBS names the old scene in one case of twenty."""
     stage = Stage(path, SCENES)
+    stage.settle()
     stage.link.lagging = ["Start"]
     assert stage.switch("Night") == [NIGHT]
     stage.link.lagging = ["Night"] * (NUM_LOOKS + 1)
     assert stage.switch("Day") == []
-    assert stage.tick() == []
-    assert stage.tick() == [Mode.EDIT, DAY]
+    assert stage.settle() == [Mode.EDIT, DAY]
+
+
+BYPASS_IN_PREVIEW = """
+[[rule]]
+when = { scene = "Night" }
+mode = "bypass"
+"""
+
+
+def test_a_scene_named_for_a_moment_without_a_transition_does_not_count(path: Path) -> None:
+    """Issue 15. Catches the raw camera on the air: program Start, preview Night, Studio Mode is
+    left, and for 2 ms OBS says that Night is the program, in its event and when it is asked."""
+    stage = Stage(path, BYPASS_IN_PREVIEW)
+    stage.settle()
+    for _ in range(5):  # also when the user goes on and off faster than a name is believed
+        stage.link.lagging = ["Night"]
+        assert stage.emit("CurrentProgramSceneChanged", sceneName="Night") == []
+        stage.now += CONFIRM_S
+    assert stage.settle() == []
+    assert stage.switch("Night") == [Mode.BYPASS]
+
+
+def test_a_scene_that_is_named_wrongly_when_we_connect_does_not_count(path: Path) -> None:
+    """Issue 15. Catches the same at the moment of connecting."""
+    stage = Stage(path, BYPASS_IN_PREVIEW, lagging=["Night"])
+    assert stage.settle() == []
+
+
+def test_a_name_is_believed_after_a_tenth_of_a_second_and_not_before(path: Path) -> None:
+    """Catches a wait that ends at the next tick, however soon that comes."""
+    stage = Stage(path, SCENES)
+    stage.settle()
+    stage.link.program = "Night"
+    assert stage.emit("CurrentProgramSceneChanged", sceneName="Night") == []
+    assert stage.tick(CONFIRM_S / 2) == []
+    assert stage.tick(CONFIRM_S) == [NIGHT]
 
 
 def test_looking_for_the_scene_ends(path: Path) -> None:
     """Catches asking for ever after a studio transition from a scene to itself."""
     stage = Stage(path, SCENES)
+    stage.settle()
     stage.switch("Start")
     for _ in range(20):
         stage.tick()
@@ -90,8 +130,10 @@ def test_looking_for_the_scene_ends(path: Path) -> None:
 def test_the_end_of_a_transition_is_the_safety_net(path: Path) -> None:
     """Catches a switch without SceneTransitionStarted, such as one while OBS was busy."""
     stage = Stage(path, SCENES)
+    stage.settle()
     stage.link.program = "Night"
-    assert stage.emit("CurrentProgramSceneChanged", sceneName="Night") == [NIGHT]
+    stage.emit("CurrentProgramSceneChanged", sceneName="Night")
+    assert stage.settle() == [NIGHT]
 
 
 def test_a_hundred_switches_end_on_the_right_instruction(path: Path) -> None:
@@ -105,7 +147,7 @@ def test_a_hundred_switches_end_on_the_right_instruction(path: Path) -> None:
         if index % 4 == 0:
             stage.tick()
     stage.switch("Day")
-    stage.tick()
+    stage.settle()
     assert stage.commands.found.instruction == "golden light"
 
 

@@ -77,6 +77,7 @@ mode = "slate"
 """
 )
 FADE_S = 0.3
+NUM_STUDIO_TRIES = 60
 LONGEST_BACKOFF_AFTER_S = 3.5
 """0.5 + 1 + 2 s: from then on the connection tries every 3 s."""
 
@@ -135,6 +136,29 @@ def test_a_scene_switch_is_an_instruction_at_once(rig: Rig, link: ObsLink) -> No
     p95_ms = sorted(latencies_ms)[-2]
     log.info("scene to instruction: p95 %.1f ms, median %.1f ms", p95_ms, median(latencies_ms))
     assert p95_ms <= 50, latencies_ms
+
+
+def test_leaving_studio_mode_never_shows_the_preview_s_scene(
+    real_obs: RealObs, link: ObsLink, tmp_path: Path
+) -> None:
+    """Issue 15. Catches the raw camera on the air because the scene in the preview is on bypass:
+    when Studio Mode is left, OBS names that scene as the program for about 2 ms.
+
+    Acting on the first answer ordered bypass in about 5 tries of 60.
+    """
+    rules = '[[rule]]\nwhen = { scene = "Night" }\nmode = "bypass"\n\n'
+    switch(link, "Day")
+    time.sleep(2 * FADE_S)
+    with running_rig(real_obs, tmp_path / "obs.toml", rules) as rig:
+        for _ in range(NUM_STUDIO_TRIES):
+            link.request("SetStudioModeEnabled", {"studioModeEnabled": True})
+            link.request("SetCurrentPreviewScene", {"sceneName": "Night"})
+            link.request("SetStudioModeEnabled", {"studioModeEnabled": False})
+            time.sleep(0.25)  # longer than a scene that stays takes to be believed
+        assert link.request("GetCurrentProgramScene")["currentProgramSceneName"] == "Day"
+        assert rig.recorder.told() == []
+        switch(link, "Night")
+        rig.recorder.wait_for(Mode.BYPASS)
 
 
 def test_a_hundred_switches_end_on_the_right_instruction(rig: Rig, link: ObsLink) -> None:
