@@ -25,7 +25,8 @@ from liveedit_cam.errors import (
 )
 from liveedit_cam.protocols import Sink, Source
 
-GROUPS = ("sources", "sinks", "editors", "triggers")
+_ROOMS = {"sources": "sources", "sinks": "sinks", "editors": "editors", "triggers": "obs.triggers"}
+GROUPS = tuple(_ROOMS)
 """The four seams; each is a folder of this package and an entry-point group."""
 
 _SPEC = re.compile(r"(?P<kind>[a-z][a-z0-9_-]*)(:(?P<target>.*))?", re.DOTALL)
@@ -129,7 +130,7 @@ def _describe(group: str, kind: str) -> str:
 
 def _built_in(group: str) -> frozenset[str]:
     assert group in GROUPS, f"no group {group!r}; the groups are {GROUPS}"
-    folder = Path(__file__).parent / group
+    folder = Path(__file__).parent.joinpath(*_ROOMS[group].split("."))
     names = (module.name for module in pkgutil.iter_modules([str(folder)]))
     return frozenset(name.replace("_", "-") for name in names if not name.startswith("_"))
 
@@ -140,7 +141,7 @@ def _plugins(group: str) -> dict[str, EntryPoint]:
 
 
 def _import_built_in(group: str, kind: str) -> ModuleType:
-    name = f"liveedit_cam.{group}.{kind.replace('-', '_')}"
+    name = f"liveedit_cam.{_ROOMS[group]}.{kind.replace('-', '_')}"
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -40,13 +40,13 @@ MAY_IMPORT = {
     "sources": PICTURES | {"registry"},
     "sinks": PICTURES | {"registry"},
     "editors": PICTURES | {"model"},
-    "triggers": SEAMS,
     "engine": SEAMS | {"cores", "registry"},
     "daemon": PICTURES | {"config", "prompt", "registry", "engine"},
-    "control": SEAMS | {"config", "prompt", "registry", "triggers", "daemon"},
+    "control": SEAMS | {"config", "prompt", "registry", "daemon"},
+    "obs": SEAMS | {"config", "prompt", "registry"},
     "offline": PICTURES | {"model", "prompt", "registry", "editors"},
     "commands": PICTURES
-    | {"cores", "config", "folders", "registry", "control", "daemon", "sources", "sinks"}
+    | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
     | {"offline", "model", "training", "evaluation", "store"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
@@ -67,7 +67,7 @@ OWNERS = {
     "cv2": ("pixels.py", "model", "sources", "sinks/_v4l2loopback.py", "training", "evaluation"),
     "mss": ("sources/screen.py",),
     "pyvirtualcam": ("sinks/virtual_camera.py",),
-    "obsws_python": ("control/obs/link.py",),
+    "obsws_python": ("obs/link.py",),
     "fastapi": ("control",),
     "starlette": ("control",),
     "uvicorn": ("control/server.py",),
@@ -174,6 +174,9 @@ def test_a_module_keeps_the_rules(path: Path) -> None:
         ("engine", "from liveedit_cam.daemon.board import Board"),
         ("types", "from liveedit_cam.errors import UsageError"),
         ("control", "from liveedit_cam.commands.serving import serve"),
+        ("control", "from liveedit_cam.obs.session import ObsSession"),
+        ("daemon", "from liveedit_cam.obs import lookup"),
+        ("obs", "from liveedit_cam.control.app import Commands"),
     ],
 )
 def test_the_check_sees_a_wrong_arrow(part: str, source: str) -> None:

@@ -15,17 +15,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from liveedit_cam.control.obs import lookup
-from liveedit_cam.control.obs.program import ProgramScene
-from liveedit_cam.control.obs.prompt_box import COMMAND, PromptBoxes, mode_of
-from liveedit_cam.control.obs.rules import RuleFile, when_of
-from liveedit_cam.control.obs.status_text import StatusText
 from liveedit_cam.errors import InstructionError, LiveEditError
+from liveedit_cam.obs import lookup
+from liveedit_cam.obs.program import ProgramScene
+from liveedit_cam.obs.prompt_box import COMMAND, PromptBoxes, mode_of
+from liveedit_cam.obs.rules import RuleFile, when_of
+from liveedit_cam.obs.status_text import StatusText
 from liveedit_cam.protocols import Action, Rule
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 if TYPE_CHECKING:
-    from liveedit_cam.control.obs.link import ObsLink
+    from liveedit_cam.obs.link import ObsLink
 
 _SETTINGS = "InputSettingsChanged"
 _TRANSITION = "SceneTransitionStarted"

@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from liveedit_cam.control.obs import link as obs_link
-from liveedit_cam.control.obs.errors import (
+from liveedit_cam.obs import link as obs_link
+from liveedit_cam.obs.errors import (
     ObsError,
     ObsLost,
     ObsRequestRefused,
     ObsTooOld,
     ObsWrongPassword,
 )
-from liveedit_cam.control.obs.link import ObsAddress, ObsLink
+from liveedit_cam.obs.link import ObsAddress, ObsLink
 
 TICK_S = 0.1
 """Seconds between two calls of the handler's ``tick``."""

@@ -22,7 +22,8 @@ from obsws_python.error import OBSSDKError
 from obsws_python.subs import Subs
 from websocket import WebSocketAddressException, WebSocketException, WebSocketTimeoutException
 
-from liveedit_cam.control.obs.errors import (
+from liveedit_cam.errors import shown
+from liveedit_cam.obs.errors import (
     ObsError,
     ObsLost,
     ObsRequestRefused,
@@ -30,8 +31,7 @@ from liveedit_cam.control.obs.errors import (
     ObsUnreachable,
     ObsWrongPassword,
 )
-from liveedit_cam.control.obs.wire import Goodbye, Wire
-from liveedit_cam.errors import shown
+from liveedit_cam.obs.wire import Goodbye, Wire
 
 RPC_VERSION = 1
 """The version of the protocol that obsws_python speaks; OBS 28 and newer do too."""

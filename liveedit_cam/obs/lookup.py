@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from liveedit_cam.control.obs.errors import ObsRequestRefused
-from liveedit_cam.control.obs.rules import RuleBook
+from liveedit_cam.obs.errors import ObsRequestRefused
+from liveedit_cam.obs.rules import RuleBook
 from liveedit_cam.protocols import Names, Rule, Trigger
 
 if TYPE_CHECKING:
-    from liveedit_cam.control.obs.link import ObsLink
+    from liveedit_cam.obs.link import ObsLink
 
 SETTINGS_EVENT_SINCE = (5, 4)
 """The obs-websocket that has the event InputSettingsChanged; before, settings are asked for."""

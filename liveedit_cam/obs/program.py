@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from liveedit_cam.control.obs import lookup
+from liveedit_cam.obs import lookup
 
 if TYPE_CHECKING:
-    from liveedit_cam.control.obs.link import ObsLink
+    from liveedit_cam.obs.link import ObsLink
 
 NUM_LOOKS = 3
 """Times the new scene is asked for at once: for about a millisecond after its transition has

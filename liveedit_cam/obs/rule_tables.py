@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from liveedit_cam import registry
-from liveedit_cam.control.obs.rule_lines import RuleLines
 from liveedit_cam.errors import ConfigError, InstructionError, LiveEditError, shown
+from liveedit_cam.obs.rule_lines import RuleLines
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.protocols import Action, Field, Rule, Trigger
 from liveedit_cam.types import Mode

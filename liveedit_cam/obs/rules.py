@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from liveedit_cam import registry
-from liveedit_cam.control.obs.rule_lines import RuleLines
-from liveedit_cam.control.obs.rule_tables import check_names, checked_rule, load_trigger, quoted
 from liveedit_cam.errors import ConfigError, LiveEditError, shown
+from liveedit_cam.obs.rule_lines import RuleLines
+from liveedit_cam.obs.rule_tables import check_names, checked_rule, load_trigger, quoted
 from liveedit_cam.protocols import Action, Names, Rule, Trigger
 
 _TOP_KEYS = ("status_text", "rule")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from liveedit_cam.config import Config, default_path
-from liveedit_cam.control.obs.bridge import Bridge, Commands
-from liveedit_cam.control.obs.connection import ObsConnection
-from liveedit_cam.control.obs.link import ObsAddress, ObsLink, connect
-from liveedit_cam.control.obs.password import resolve_password
-from liveedit_cam.control.obs.setup import renew_pictures
+from liveedit_cam.obs.bridge import Bridge, Commands
+from liveedit_cam.obs.connection import ObsConnection
+from liveedit_cam.obs.link import ObsAddress, ObsLink, connect
+from liveedit_cam.obs.password import resolve_password
+from liveedit_cam.obs.setup import renew_pictures
 
 _log = logging.getLogger(__name__)
 

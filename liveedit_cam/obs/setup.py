@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from liveedit_cam.control.obs import lookup
-from liveedit_cam.control.obs.rule_tables import quoted
-from liveedit_cam.control.obs.rules import RuleBook, starter_rules
 from liveedit_cam.errors import ControlError
+from liveedit_cam.obs import lookup
+from liveedit_cam.obs.rule_tables import quoted
+from liveedit_cam.obs.rules import RuleBook, starter_rules
 
 if TYPE_CHECKING:
-    from liveedit_cam.control.obs.link import ObsLink
+    from liveedit_cam.obs.link import ObsLink
 
 PROMPT_BOX = "LiveEdit prompt"
 """The text source whose text is the instruction, also for the script in OBS."""
@@ -237,7 +237,7 @@ def marker_rules(name: str) -> str:
 
 def script_path() -> Path | None:
     """The script for OBS's hotkeys: in the installed package, else in the checkout, else None."""
-    package = Path(__file__).resolve().parents[2]
+    package = Path(__file__).resolve().parents[1]
     places = (package / "_plugins" / "obs", package.parent / "plugins" / "obs")
     return next((p / SCRIPT for p in places if (p / SCRIPT).is_file()), None)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from liveedit_cam.control.obs.errors import ObsRequestRefused
+from liveedit_cam.obs.errors import ObsRequestRefused
 from liveedit_cam.types import Mode, Status
 
 if TYPE_CHECKING:
-    from liveedit_cam.control.obs.link import ObsLink
+    from liveedit_cam.obs.link import ObsLink
 
 PERIOD_S = 1.0
 """The text is written at most this often."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from liveedit_cam.control.obs.bridge import Bridge
-from liveedit_cam.control.obs.errors import ObsLost, ObsRequestRefused
-from liveedit_cam.control.obs.link import ObsVersion
+from liveedit_cam.obs.bridge import Bridge
+from liveedit_cam.obs.errors import ObsLost, ObsRequestRefused
+from liveedit_cam.obs.link import ObsVersion
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 

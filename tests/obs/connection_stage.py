@@ -9,9 +9,9 @@ from typing import Any
 
 from fake_obs import PATIENCE_S
 
-from liveedit_cam.control.obs.connection import ObsConnection, ObsState, ObsStatus
-from liveedit_cam.control.obs.errors import ObsError
-from liveedit_cam.control.obs.link import ObsAddress, ObsLink, ObsVersion, connect
+from liveedit_cam.obs.connection import ObsConnection, ObsState, ObsStatus
+from liveedit_cam.obs.errors import ObsError
+from liveedit_cam.obs.link import ObsAddress, ObsLink, ObsVersion, connect
 
 ADDRESS = ObsAddress("127.0.0.1", 4455, "secret")
 SHORT_S = 0.2

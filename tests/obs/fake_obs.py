@@ -28,7 +28,7 @@ from typing import Any, Self
 
 from fake_socket import CLOSE, PONG, TEXT, ServerSocket
 
-from liveedit_cam.control.obs.link import ObsAddress
+from liveedit_cam.obs.link import ObsAddress
 
 PATIENCE_S = 10.0
 """Longest wait for something that should happen at once; a loaded machine is slow."""

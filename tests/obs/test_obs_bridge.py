@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from bridge_fakes import Stage
 
-from liveedit_cam.control.obs.errors import ObsLost
-from liveedit_cam.control.obs.program import CONFIRM_S, NUM_LOOKS
+from liveedit_cam.obs.errors import ObsLost
+from liveedit_cam.obs.program import CONFIRM_S, NUM_LOOKS
 from liveedit_cam.types import Mode, Region
 
 SCENES = """

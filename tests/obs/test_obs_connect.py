@@ -13,8 +13,8 @@ import pytest
 from connection_stage import SHORT_S, Caller
 from fake_obs import PATIENCE_S, FakeObs, Fault
 
-from liveedit_cam.control.obs.errors import ObsError, ObsTooOld, ObsUnreachable, ObsWrongPassword
-from liveedit_cam.control.obs.link import ObsAddress
+from liveedit_cam.obs.errors import ObsError, ObsTooOld, ObsUnreachable, ObsWrongPassword
+from liveedit_cam.obs.link import ObsAddress
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from connection_stage import LINKED, STEP_S, Clock, FakeLink, Handler, Stage
 from fake_obs import FakeObs, Fault
 
-from liveedit_cam.control.obs.connection import (
+from liveedit_cam.obs.connection import (
     COLLECTION_LIMIT_S,
     MAX_EVENTS,
     PING_S,
@@ -18,7 +18,7 @@ from liveedit_cam.control.obs.connection import (
     ObsState,
     ObsStatus,
 )
-from liveedit_cam.control.obs.errors import (
+from liveedit_cam.obs.errors import (
     ObsError,
     ObsLost,
     ObsRequestRefused,

@@ -11,11 +11,11 @@ import pytest
 from connection_stage import SHORT_S, Caller
 from fake_obs import PATIENCE_S, FakeObs, Fault, Refusal, Request
 
-from liveedit_cam.control.obs.errors import (
+from liveedit_cam.obs.errors import (
     ObsLost,
     ObsRequestRefused,
 )
-from liveedit_cam.control.obs.link import ObsVersion, connect
+from liveedit_cam.obs.link import ObsVersion, connect
 
 
 def test_a_connection_proves_its_password_and_learns_the_version(

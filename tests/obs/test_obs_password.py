@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from liveedit_cam.control.obs.password import (
+from liveedit_cam.obs.password import (
     VARIABLE,
     ObsPassword,
     obs_settings_paths,

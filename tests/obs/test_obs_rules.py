@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from liveedit_cam.control.obs.rules import (
+from liveedit_cam.errors import ConfigError
+from liveedit_cam.obs.rules import (
     RuleBook,
     RuleFile,
     explain,
@@ -16,7 +17,6 @@ from liveedit_cam.control.obs.rules import (
     starter_rules,
     try_rule,
 )
-from liveedit_cam.errors import ConfigError
 from liveedit_cam.protocols import Action, Rule
 from liveedit_cam.types import Mode
 

@@ -10,7 +10,7 @@ import pytest
 from fake_obs import FakeObs
 
 from liveedit_cam.config import load_config
-from liveedit_cam.control.obs.session import ObsSession
+from liveedit_cam.obs.session import ObsSession
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 PATIENCE_S = 10.0

@@ -14,13 +14,13 @@ from fake_obs import FakeObs
 from setup_stage import PREVIEW, Camera, Desk, Shell
 
 from liveedit_cam.control.app import create_app
-from liveedit_cam.control.obs import setup
-from liveedit_cam.control.obs.link import connect
-from liveedit_cam.control.obs.rules import load_rules, parse_rules
-from liveedit_cam.control.obs.setup import add_picture, renew_pictures, script_path
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonLock
 from liveedit_cam.errors import ControlError
+from liveedit_cam.obs import setup
+from liveedit_cam.obs.link import connect
+from liveedit_cam.obs.rules import load_rules, parse_rules
+from liveedit_cam.obs.setup import add_picture, renew_pictures, script_path
 from liveedit_cam.types import Mode, Status
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from liveedit_cam import registry
-from liveedit_cam.control.obs.rules import parse_rules, try_rule
+from liveedit_cam.obs.rules import parse_rules, try_rule
 from liveedit_cam.protocols import Action, Field, Names, Rule, Trigger
 from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from liveedit_cam.obs.triggers._matching import Matching
 from liveedit_cam.protocols import Field, Names, Rule, Trigger
-from liveedit_cam.triggers._matching import Matching
 
 
 def describe() -> str:

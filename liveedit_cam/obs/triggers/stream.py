@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from liveedit_cam.obs.triggers._output import output_trigger
 from liveedit_cam.protocols import Trigger
-from liveedit_cam.triggers._output import output_trigger
 
 
 def describe() -> str:

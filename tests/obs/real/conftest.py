@@ -9,7 +9,7 @@ import pytest
 from real_obs import MISSING, RealObs, Screen
 from recorder import open_link
 
-from liveedit_cam.control.obs.link import ObsLink
+from liveedit_cam.obs.link import ObsLink
 
 INSTRUCTIONS = ["make it night", "golden light", "make it sepia"]
 """The list of the Lua script."""

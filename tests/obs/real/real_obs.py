@@ -23,7 +23,7 @@ import numpy as np
 PASSWORD = "only for this test"
 COLLECTION = "Lab"
 MISSING = [name for name in ("obs", "Xvfb") if shutil.which(name) is None]
-LUA_SCRIPT = Path(__file__).parents[4] / "plugins" / "obs" / "liveedit_cam.lua"
+LUA_SCRIPT = Path(__file__).parents[3] / "plugins" / "obs" / "liveedit_cam.lua"
 
 SLATE_KEYS = [{"key": "OBS_KEY_F9"}]
 """The script's key for slate, as OBS saves it."""

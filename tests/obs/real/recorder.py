@@ -12,9 +12,9 @@ from typing import Any
 
 from real_obs import PASSWORD, RealObs, wait_until
 
-from liveedit_cam.control.obs.bridge import Bridge
-from liveedit_cam.control.obs.connection import ObsConnection, ObsState
-from liveedit_cam.control.obs.link import ObsAddress, ObsLink, connect
+from liveedit_cam.obs.bridge import Bridge
+from liveedit_cam.obs.connection import ObsConnection, ObsState
+from liveedit_cam.obs.link import ObsAddress, ObsLink, connect
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 PATIENCE_S = 10.0

@@ -15,8 +15,8 @@ import pytest
 from real_obs import decode, wait_until
 from recorder import PATIENCE_S
 
-from liveedit_cam.control.obs import setup
-from liveedit_cam.control.obs.link import ObsLink
+from liveedit_cam.obs import setup
+from liveedit_cam.obs.link import ObsLink
 from liveedit_cam.pacing import Pacer
 from liveedit_cam.sinks.preview import Preview
 from liveedit_cam.types import Frame

@@ -14,8 +14,8 @@ from real_obs import SLATE_KEYS, RealObs, wait_until
 from recorder import PATIENCE_S, Rig, is_connected, open_link, running_rig
 from rtmp_server import RtmpServer
 
-from liveedit_cam.control.obs import setup
-from liveedit_cam.control.obs.link import ObsLink
+from liveedit_cam.obs import setup
+from liveedit_cam.obs.link import ObsLink
 from liveedit_cam.types import Mode
 
 SCENES = {"Day": "make it warm", "Night": "make it night", "Dawn": "golden light"}

@@ -10,11 +10,11 @@ import pytest
 from real_obs import SLATE_KEYS, RealObs, decode, wait_until
 from recorder import PATIENCE_S, open_link, running_rig
 
-from liveedit_cam.control.obs import setup
-from liveedit_cam.control.obs.errors import ObsRequestRefused
-from liveedit_cam.control.obs.link import ObsLink
-from liveedit_cam.control.obs.rules import load_rules
 from liveedit_cam.errors import ControlError
+from liveedit_cam.obs import setup
+from liveedit_cam.obs.errors import ObsRequestRefused
+from liveedit_cam.obs.link import ObsLink
+from liveedit_cam.obs.rules import load_rules
 
 FIRST_DRAWING_S = 2.0
 """OBS 29 crashes, also without any script, when it is ended while its window is first drawn."""
