@@ -67,7 +67,7 @@ def trigger(request: pytest.FixtureRequest) -> Trigger:
 
 
 def test_all_kinds_of_the_issue_are_there() -> None:
-    """Catches a file that is lost, or a helper listed as a kind."""
+    """Catches a row that is lost, and one under the wrong name."""
     expected = {"scene", "source", "input", "filter", "text", "custom", "vendor", "stream"}
     assert set(KINDS) == expected | {"record"}
 
