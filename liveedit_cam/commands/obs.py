@@ -212,14 +212,17 @@ def _daemon_status() -> Status:
     return find_daemon(runtime_path(os.environ)).status()
 
 
-def _measured_delay_ms() -> float:
+def _measured_delay_ms() -> int:
+    from liveedit_cam.obs.status_text import delay_ms
+
     found = _daemon_status()
-    if found.delay_ms <= 0:
+    measured_ms = delay_ms(found)
+    if measured_ms <= 0:
         raise ControlError(
             f"The delay of the picture is not known yet (state {found.state}).",
             hint="Wait until the edited picture is there, or give it: --delay 350",
         )
-    return found.delay_ms
+    return measured_ms
 
 
 def _ignore_event(name: str, data: dict[str, Any]) -> None:

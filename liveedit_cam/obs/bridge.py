@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from liveedit_cam.errors import InstructionError, LiveEditError
 from liveedit_cam.obs import lookup
+from liveedit_cam.obs.commands import Commands
+from liveedit_cam.obs.pictures import Pictures
 from liveedit_cam.obs.program import ProgramScene
 from liveedit_cam.obs.prompt_box import COMMAND, PromptBoxes, mode_of
 from liveedit_cam.obs.rules import RuleFile, when_of
 from liveedit_cam.obs.status_text import StatusText
 from liveedit_cam.protocols import Action, Rule
-from liveedit_cam.types import EditInstruction, Mode, Region, Status
+from liveedit_cam.types import Mode
 
 if TYPE_CHECKING:
     from liveedit_cam.obs.link import ObsLink
@@ -39,34 +41,14 @@ _NAME_EVENTS = frozenset(
 _log = logging.getLogger(__name__)
 
 
-class Commands(Protocol):
-    """What the bridge needs of the Controller."""
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def prepare(self, prompt: str) -> None:
-        """Encode an instruction that may be given soon. Raises InstructionError."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
-
-
 class _Topic(StrEnum):
     """What a notice is about; each topic has at most one."""
 
     FILE = "file"
     RULE = "rule"
     NAMES = "names"
+    BOXES = "boxes"
+    PICTURE = "picture"
 
 
 class Bridge:
@@ -84,7 +66,8 @@ class Bridge:
         self._program = ProgramScene(now)
         self._poll_at = 0.0
         self._are_names_due = False
-        self._logged: set[str] = set()
+        self._pictures = Pictures()
+        self._logged: dict[_Topic, frozenset[str]] = {}
         self._notices: dict[_Topic, str] = {}
         self._notice: str | None = None
 
@@ -135,13 +118,16 @@ class Bridge:
             self._are_names_due = False
             self._check_names(link)
         self._show_status(link)
+        self._keep_pictures(link)
 
     def lost(self) -> None:
         """Forget what was known of OBS; the rules stay."""
         self._program.forget()
         self._boxes.forget()
         self._status_text.forget()
-        self._say(_Topic.NAMES, None)
+        self._pictures.forget()
+        for topic in (_Topic.NAMES, _Topic.PICTURE):
+            self._say(topic, None)
 
     def _begin(self, link: ObsLink) -> None:
         self._boxes.forget()
@@ -154,6 +140,7 @@ class Bridge:
         if not self._file.reload():
             return False
         self._say(_Topic.FILE, self._file.problem)
+        self._say(_Topic.RULE, None)  # it was about the rules from before
         if self._file.problem is None:
             _log.info("%s rules for OBS.", len(self._file.book.rules))
         else:
@@ -253,10 +240,11 @@ class Bridge:
             if not self._boxes.knows(name):
                 self._note_box(name, lookup.input_settings(link, name))
         if names and not lookup.tells_settings(link):
-            self._log_once(
+            message = (
                 f"This OBS has obs-websocket {link.version.websocket}, which does not tell when a "
                 f"text changes: it is asked for the text of {', '.join(names)} all the time."
             )
+            self._log_new(_Topic.BOXES, [message])
 
     def _note_box(self, name: str, settings: object) -> None:
         if name not in self._file.book.inputs_of_event(_SETTINGS):
@@ -288,8 +276,10 @@ class Bridge:
     def _check_names(self, link: ObsLink) -> None:
         """Tell the user which names in the rules OBS does not have; the rules stay."""
         unknown = lookup.unknown_names(link, self._file.book)
-        for one in unknown:
-            self._log_once(f"A rule names the {one}, which OBS does not have (yet).")
+        self._log_new(
+            _Topic.NAMES,
+            [f"A rule names the {one}, which OBS does not have (yet)." for one in unknown],
+        )
         names = ", ".join(map(str, unknown))
         self._say(_Topic.NAMES, f"OBS does not have: {names}." if unknown else None)
 
@@ -298,10 +288,19 @@ class Bridge:
         if name is not None and self._status_text.is_due(now):
             self._status_text.show(link, name, self._commands.status(), now)
 
-    def _log_once(self, message: str) -> None:
-        if message not in self._logged:
-            self._logged.add(message)
-            _log.warning("%s", message)
+    def _keep_pictures(self, link: ObsLink) -> None:
+        url = self._commands.status().preview_url
+        if url is not None:
+            self._pictures.keep(link, url, self._now())
+            self._say(_Topic.PICTURE, self._pictures.problem)
+
+    def _log_new(self, topic: _Topic, messages: Collection[str]) -> None:
+        """Log what was not said the last time this topic was looked at."""
+        said = self._logged.get(topic, frozenset())
+        for message in messages:
+            if message not in said:
+                _log.warning("%s", message)
+        self._logged[topic] = frozenset(messages)
 
     def _say(self, topic: _Topic, notice: str | None) -> None:
         if notice is None:

@@ -38,6 +38,8 @@ HOPELESS_WAIT_S = 30.0
 """The wait where only the user can help: wrong password, other protocol."""
 COLLECTION_LIMIT_S = 60.0
 """Longest change of the scene collection; after it the connection is made anew."""
+DEFECT_SHOWN_S = 30.0
+"""For how long a defect of ours stays in the status after it last happened."""
 MAX_EVENTS = 10_000
 """Events that may wait for the handler; with more the connection is made anew."""
 
@@ -129,6 +131,8 @@ class ObsConnection:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="obs", daemon=True)
         self._status = ObsStatus(ObsState.OFF)
+        self._linked = self._status
+        self._defect_until = math.inf
         self._said = ""
         self._link: ObsLink | None = None
         self._inbox = _Inbox(now)
@@ -197,7 +201,8 @@ class ObsConnection:
         detail = f"OBS {version.obs}, obs-websocket {version.websocket}"
         self._link, self._inbox, self._wait_s = link, inbox, FIRST_WAIT_S
         self._tick_at, self._ping_at = self._now() + TICK_S, self._now() + PING_S
-        self._status = ObsStatus(ObsState.CONNECTED, detail)
+        self._status = self._linked = ObsStatus(ObsState.CONNECTED, detail)
+        self._defect_until = math.inf
         self._say(f"Connected to {detail} at {self._address}.")
         self._handler.connected(link)
 
@@ -227,6 +232,8 @@ class ObsConnection:
                 link.request(_PING)
             except ObsRequestRefused as error:
                 _log.debug("ping refused, so OBS is alive: %s", error)
+        if self._now() >= self._defect_until:
+            self._status, self._defect_until = self._linked, math.inf
         if self._now() >= self._tick_at:
             self._tick_at = self._now() + TICK_S
             self._handler.tick(link)
@@ -258,6 +265,7 @@ class ObsConnection:
     def _note_defect(self, error: Exception) -> None:
         """Show in the status what the handler could not bear; the connection goes on."""
         detail = f"{type(error).__name__}: {error}"
+        self._defect_until = self._now() + DEFECT_SHOWN_S
         if detail != self._status.detail:
             self._status = replace(self._status, detail=detail)
             _log.error("OBS: %s", detail, exc_info=error)

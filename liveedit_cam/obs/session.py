@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from liveedit_cam.config import Config, default_path
-from liveedit_cam.obs.bridge import Bridge, Commands
+from liveedit_cam.obs.bridge import Bridge
+from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.connection import ObsConnection
 from liveedit_cam.obs.link import ObsAddress, ObsLink, connect
 from liveedit_cam.obs.password import resolve_password
-from liveedit_cam.obs.setup import renew_pictures
-
-_log = logging.getLogger(__name__)
 
 RULES_NAME = "obs.toml"
-
-
-class Noted(Commands, Protocol):
-    """The Controller, as far as OBS needs it."""
-
-    def note_obs(self, state: str, detail: str | None) -> None:
-        """Put where the connection stands into the status."""
-        ...
 
 
 def rules_path(config: Config, environ: Mapping[str, str]) -> Path:
@@ -32,37 +21,16 @@ def rules_path(config: Config, environ: Mapping[str, str]) -> Path:
     return config.obs_rules or default_path(environ).parent / RULES_NAME
 
 
-class _Desk(Bridge):
-    """The bridge, which also keeps our picture in OBS at the address of this run."""
-
-    def __init__(self, path: Path, commands: Commands) -> None:
-        super().__init__(path, commands)
-        self._preview = commands.status
-        self._renewed: str | None = None
-
-    def tick(self, link: ObsLink) -> None:
-        super().tick(link)
-        url = self._preview().preview_url
-        if url is not None and url != self._renewed:
-            self._renewed = url
-            for name in renew_pictures(link, url):
-                _log.info("The source %r in OBS plays this run's picture now.", name)
-
-    def lost(self) -> None:
-        super().lost()
-        self._renewed = None
-
-
 class ObsSession:
     """At most one connection. ``poll`` and ``stop`` belong to one thread."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], commands: Noted) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], commands: Commands) -> None:
         """Nothing happens before the first ``poll``."""
         self._config = config
         self._environ = environ
         self._commands = commands
         self._rules = rules_path(config, environ)
-        self._bridge = _Desk(self._rules, commands)
+        self._bridge = Bridge(self._rules, commands)
         self._connection: ObsConnection | None = None
 
     def poll(self) -> None:

@@ -1,4 +1,5 @@
-"""The text source in OBS that shows the instruction and the latency. Knows no rule."""
+"""What OBS is told of the status: the text source with instruction and latency, and the delay that
+the sound needs. Knows no rule; which figures of the status those are is decided here only."""
 
 from __future__ import annotations
 
@@ -59,5 +60,10 @@ def text_of(status: Status) -> str:
         return "still card"
     if status.pending is not None:
         return f"{status.pending} ..."
-    latency_ms = _STEP_MS * round(status.delay_ms / _STEP_MS)
+    latency_ms = _STEP_MS * round(delay_ms(status) / _STEP_MS)
     return f"{status.instruction}, {latency_ms} ms" if status.instruction else "starting"
+
+
+def delay_ms(status: Status) -> int:
+    """How late the edited picture is, in milliseconds, which the sound must be too; 0 = unknown."""
+    return round(status.glass_to_sink.p50_ms)

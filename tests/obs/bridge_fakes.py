@@ -11,7 +11,7 @@ from liveedit_cam.obs.bridge import Bridge
 from liveedit_cam.obs.errors import ObsLost, ObsRequestRefused
 from liveedit_cam.obs.link import ObsVersion
 from liveedit_cam.prompt import checked_prompt
-from liveedit_cam.types import EditInstruction, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Latency, Mode, Region, Status
 
 
 @dataclass
@@ -28,6 +28,10 @@ class FakeLink:
     items: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
     filters: dict[str, list[str]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Input -> its kind; the others are text sources."""
+    refused: str | None = None
+    """Name of a request that is refused."""
     is_lost: bool = False
     requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
@@ -42,6 +46,8 @@ class FakeLink:
         self.requests.append((name, data or {}))
         if self.is_lost:
             raise ObsLost("The connection is lost.")
+        if name == self.refused:
+            raise ObsRequestRefused(f"OBS refused {name}.", code=207, comment=None)
         return self._answer(name, data or {})
 
     def _answer(self, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +59,7 @@ class FakeLink:
                 case "GetSceneList":
                     return {"scenes": [{"sceneName": scene} for scene in self.scenes]}
                 case "GetInputList":
-                    return {"inputs": [{"inputName": one} for one in self.inputs]}
+                    return {"inputs": [self._input(name) for name in self.inputs]}
                 case "GetGroupList":
                     return {"groups": self.groups}
                 case "GetSourceFilterList":
@@ -72,6 +78,10 @@ class FakeLink:
             raise ObsRequestRefused(f"no {error}", code=600, comment=None) from error
         raise ObsRequestRefused(f"{name} is not for that", code=602, comment=None)
 
+    def _input(self, name: str) -> dict[str, str]:
+        kind = self.kinds.get(name, "text_ft2_source")
+        return {"inputName": name, "unversionedInputKind": kind}
+
 
 @dataclass
 class FakeCommands:
@@ -79,7 +89,9 @@ class FakeCommands:
 
     told: list[Any] = field(default_factory=list)
     found: Status = field(
-        default_factory=lambda: Status(instruction="golden light", delay_ms=182.0)
+        default_factory=lambda: Status(
+            instruction="golden light", glass_to_sink=Latency(182.0, 260.0)
+        )
     )
     places: list[tuple[Region | None, int]] = field(default_factory=list)
     """Region and seed of each instruction."""

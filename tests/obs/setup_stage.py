@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from liveedit_cam.commands.obs import obs as app
 from liveedit_cam.errors import LiveEditError
-from liveedit_cam.types import Status
+from liveedit_cam.types import Latency, Status
 
 KINDS = ["color_source_v3", "ffmpeg_source", "text_ft2_source", "text_ft2_source_v2"]
 PREVIEW = "http://127.0.0.1:8643/?key=k"
@@ -80,7 +80,7 @@ class Camera:
     """A running liveedit-cam of which only the status is asked for."""
 
     def __init__(self) -> None:
-        self.found = Status(preview_url=PREVIEW, delay_ms=350.4)
+        self.found = Status(preview_url=PREVIEW, glass_to_sink=Latency(350.4, 420.0))
 
     def status(self) -> Status:
         return self.found

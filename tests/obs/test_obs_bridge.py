@@ -274,3 +274,54 @@ def test_changed_rules_count_without_a_restart(path: Path) -> None:
     stage.tick()
     assert "line 11: got when = 3" in str(stage.bridge.notice)
     assert stage.switch("Day") == [Mode.EDIT, DAY]
+
+
+def test_a_mended_rule_takes_its_complaint_along(path: Path) -> None:
+    """Catches a notice about a rule that is not there any more."""
+    stage = Stage(path, '[[rule]]\nwhen = { custom = "go" }\nedit = "break"\n')
+    stage.emit("CustomEvent", liveedit="go")
+    assert "a defect in the daemon" in str(stage.bridge.notice)
+    path.write_text(SCENES)
+    stage.tick()
+    assert stage.bridge.notice is None
+
+
+def test_our_picture_gets_its_address_though_obs_refuses_at_first(path: Path) -> None:
+    """Issue 17. Catches an address noted as given before OBS has taken it: a black source until
+    the next connection; and a question at every tick while OBS refuses."""
+    stage = Stage(path, SCENES, kinds={"LiveEdit": "ffmpeg_source"}, refused="SetInputSettings")
+    stage.link.inputs["LiveEdit"] = {"input": "http://127.0.0.1:9/edited.mjpeg?key=old"}
+    preview = "http://127.0.0.1:9/?key=new"
+    stage.commands.found = replace(stage.commands.found, preview_url=preview)
+    for _ in range(9):
+        stage.tick()
+    assert stage.link.asked("SetInputSettings") == 1
+    assert "OBS refused SetInputSettings" in str(stage.bridge.notice)
+    stage.link.refused = None
+    stage.tick(1.0)
+    assert stage.link.inputs["LiveEdit"]["input"].endswith("edited.mjpeg?key=new")
+    assert stage.bridge.notice is None
+    asked = len(stage.link.requests)
+    stage.tick(2.0)
+    assert len(stage.link.requests) == asked
+    stage.bridge.lost()
+    stage.bridge.connected(stage.link)
+    stage.link.inputs["LiveEdit"]["input"] = "http://127.0.0.1:9/edited.mjpeg?key=old"
+    stage.tick()
+    assert stage.link.inputs["LiveEdit"]["input"].endswith("edited.mjpeg?key=new")
+
+
+def test_a_name_that_is_missing_again_is_told_again(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Issue 17. Catches a memory of everything ever logged, which grows as long as OBS runs."""
+    stage = Stage(path, SCENES)
+    stage.tick()
+    for _ in range(2):
+        stage.link.scenes.remove("Day")
+        stage.emit("SceneRemoved", sceneName="Day")
+        stage.tick()
+        stage.link.scenes.append("Day")
+        stage.emit("SceneCreated", sceneName="Day")
+        stage.tick()
+    assert caplog.text.count('scene "Day"') == 2

@@ -12,6 +12,7 @@ from fake_obs import FakeObs, Fault
 
 from liveedit_cam.obs.connection import (
     COLLECTION_LIMIT_S,
+    DEFECT_SHOWN_S,
     MAX_EVENTS,
     PING_S,
     ObsConnection,
@@ -250,6 +251,28 @@ def test_a_handler_that_fails_is_shown_and_the_events_go_on(
     shown = ObsStatus(ObsState.CONNECTED, "KeyError: 'sceneName'")
     assert stage.connection.status() == shown
     assert len(said(caplog, logging.ERROR)) == 1
+    stage.connection.stop()
+
+
+def test_a_defect_that_is_over_leaves_the_status(stage: Stage) -> None:
+    """Issue 17. Catches its text in the status until OBS is started again."""
+
+    def fail(what: str) -> None:
+        if what == "A":
+            raise KeyError("sceneName")
+
+    stage.handler.fail = fail
+    stage.connection.start()
+    stage.handler.wait("connected")
+    stage.put("A", {})
+    stage.put("B", {})
+    stage.handler.wait("A", "B")
+    assert stage.connection.status().detail == "KeyError: 'sceneName'"
+    stage.clock.seconds += DEFECT_SHOWN_S
+    for name in "CD":  # the round of the first is over when the second is handled
+        stage.put(name, {})
+        stage.handler.wait(name)
+    assert stage.connection.status() == LINKED
     stage.connection.stop()
 
 

@@ -21,7 +21,7 @@ from liveedit_cam.obs import setup
 from liveedit_cam.obs.link import connect
 from liveedit_cam.obs.rules import load_rules, parse_rules
 from liveedit_cam.obs.setup import add_picture, renew_pictures, script_path
-from liveedit_cam.types import Mode, Status
+from liveedit_cam.types import Latency, Mode, Status
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_add_source_without_liveedit_cam_says_so(desk: Desk, shell: Shell) -> No
 def test_sync_audio_and_undo(desk: Desk, camera: Camera, shell: Shell) -> None:
     """Catches an offset that adds up, and a former one that is forgotten or kept for ever."""
     assert '"Mic": 310 ms, before -40 ms' in shell.run("sync-audio", "Mic").out
-    camera.found = Status(delay_ms=500.0)
+    camera.found = Status(glass_to_sink=Latency(500.0, 600.0))
     shell.run("sync-audio", "Mic")
     assert desk.offsets == {"Mic": 460}
     assert desk.slots == {"liveedit-cam sync-audio": {"Mic": -40}}
@@ -257,7 +257,7 @@ def test_sync_audio_before_the_first_picture_is_refused(
     desk: Desk, camera: Camera, shell: Shell
 ) -> None:
     """Catches an offset of 0 that looks like success."""
-    camera.found = Status(mode=Mode.EDIT, delay_ms=0.0)
+    camera.found = Status(mode=Mode.EDIT)
     assert "not known yet" in str(shell.fails("sync-audio", "Mic"))
     assert desk.offsets == {"Mic": -40}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bridge_fakes import Stage
 
-from liveedit_cam.types import MAX_PROMPT_CHARS, Mode
+from liveedit_cam.types import MAX_PROMPT_CHARS, Latency, Mode
 
 BOX = """
 [[rule]]
@@ -125,7 +125,8 @@ def test_the_status_text_is_written_when_it_changed_and_at_most_once_a_second(pa
     stage.tick()
     assert stage.link.inputs["Shown"] == {"text": "golden light, 180 ms"}
     for step in range(20):
-        stage.commands.found = replace(stage.commands.found, delay_ms=178.0 + step % 5)
+        trembling = Latency(178.0 + step % 5, 260.0)
+        stage.commands.found = replace(stage.commands.found, glass_to_sink=trembling)
         stage.tick()
     assert stage.link.asked("SetInputSettings") == 1
     stage.commands.found = replace(stage.commands.found, pending="make it night")

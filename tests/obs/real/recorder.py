@@ -15,7 +15,7 @@ from real_obs import PASSWORD, RealObs, wait_until
 from liveedit_cam.obs.bridge import Bridge
 from liveedit_cam.obs.connection import ObsConnection, ObsState
 from liveedit_cam.obs.link import ObsAddress, ObsLink, connect
-from liveedit_cam.types import EditInstruction, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Latency, Mode, Region, Status
 
 PATIENCE_S = 10.0
 READY = "barrier"
@@ -53,7 +53,7 @@ class Recorder:
         """Nothing is encoded here."""
 
     def status(self) -> Status:
-        return Status(instruction="make it night", delay_ms=180.0)
+        return Status(instruction="make it night", glass_to_sink=Latency(180.0, 260.0))
 
     def told(self) -> list[str | Mode]:
         """All commands since ``clear``, oldest first, without the rig's own."""
