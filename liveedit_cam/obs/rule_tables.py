@@ -1,10 +1,18 @@
-"""One ``[[rule]]`` of a rule file: from TOML's values to a checked Rule, as its trigger says."""
+"""What a rule file may hold: from TOML's values to checked Rules, as their triggers say.
+
+Keys and values are checked by pydantic, the fields of ``when`` by what the trigger of the rule says
+of them. Every mistake is a ConfigError with its line, what came, and what was expected.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Checked
+from pydantic_core import ErrorDetails
 
 from liveedit_cam import registry
 from liveedit_cam.errors import ConfigError, InstructionError, LiveEditError, shown
@@ -13,22 +21,48 @@ from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.protocols import Action, Field, Rule, Trigger
 from liveedit_cam.types import Mode
 
-_RULE_KEYS = ("when", "edit", "mode", "strength")
+_STRICT = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+)
+
+
+class RuleTable(BaseModel):
+    """One ``[[rule]]``; the docstrings are what a message says that was expected."""
+
+    model_config = _STRICT
+    when: dict[str, object] = Checked(min_length=1)
+    """what to wait for, such as when = { scene = "Night show" }"""
+    edit: object = None
+    """an instruction, which is checked as those of the command line are"""
+    mode: Mode | None = Checked(None, strict=False)
+    """"edit", "bypass" (the raw camera) or "slate" (a still card)"""
+    strength: float | None = Checked(None, ge=0, le=1)
+    """a number from 0 to 1"""
+
+
+class RulesTable(BaseModel):
+    """The whole file."""
+
+    model_config = _STRICT
+    status_text: str | None = Checked(None, min_length=1)
+    """the name of a text source"""
+    rule: list[RuleTable] = []
+    """tables, each begun with a line [[rule]] in double brackets"""
+
+
+def checked_tables(found: Mapping[str, object], lines: RuleLines) -> RulesTable:
+    """Check all but what the triggers know. Raises ConfigError."""
+    try:
+        return RulesTable.model_validate(found)
+    except ValidationError as error:
+        raise _mistake(error.errors()[0], lines) from error
 
 
 def checked_rule(
-    table: Mapping[str, object], index: int, lines: RuleLines, triggers: dict[str, Trigger]
+    table: RuleTable, index: int, lines: RuleLines, triggers: dict[str, Trigger]
 ) -> Rule:
-    """Check table ``index`` of the file; its trigger goes into ``triggers``. Raises ConfigError."""
-    check_names(table, _RULE_KEYS, "key", lines, index)
-    when = table.get("when")
-    if not isinstance(when, dict) or not when:
-        got = f"when = {shown(when)}" if "when" in table else "no when"
-        raise ConfigError(
-            f"{lines.of_rule(index, 'when')}: got {got}, expected what to wait for.",
-            hint='Write it as: when = { scene = "Night show" }',
-        )
-    kind = next(iter(when)).replace("_", "-")
+    """Check rule ``index`` of the file; its trigger goes into ``triggers``. Raises ConfigError."""
+    kind = next(iter(table.when)).replace("_", "-")
     try:
         if kind not in triggers:
             triggers[kind] = load_trigger(kind)
@@ -38,7 +72,7 @@ def checked_rule(
     trigger = triggers[kind]
     return Rule(
         kind=kind,
-        when=_when(when, trigger.fields, index, lines),
+        when=_when(table.when, trigger.fields, index, lines),
         action=_action(table, trigger, index, lines),
         line=lines.number(index),
     )
@@ -67,7 +101,9 @@ def _when(
                 f"{names[0]!r}, expected {', '.join(names)}.",
                 hint=f"The first field is the kind: write {name} first if you mean that.",
             )
-    check_names(when, names, "field", lines, index)
+    for name in when:
+        if name not in names:
+            raise _unknown("field", name, names, lines.of_rule(index, name))
     checked = {}
     for one in fields:
         value = when.get(one.name)
@@ -82,76 +118,53 @@ def _when(
     return checked
 
 
-def _action(table: Mapping[str, object], trigger: Trigger, index: int, lines: RuleLines) -> Action:
-    if trigger.brings_prompt and "edit" in table:
+def _action(table: RuleTable, trigger: Trigger, index: int, lines: RuleLines) -> Action:
+    if trigger.brings_prompt and table.edit is not None:
         raise ConfigError(
-            f"{lines.of_rule(index, 'edit')}: got edit = {shown(table['edit'])}, expected none: "
+            f"{lines.of_rule(index, 'edit')}: got edit = {shown(table.edit)}, expected none: "
             "what this rule waits for brings the instruction.",
             hint="Take that line away.",
         )
-    if not trigger.brings_prompt and not {"edit", "mode", "strength"} & set(table):
+    if not trigger.brings_prompt and table.model_fields_set == {"when"}:
         raise ConfigError(
             f"{lines.of_rule(index)}: got a rule that does nothing, expected edit, mode or "
             "strength.",
             hint='Add a line such as: edit = "make it night"',
         )
-    return Action(
-        prompt=_edit(table.get("edit"), index, lines),
-        mode=_mode(table.get("mode"), index, lines),
-        strength=_strength(table.get("strength"), index, lines),
-    )
-
-
-def _edit(value: object, index: int, lines: RuleLines) -> str | None:
     try:
-        return None if value is None else checked_prompt(value)
+        prompt = None if table.edit is None else checked_prompt(table.edit)
     except InstructionError as error:
-        raise ConfigError(
-            f"{lines.of_rule(index, 'edit')}: {error.message}", hint=error.hint
-        ) from error
+        place = lines.of_rule(index, "edit")
+        raise ConfigError(f"{place}: {error.message}", hint=error.hint) from error
+    return Action(prompt, table.mode, table.strength)
 
 
-def _mode(value: object, index: int, lines: RuleLines) -> Mode | None:
-    if value is None:
-        return None
-    if isinstance(value, str) and value in tuple(Mode):
-        return Mode(value)
-    raise ConfigError(
-        f"{lines.of_rule(index, 'mode')}: got mode = {shown(value)}, expected "
-        f"{' or '.join(map(quoted, Mode))}.",
-        hint=_close(value, [mode.value for mode in Mode])
-        or "bypass is the raw camera, slate a still card.",
+def _mistake(found: ErrorDetails, lines: RuleLines) -> ConfigError:
+    """What pydantic found, with its line; ``loc`` is such as ("rule", 0, "mode")."""
+    top, *rest = found["loc"]
+    is_in_rule = len(rest) > 1
+    name = str(rest[1] if is_in_rule else top)
+    place = lines.of_rule(int(rest[0]), name) if is_in_rule else lines.of_top(name)
+    fields = (RuleTable if is_in_rule else RulesTable).model_fields
+    if name not in fields:
+        return _unknown("key" if is_in_rule else "setting", name, fields, place)
+    got = f"no {name}" if found["type"] == "missing" else f"{name} = {shown(found['input'])}"
+    return ConfigError(
+        f"{place}: got {got}, expected {fields[name].description}.",
+        hint=_close(found["input"], tuple(Mode)) if name == "mode" else None,
     )
 
 
-def _strength(value: object, index: int, lines: RuleLines) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
-        return float(value)
-    raise ConfigError(
-        f"{lines.of_rule(index, 'strength')}: got strength = {shown(value)}, expected a number "
-        "from 0 to 1.",
-        hint="0 leaves the picture as it is, 1 is the whole edit.",
+def _unknown(what: str, name: str, known: Collection[str], place: str) -> ConfigError:
+    return ConfigError(
+        f"{place}: got the {what} {name!r}, expected {', '.join(known)}.",
+        hint=_close(name, known) or "Take it away.",
     )
 
 
-def check_names(
-    found: Iterable[str], known: Sequence[str], what: str, lines: RuleLines, index: int | None
-) -> None:
-    """Refuse a name that is not in ``known``; ``index`` None = outside all rules."""
-    for name in found:
-        if name not in known:
-            place = lines.of_top(name) if index is None else lines.of_rule(index, name)
-            raise ConfigError(
-                f"{place}: got the {what} {name!r}, expected {', '.join(known)}.",
-                hint=_close(name, known) or "Take it away.",
-            )
-
-
-def _close(value: object, known: Sequence[str]) -> str | None:
+def _close(value: object, known: Collection[str]) -> str | None:
     close = difflib.get_close_matches(str(value), known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else None
+    return f"Did you mean {str(close[0])!r}?" if close else None
 
 
 def quoted(text: str) -> str:

@@ -19,10 +19,9 @@ from pathlib import Path
 from liveedit_cam import registry
 from liveedit_cam.errors import ConfigError, LiveEditError, shown
 from liveedit_cam.obs.rule_lines import RuleLines
-from liveedit_cam.obs.rule_tables import check_names, checked_rule, load_trigger, quoted
+from liveedit_cam.obs.rule_tables import checked_rule, checked_tables, load_trigger, quoted
 from liveedit_cam.protocols import Action, Names, Rule, Trigger
 
-_TOP_KEYS = ("status_text", "rule")
 _STARTER_EDITS = (
     "make it night",
     "golden light",
@@ -89,15 +88,12 @@ def parse_rules(text: str, place: str) -> RuleBook:
         ) from error
     tables = found.get("rule", [])
     lines = RuleLines(place, text, num_rules=len(tables) if isinstance(tables, list) else 0)
-    check_names(found, _TOP_KEYS, "setting", lines, None)
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ConfigError(
-            f"{lines.of_top('rule')}: got rule = {shown(tables)}, expected tables.",
-            hint="Begin each rule with a line [[rule]], in double brackets.",
-        )
+    checked = checked_tables(found, lines)
     triggers: dict[str, Trigger] = {}
-    rules = tuple(checked_rule(table, index, lines, triggers) for index, table in enumerate(tables))
-    book = RuleBook(rules, _status_text(found.get("status_text"), lines), triggers)
+    rules = tuple(
+        checked_rule(table, index, lines, triggers) for index, table in enumerate(checked.rule)
+    )
+    book = RuleBook(rules, checked.status_text, triggers)
     if book.status_text in book.inputs_of_event("InputSettingsChanged"):
         raise ConfigError(
             f"{lines.of_top('status_text')}: got {shown(book.status_text)}, which a rule reads the "
@@ -191,13 +187,3 @@ class RuleFile:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size
-
-
-def _status_text(value: object, lines: RuleLines) -> str | None:
-    if value is None or (isinstance(value, str) and value):
-        return value
-    raise ConfigError(
-        f"{lines.of_top('status_text')}: got status_text = {shown(value)}, expected the name of a "
-        "text source.",
-        hint="Leave the line out to show nothing in OBS.",
-    )
