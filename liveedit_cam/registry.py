@@ -2,8 +2,9 @@
 
 A backend is one file in the folder of its group; its kind is the file's name with hyphens
 (``sinks/virtual_camera.py`` is ``virtual-camera``); files that begin with an underscore are
-helpers. Packages outside the tree add kinds by an entry point of the group
-``liveedit_cam.sources``, ``liveedit_cam.sinks`` and so on. Listing imports nothing.
+helpers. Triggers are rows of one table instead. Packages outside the tree add kinds by an entry
+point of the group ``liveedit_cam.sources``, ``liveedit_cam.sinks`` and so on. Listing imports no
+backend.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import difflib
 import importlib
 import pkgutil
 import re
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, Protocol, cast
 
 from liveedit_cam.errors import (
     LiveEditError,
@@ -26,7 +28,9 @@ from liveedit_cam.errors import (
 from liveedit_cam.protocols import Sink, Source
 
 GROUPS = ("sources", "sinks", "editors", "triggers")
-"""The four seams; each is a folder of this package and an entry-point group."""
+"""The four seams; each is a folder of this package, or a table, and an entry-point group."""
+_TABLES = {"triggers": "liveedit_cam.obs.triggers"}
+"""Group -> the module whose ``KINDS`` holds its backends by kind."""
 
 _SPEC = re.compile(r"(?P<kind>[a-z][a-z0-9_-]*)(:(?P<target>.*))?", re.DOTALL)
 
@@ -54,6 +58,20 @@ _PLUGIN_FAILURES = (
 """What foreign code may raise while it is imported, besides ImportError."""
 
 
+class Backend(Protocol):
+    """One kind: a module, or a row of a table."""
+
+    @property
+    def create(self) -> Callable[..., Any]:
+        """Makes the source, sink, editor or trigger."""
+        ...
+
+    @property
+    def describe(self) -> Callable[[], str]:
+        """One line of help."""
+        ...
+
+
 def parse_spec(spec: str) -> tuple[str, str]:
     """Split ``"kind:target"`` into ``("kind", "target")``; a missing target is ``""``.
 
@@ -75,7 +93,7 @@ def kinds(group: str) -> tuple[str, ...]:
     return tuple(sorted({*_built_in(group), *_plugins(group)}))
 
 
-def load(group: str, kind: str) -> ModuleType:
+def load(group: str, kind: str) -> Backend:
     """Import the backend ``kind`` of ``group``; a file of this package wins over a plugin.
 
     Raises UnknownBackendError (no such kind, or a plugin that cannot be used) and
@@ -83,6 +101,8 @@ def load(group: str, kind: str) -> ModuleType:
     """
     kind = kind.replace("_", "-")
     plugins = _plugins(group)
+    if group in _TABLES and kind in _table(group):
+        return _table(group)[kind]
     if kind in _built_in(group):
         module = _import_built_in(group, kind)
     elif kind in plugins:
@@ -108,8 +128,7 @@ def open_source(spec: str, *, loop: bool, realtime: bool) -> Source:
 def open_sink(spec: str, *, width: int, height: int, fps: float) -> Sink:
     """Create the sink a user named. Raises what ``parse_spec``, ``load`` and ``create`` raise."""
     kind, target = parse_spec(spec)
-    module = load("sinks", kind)
-    return cast("Sink", module.create(target, width=width, height=height, fps=fps))
+    return cast("Sink", load("sinks", kind).create(target, width=width, height=height, fps=fps))
 
 
 def descriptions(group: str) -> tuple[tuple[str, str], ...]:
@@ -129,6 +148,8 @@ def _describe(group: str, kind: str) -> str:
 
 def _built_in(group: str) -> frozenset[str]:
     assert group in GROUPS, f"no group {group!r}; the groups are {GROUPS}"
+    if group in _TABLES:
+        return frozenset(_table(group))
     folder = Path(__file__).parent / group
     names = (module.name for module in pkgutil.iter_modules([str(folder)]))
     return frozenset(name.replace("_", "-") for name in names if not name.startswith("_"))
@@ -137,6 +158,10 @@ def _built_in(group: str) -> frozenset[str]:
 def _plugins(group: str) -> dict[str, EntryPoint]:
     points = entry_points(group=f"liveedit_cam.{group}")
     return {point.name.replace("_", "-"): point for point in points}
+
+
+def _table(group: str) -> Mapping[str, Backend]:
+    return cast("Mapping[str, Backend]", importlib.import_module(_TABLES[group]).KINDS)
 
 
 def _import_built_in(group: str, kind: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""``obs``: OBS and its rules from the command line. The work is in ``control.obs.setup``."""
+"""``obs``: OBS and its rules from the command line. The work is in ``obs.setup``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from liveedit_cam.errors import ControlError
 
 if TYPE_CHECKING:
     from liveedit_cam.config import Config
-    from liveedit_cam.control.obs.link import ObsAddress, ObsLink
-    from liveedit_cam.control.obs.password import ObsPassword
-    from liveedit_cam.control.obs.rules import RuleBook
+    from liveedit_cam.obs.link import ObsAddress, ObsLink
+    from liveedit_cam.obs.password import ObsPassword
+    from liveedit_cam.obs.rules import RuleBook
     from liveedit_cam.types import Status
 
 obs = typer.Typer(help="OBS changes the instruction, and shows the picture.", no_args_is_help=True)
@@ -54,9 +54,9 @@ def setup(
     ] = False,
 ) -> None:
     """Write first rules, and create sources in the current scene where you ask for them."""
-    from liveedit_cam.control.obs import setup as steps
-    from liveedit_cam.control.obs.rules import load_rules
-    from liveedit_cam.control.obs.session import rules_path
+    from liveedit_cam.obs import setup as steps
+    from liveedit_cam.obs.rules import load_rules
+    from liveedit_cam.obs.session import rules_path
 
     config = cast("Config", context.obj)
     wanted = steps.Sources(prompt, status_text, tuple(marker or ()))
@@ -80,9 +80,9 @@ def setup(
 @obs.command()
 def status(context: typer.Context) -> None:
     """Look at OBS and at the rules: versions, scene, names that OBS does not have."""
-    from liveedit_cam.control.obs.rules import load_rules
-    from liveedit_cam.control.obs.session import rules_path
-    from liveedit_cam.control.obs.setup import overview
+    from liveedit_cam.obs.rules import load_rules
+    from liveedit_cam.obs.session import rules_path
+    from liveedit_cam.obs.setup import overview
 
     config = cast("Config", context.obj)
     path = rules_path(config, os.environ)
@@ -103,8 +103,8 @@ def status(context: typer.Context) -> None:
 @obs.command()
 def test(context: typer.Context) -> None:
     """Say what each rule would do. Changes nothing, and needs no OBS."""
-    from liveedit_cam.control.obs.rules import explain, load_rules, try_rule
-    from liveedit_cam.control.obs.session import rules_path
+    from liveedit_cam.obs.rules import explain, load_rules, try_rule
+    from liveedit_cam.obs.session import rules_path
 
     path = rules_path(cast("Config", context.obj), os.environ)
     book = _some_rules(load_rules(path), path)
@@ -124,7 +124,7 @@ def add_source(
     name: Annotated[str | None, typer.Option(help="Name of the source in OBS.")] = None,
 ) -> None:
     """Show the edited picture in OBS without a virtual camera."""
-    from liveedit_cam.control.obs.setup import PICTURE, add_picture
+    from liveedit_cam.obs.setup import PICTURE, add_picture
 
     config = cast("Config", context.obj)
     if config.obs_host not in _THIS_COMPUTER:
@@ -155,7 +155,7 @@ def sync_audio(
     ] = None,
 ) -> None:
     """Delay a microphone as the picture is delayed, so that lips and voice fit."""
-    from liveedit_cam.control.obs import setup as steps
+    from liveedit_cam.obs import setup as steps
 
     config = cast("Config", context.obj)
     if undo:
@@ -175,7 +175,7 @@ def sync_audio(
 @contextmanager
 def _connected(config: Config) -> Iterator[ObsLink]:
     """A link for a few requests; says where the password came from."""
-    from liveedit_cam.control.obs.link import connect
+    from liveedit_cam.obs.link import connect
 
     address, password = _address(config)
     typer.echo(f"OBS at {address}, password: {password.origin}", err=True)
@@ -187,8 +187,8 @@ def _connected(config: Config) -> Iterator[ObsLink]:
 
 
 def _address(config: Config) -> tuple[ObsAddress, ObsPassword]:
-    from liveedit_cam.control.obs.link import ObsAddress
-    from liveedit_cam.control.obs.password import VARIABLE, resolve_password
+    from liveedit_cam.obs.link import ObsAddress
+    from liveedit_cam.obs.password import VARIABLE, resolve_password
 
     given = None if os.environ.get(VARIABLE) else config.obs_password  # to name the variable
     explicit = None if given is None else given.get_secret_value()
@@ -212,14 +212,17 @@ def _daemon_status() -> Status:
     return find_daemon(runtime_path(os.environ)).status()
 
 
-def _measured_delay_ms() -> float:
+def _measured_delay_ms() -> int:
+    from liveedit_cam.obs.status_text import delay_ms
+
     found = _daemon_status()
-    if found.glass_to_sink.p50_ms <= 0:
+    measured_ms = delay_ms(found)
+    if measured_ms <= 0:
         raise ControlError(
             f"The delay of the picture is not known yet (state {found.state}).",
             hint="Wait until the edited picture is there, or give it: --delay 350",
         )
-    return found.glass_to_sink.p50_ms
+    return measured_ms
 
 
 def _ignore_event(name: str, data: dict[str, Any]) -> None:

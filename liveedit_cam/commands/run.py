@@ -101,9 +101,9 @@ def check_model(name: str) -> None:
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
     from liveedit_cam.commands.serving import serve, stop_on_signals
-    from liveedit_cam.control.obs.session import ObsSession
     from liveedit_cam.control.state import runtime_path
     from liveedit_cam.daemon.service import Service
+    from liveedit_cam.obs.session import ObsSession
 
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(

@@ -15,17 +15,17 @@ from types import FrameType
 from typing import Protocol
 
 from liveedit_cam.control.app import Commands, create_app
-from liveedit_cam.control.obs.session import Noted
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.errors import LiveEditError
+from liveedit_cam.obs import commands as obs
 from liveedit_cam.types import Status
 
 TICK_S = 0.25
 """Time between two looks at the status, and longest reaction to a stop."""
 
 
-class DaemonCommands(Commands, Noted, Protocol):
+class DaemonCommands(Commands, obs.Commands, Protocol):
     """The Controller, as far as web page and OBS need it."""
 
 

@@ -1,7 +1,7 @@
 """The OBS script under plain Lua, with a small fake of OBS's own library beside this file.
 
 Each test is a few lines of Lua: what OBS and the user do, and ``show()`` for what then stands in
-the text source. Real OBS runs the same script in ``tests/control/obs/real``.
+the text source. Real OBS runs the same script in ``tests/obs/real``.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""What makes a rule act: one file per kind of ``when``, found by ``liveedit_cam.registry``."""
