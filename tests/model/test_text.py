@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import random
+from pathlib import Path
+
+import pytest
 import torch
 from tiny_model import TINY, tiny_text
 
-from liveedit_cam.model.text import bucket_ids, split_words, unknown_words
+from liveedit_cam.model.text import bucket_ids, split_words, unknown_words, what_is_missing
+from liveedit_cam.training.instructions import draw_spec, survey_palette
+from liveedit_cam.training.wordings import TEMPLATES
+
+NANO_WORDS = Path(__file__).parents[2] / "models" / "nano" / "words.json"
 
 
 def test_buckets_are_golden() -> None:
@@ -36,6 +45,70 @@ def test_unknown_words_in_order_and_once() -> None:
     known = {"make", "it", "blue"}
     assert unknown_words("Make it zebra, ZEBRA blue qux", known) == ("zebra", "qux")
     assert unknown_words("make it blue", known) == ()
+
+
+@pytest.fixture(scope="module")
+def taught() -> frozenset[str]:
+    return frozenset(json.loads(NANO_WORDS.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "named"),
+    [
+        ("put sunglasses on me", ("put sunglasses",)),
+        ("Remove the background.", ("remove the background",)),
+        ("please remove my background now", ("remove my background",)),
+        ("remove the person from the video", ("remove the person",)),
+        ("hide the chair behind me", ("hide the chair",)),
+        ("add a red hat", ("add a red hat",)),
+        ("give me a beard", ("beard",)),
+        ("give me a big hat", ("give me a big hat",)),
+        ("i want to wear a coat", ("wear a coat",)),
+        ("turn me into a witch", ("turn me into a witch",)),
+        ("change the background to a beach", ("change the background to a beach",)),
+        ("put me on a beach", ("put me on a beach",)),
+        ("zoom in on my face", ("zoom in",)),
+        ("mirror the picture", ("mirror the picture",)),
+        ("swap my face", ("swap my face",)),
+        ("make me dance in a galaxy", ("dance", "galaxy")),
+    ],
+)
+def test_what_was_never_taught_is_named(
+    prompt: str, named: tuple[str, ...], taught: frozenset[str]
+) -> None:
+    """Catches a request of known words only that changes 90 % of the picture and says nothing
+    (issue 15)."""
+    assert what_is_missing(prompt, taught) == named
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "remove the background and show blue",
+        "erase the background, just blue instead",
+        "hide my room with blur",
+        "put a blue filter over it",
+        "change the blue shirt to red",
+        "give the shirt a red color",
+        "flip the colors",
+        "add fog",
+        "sunglasses effect",
+        "like on the beach when the sun sinks into the sea",
+        "put the dog in front of an arcade game",
+    ],
+)
+def test_what_was_taught_is_not(prompt: str, taught: frozenset[str]) -> None:
+    """Catches a list that takes a taught wording for a request for a thing."""
+    assert what_is_missing(prompt, taught) == ()
+
+
+def test_no_drawn_wording_is_missing_anything(taught: frozenset[str]) -> None:
+    """Catches a false "not understood" over the whole grammar, named colours among it."""
+    rng, palette = random.Random(4), survey_palette()
+    kinds = [*(kind for kind in TEMPLATES if kind not in ("join",) and "solid" not in kind), "two"]
+    for _ in range(6000):
+        prompt = draw_spec(rng, palette, kinds)[1]
+        assert what_is_missing(prompt, taught) == (), prompt
 
 
 def test_padding_does_not_change_a_prompt() -> None:
