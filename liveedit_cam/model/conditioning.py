@@ -19,6 +19,6 @@ class TextConditioning:
     kv: tuple[TextKV, ...]
     """Cross-attention K and V of every layer, (1, L, H, D) each."""
     unknown: tuple[str, ...]
-    """Words of the prompt the model was never taught."""
+    """Words of the prompt the model was never taught, and requests it cannot fulfil."""
     unread: str = ""
     """The end of a prompt that is too long, which the model does not read."""

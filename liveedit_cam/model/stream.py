@@ -30,7 +30,7 @@ from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec
-from liveedit_cam.model.text import split_words, unknown_words
+from liveedit_cam.model.text import split_words, what_is_missing
 from liveedit_cam.types import ModelFrame
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class EditStream:
             return TextConditioning(prompt, tuple(kv), ())
         unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
         return TextConditioning(
-            prompt, tuple(kv), unknown_words(prompt, self.words), " ".join(unread)
+            prompt, tuple(kv), what_is_missing(prompt, self.words), " ".join(unread)
         )
 
     @torch.inference_mode()
