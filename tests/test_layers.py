@@ -65,6 +65,7 @@ OWNERS = {
     "diffusers": ("model",),
     "av": ("sources/file.py", "sinks/file.py", "offline.py", "training", "evaluation"),
     "cv2": ("pixels.py", "model", "sources", "sinks/_v4l2loopback.py", "training", "evaluation"),
+    "cv2_enumerate_cameras": ("sources/_camera_list.py",),
     "mss": ("sources/screen.py",),
     "pyvirtualcam": ("sinks/virtual_camera.py",),
     "obsws_python": ("control/obs/link.py",),
