@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from threading import Event
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -119,10 +121,27 @@ def load(group: str, kind: str) -> Backend:
     return module
 
 
-def open_source(spec: str, *, loop: bool, realtime: bool) -> Source:
-    """Create the source a user named. Raises what ``parse_spec``, ``load`` and ``create`` raise."""
+def open_source(
+    spec: str,
+    *,
+    loop: bool,
+    realtime: bool,
+    width: int | None = None,
+    height: int | None = None,
+    fps: float | None = None,
+    stop: Event | None = None,
+) -> Source:
+    """Create the source a user named. Raises what ``parse_spec``, ``load`` and ``create`` raise.
+
+    The size and rate of the sinks, and an event that ends a long opening, are for a source that
+    can use them: they are passed on where its ``create`` has parameters of these names.
+    """
     kind, target = parse_spec(spec)
-    return cast("Source", load("sources", kind).create(target, loop=loop, realtime=realtime))
+    create = load("sources", kind).create
+    wanted = {"width": width, "height": height, "fps": fps, "stop": stop}
+    taken = inspect.signature(create).parameters
+    extra = {name: value for name, value in wanted.items() if value is not None and name in taken}
+    return cast("Source", create(target, loop=loop, realtime=realtime, **extra))
 
 
 def open_sink(spec: str, *, width: int, height: int, fps: float) -> Sink:

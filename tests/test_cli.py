@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from liveedit_cam.commands.devices import Device, Devices, in_words
+from liveedit_cam.commands.devices import Device, Devices, described, in_words
 from liveedit_cam.commands.display import (
     PLAIN_EVERY_S,
     PlainDisplay,
@@ -28,6 +28,7 @@ from liveedit_cam.control.app import create_app
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.wire import status_from_json
+from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.types import EditInstruction, Latency, Mode, Region, State, Status
 
 HEAVY = ("numpy", "pydantic", "rich", "typer", "fastapi", "uvicorn", "torch", "cv2", "httpx")
@@ -356,6 +357,17 @@ def test_devices_tell_what_is_missing() -> None:
     assert "No virtual camera: load v4l2loopback." in shown
     assert "--sink virtual-camera" not in shown
     assert "--sink pipewire" in shown
+
+
+def test_a_camera_says_why_auto_leaves_it() -> None:
+    """Catches an infrared or a virtual camera listed as if it were any other (issue 15)."""
+    phone = described(DeviceInfo("/dev/video9", "Phone", is_virtual=True))
+    infrared = described(DeviceInfo("/dev/video2", "IR", ((640, 360),), is_infrared=True))
+    assert (phone.option, "fed by another program" in phone.description) == (
+        "--source camera:/dev/video9",
+        True,
+    )
+    assert infrared.description == "IR (640x360; infrared, the last choice of auto)"
 
 
 def test_the_tail_of_a_log_is_short(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ OWNERS = {
         "training",
         "evaluation",
     ),
+    "cv2_enumerate_cameras": ("sources/_camera_list.py",),
     "mss": ("sources/screen.py",),
     "pyvirtualcam": ("sinks/virtual_camera.py",),
     "obsws_python": ("obs/link.py",),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -118,6 +119,27 @@ def test_the_example_plugin_loads_through_its_entry_point(install: Install) -> N
     assert (first.index, later.index) == (0, 30)
     assert (first.pixels[0, 0] != later.pixels[0, 0]).any()
     source.close()
+
+
+def test_size_and_stop_reach_a_source_that_can_use_them(install: Install) -> None:
+    """Catches a camera never told of the sink's size, and a plugin broken by options it lacks."""
+    code = (
+        "def create(target, *, loop, realtime, width, height, fps, stop):\n"
+        "    return width, height, fps, stop\n"
+        "def describe(): return 'sized'\n"
+    )
+    stop = Event()
+    install("sized", "plugin_sized", code)
+    install("colour", "liveedit_example_source", None)
+    opened = [
+        registry.open_source(
+            kind, loop=False, realtime=False, width=640, height=360, fps=15.0, stop=stop
+        )
+        for kind in ("sized", "colour")
+    ]
+    assert opened[0] == (640, 360, 15.0, stop)
+    assert isinstance(opened[1], Source)
+    opened[1].close()
 
 
 def test_the_example_declares_the_entry_point_the_test_uses() -> None:

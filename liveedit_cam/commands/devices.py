@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liveedit_cam.commands.lines import table
 from liveedit_cam.errors import LiveEditError
+
+if TYPE_CHECKING:
+    from liveedit_cam.sources.camera import DeviceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +67,29 @@ def in_words(found: Devices) -> str:
 
 
 def find_devices() -> Devices:
-    """Ask the computer; a screen is opened for one picture to learn its size."""
+    """Ask the computer; no camera is opened for pictures, a screen for one to learn its size."""
     from liveedit_cam.sinks import pipewire, virtual_camera
     from liveedit_cam.sources.camera import list_devices
 
-    cameras = tuple(
-        Device(
-            f"--source camera:{camera.device}",
-            f"{camera.name} ({', '.join(f'{w}x{h}' for w, h in camera.sizes[:4]) or 'any size'})",
-        )
-        for camera in list_devices()
-    )
+    cameras = list_devices()
     screens, no_screen = find_screens()
     return Devices(
-        cameras=cameras,
+        cameras=tuple(described(camera) for camera in cameras),
         screens=screens,
         no_screen=no_screen,
-        no_virtual_camera=virtual_camera.probe(),
+        no_virtual_camera=virtual_camera.probe([camera.name for camera in cameras]),
         no_pipewire=pipewire.probe(),
     )
+
+
+def described(camera: DeviceInfo) -> Device:
+    """The camera with its name, sizes, and what keeps ``auto`` from taking it first."""
+    details = [", ".join(f"{width}x{height}" for width, height in camera.sizes[:4]) or "any size"]
+    if camera.is_infrared:
+        details.append("infrared, the last choice of auto")
+    if camera.is_virtual:
+        details.append("fed by another program; auto does not take it")
+    return Device(f"--source camera:{camera.device}", f"{camera.name} ({'; '.join(details)})")
 
 
 def find_screens() -> tuple[tuple[Device, ...], str | None]:

@@ -28,6 +28,22 @@ if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
 
+def check(root: Path = Path("/"), open_device: OpenDevice = Node) -> None:
+    """Raise SinkError where no device of the driver can be opened here. Starts no stream."""
+    devices = setup.loopbacks(root)
+    if not devices:
+        raise setup.no_device_error(setup.look(os.uname().release, root))
+    refusals: list[SinkError] = []
+    for device in setup.choose("", devices):
+        try:
+            open_device(device.path).close()
+        except OSError as error:
+            refusals.append(setup.os_error(device.path, error, _group(device.path), devices))
+        else:
+            return
+    raise refusals[0]
+
+
 class LoopbackOutput:
     """One v4l2loopback device. All methods from one thread."""
 

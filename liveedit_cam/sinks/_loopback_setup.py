@@ -30,6 +30,12 @@ _INSTALL_MODULE = {
     "arch": "sudo pacman -S v4l2loopback-dkms linux-headers",
     "suse": "sudo zypper install v4l2loopback-kmp-default",
 }
+_BUILD_MODULE = "dkms status v4l2loopback; sudo dkms autoinstall"
+_NOT_BUILDABLE = (
+    "If it does not build: the kernel's headers may be missing, or the module is older than the "
+    "kernel; take a newer one (0.15 or later) from https://github.com/v4l2loopback/v4l2loopback, "
+    "or do without it: --sink pipewire"
+)
 SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
@@ -49,6 +55,8 @@ class Setup:
 
     is_installed: bool
     """Built for the kernel that runs."""
+    is_built_elsewhere: bool
+    """Installed, but only as sources or for other kernels: it could not be built for this one."""
     is_loaded: bool
     is_secure_boot: bool
     """The kernel takes signed modules only."""
@@ -97,9 +105,16 @@ def listed(devices: Sequence[Loopback]) -> str:
 
 def look(release: str, root: Path = Path("/")) -> Setup:
     """Read how far the module has come; ``release`` as ``uname -r`` says it."""
-    modules = _read(root / "lib/modules" / release / "modules.dep")
+    built_for = {
+        folder.name
+        for folder in (root / "lib/modules").glob("*")
+        if "/v4l2loopback.ko" in _read(folder / "modules.dep")
+    }
+    has_sources = any((root / "usr/src").glob("v4l2loopback-*"))
+    is_installed = release in built_for
     return Setup(
-        is_installed="/v4l2loopback.ko" in modules,
+        is_installed=is_installed,
+        is_built_elsewhere=not is_installed and (bool(built_for) or has_sources),
         is_loaded=(root / "sys/module/v4l2loopback").exists(),
         is_secure_boot=_read(root / SECURE_BOOT).endswith("\x01"),
         install_command=install_command(
@@ -123,6 +138,12 @@ def no_device_error(setup: Setup) -> SinkError:
             "There is no virtual camera: the kernel module v4l2loopback is installed, but not "
             "loaded.",
             hint=f"Run: {LOAD_MODULE}{sign}",
+        )
+    if setup.is_built_elsewhere:
+        return SinkError(
+            "There is no virtual camera: the kernel module v4l2loopback is installed, but not "
+            "built for the kernel that runs.",
+            hint=f"Run: {_BUILD_MODULE}  and then: {LOAD_MODULE}{sign}. {_NOT_BUILDABLE}",
         )
     return SinkError(
         "There is no virtual camera: the kernel module v4l2loopback is not loaded, and not "

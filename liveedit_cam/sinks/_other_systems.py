@@ -39,6 +39,10 @@ _NO_SUCH_NAME = ("No camera registered with this name", "supports only the")
 """Words of the library where somebody else feeds the camera, and where no camera has the name."""
 
 
+_FED = frozenset({"obs virtual camera", "unity video capture"})
+"""Names of the cameras that the library writes to, in small letters."""
+
+
 class LibraryCamera(Protocol):
     """What is used of ``pyvirtualcam.Camera``."""
 
@@ -101,6 +105,15 @@ class LibraryOutput:
     def close(self) -> None:
         """Give the camera back."""
         self._camera.close()
+
+
+def check(names: Collection[str], system: str) -> None:
+    """Raise SinkError where none of the cameras ``names`` is one that the library can feed.
+
+    ``system`` as in ``sys.platform``. Opens none: a camera that is opened starts a stream.
+    """
+    if not any(camera.lower() in _FED for camera in names):
+        raise open_error("", "no camera of OBS or Unity Capture is installed.", system)
 
 
 def choose(target: str, backends: Collection[str]) -> Choice:

@@ -8,6 +8,7 @@ whether it got the size it asked for. Its pacing is not used either: it bursts a
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from liveedit_cam.errors import SinkError
 from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks._checks import check_even, check_size
 from liveedit_cam.sinks._other_systems import Choice, LibraryOutput, choose
+from liveedit_cam.sinks._other_systems import check as check_installed
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Frame, Pixels
@@ -48,10 +50,18 @@ def create(target: str, *, width: int, height: int, fps: float) -> Sink:
     return VirtualCamera(target, width, height, fps)
 
 
-def probe() -> str | None:
-    """Why no virtual camera can be used here; None where one can. Opens and closes it once."""
+def probe(names: Collection[str]) -> str | None:
+    """Why no virtual camera can be used here; None where one can. Starts no stream.
+
+    ``names`` are those of all cameras, by which the other systems than Linux tell.
+    """
     try:
-        VirtualCamera("", 1280, 720, 30.0).close()
+        if sys.platform == "linux":
+            from liveedit_cam.sinks import _loopback_output  # exists on Linux only
+
+            _loopback_output.check()
+        else:
+            check_installed(names, sys.platform)
     except SinkError as error:
         return str(error)
     return None

@@ -35,6 +35,7 @@ _BUFFER_TYPES = (1, 9)
 _SIZE_DISCRETE = 1
 _MAX_ENTRIES = 128
 """Bound for both lists; a driver that never ends its list is not followed further."""
+SYSFS = Path("/sys/class/video4linux")
 _LOOPBACK_DRIVER = "v4l2 loopback"
 
 
@@ -45,16 +46,26 @@ class Node:
     name: str
     sizes: tuple[tuple[int, int], ...]
     """(width, height) in pixels, largest first; empty where the driver lists none."""
+    formats: tuple[str, ...]
+    """Four-letter codes of its pixel formats; empty where it lists none."""
     is_capture: bool
     is_virtual: bool
     """A loopback device: another program's output, perhaps our own."""
 
 
-def device_names(sysfs: Path = Path("/sys/class/video4linux")) -> tuple[tuple[str, str], ...]:
-    """``("/dev/video0", "HD Webcam")`` for every video node, by number."""
-    found = [entry for entry in sysfs.glob("video*") if entry.name[5:].isdigit()]
-    found.sort(key=lambda entry: int(entry.name[5:]))
-    return tuple((f"/dev/{entry.name}", _first_line(entry / "name")) for entry in found)
+def device_paths(sysfs: Path = SYSFS) -> tuple[str, ...]:
+    """``"/dev/video0"`` and so on for every video node, by number."""
+    numbers = (entry.name[5:] for entry in sysfs.glob("video*"))
+    return tuple(f"/dev/video{number}" for number in sorted(int(n) for n in numbers if n.isdigit()))
+
+
+def device_name(path: str, sysfs: Path = SYSFS) -> str:
+    """What the driver calls the node at ``path``; empty where the system does not tell."""
+    try:
+        name = sysfs / Path(path).name / "name"
+        return name.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def query_path(path: str) -> Node:
@@ -78,9 +89,16 @@ def query(ioctl: Ioctl) -> Node:
     return Node(
         name=_text(card),
         sizes=_frame_sizes(ioctl) if is_capture else (),
+        formats=_format_codes(ioctl) if is_capture else (),
         is_capture=is_capture,
         is_virtual=_text(driver) == _LOOPBACK_DRIVER,
     )
+
+
+def _format_codes(ioctl: Ioctl) -> tuple[str, ...]:
+    codes = (code for kind in _BUFFER_TYPES for code in _pixel_formats(ioctl, kind))
+    names = (code.to_bytes(4, "little").decode("ascii", "replace").strip() for code in codes)
+    return tuple(dict.fromkeys(names))
 
 
 def _frame_sizes(ioctl: Ioctl) -> tuple[tuple[int, int], ...]:
@@ -124,13 +142,6 @@ def _ioctl_on(descriptor: int) -> Ioctl:
         return True
 
     return call
-
-
-def _first_line(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _text(raw: bytes) -> str:

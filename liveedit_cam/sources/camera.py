@@ -1,19 +1,18 @@
-"""Webcams through OpenCV: find them, open one, notice when it dies. The only file that opens one.
+"""A webcam as a source: drained and watched. ``_camera_list`` finds it, ``_camera_open`` opens it.
 
-A thread of its own drains the driver, so ``read`` can give up on a camera that hangs inside the
-library, and always gets the newest picture. Pictures are RGB as soon as they leave this file.
+A thread of its own opens and drains the driver, so that nobody waits for one that hangs inside the
+library, and ``read`` always gets the newest picture. Pictures are RGB as soon as they leave this
+file.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,50 +20,46 @@ import numpy as np
 from liveedit_cam.errors import SourceEnded, SourceError
 from liveedit_cam.pacing import Now
 from liveedit_cam.protocols import Source
+from liveedit_cam.sources._camera_list import DeviceInfo, find, list_devices
+from liveedit_cam.sources._camera_open import (
+    ASKED_FPS,
+    ASKED_HEIGHT,
+    ASKED_WIDTH,
+    MEASURE_S,
+    Capture,
+    Delivery,
+    OpenCapture,
+    Wish,
+    label,
+    open_best,
+    open_with_opencv,
+    silent_error,
+)
 from liveedit_cam.types import Frame
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
-ASKED_WIDTH, ASKED_HEIGHT, ASKED_FPS = 1280, 720, 30.0
+__all__ = ["Camera", "DeviceInfo", "StillWatch", "Wish", "create", "describe", "list_devices"]
+
+log = logging.getLogger(__name__)
+
 NO_FRAME_S = 3.0
 """A camera that delivers nothing for so long has stalled."""
 SAME_BYTES_S = 5.0
 """A sensor's noise changes every picture; the very same bytes for so long mean a frozen driver."""
 FIRST_FRAME_S = 8.0
 """Some cameras need seconds to start."""
+OPEN_S = 20.0
+"""Limit for finding the best format of a camera that does deliver."""
+_TELL_S = 1.5
+"""After so long without a picture the user is told what is waited for."""
+_FORMAT_S = 3.0
+"""A format whose reads only fail is left after so long."""
+_LOOK_S = 0.1
+"""Longest reaction to a stop while a camera opens."""
 _RETRY_S = 0.05
 _PLUG_IN = "Plug it in again."
-_PROBED_INDICES = 5
-"""Where the system offers no list, indices 0..4 are tried."""
-_OWN_NAME = "liveedit"
-"""Part of the label of our own virtual camera, which must not become our source."""
-
-
-class Capture(Protocol):
-    """The part of ``cv2.VideoCapture`` used here; called by one thread after opening."""
-
-    def isOpened(self) -> bool: ...
-    def read(self) -> tuple[bool, Any]: ...
-    def get(self, propId: int, /) -> float: ...
-    def release(self) -> None: ...
-
-
-OpenCapture = Callable[[str], Capture]
-"""Open the device of that path or index; what it returns may say ``isOpened() == False``."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """One camera as the user sees it listed."""
-
-    device: str
-    """What goes behind ``camera:``, such as "/dev/video0" or "0"."""
-    name: str
-    sizes: tuple[tuple[int, int], ...] = ()
-    """(width, height) in pixels, largest first; empty where the system does not tell."""
-    is_virtual: bool = False
-    """Another program's output, not a lens."""
 
 
 def describe() -> str:
@@ -72,36 +67,22 @@ def describe() -> str:
     return "camera[:INDEX|/dev/videoN|NAME]  a webcam; nothing = the first one found"
 
 
-def create(target: str, *, loop: bool, realtime: bool) -> Source:
-    """Open a camera; ``loop`` and ``realtime`` mean nothing to one. Raises SourceError."""
-    return Camera(choose(target, list_devices()))
+def create(
+    target: str,
+    *,
+    loop: bool,
+    realtime: bool,
+    width: int = ASKED_WIDTH,
+    height: int = ASKED_HEIGHT,
+    fps: float = ASKED_FPS,
+    stop: threading.Event | None = None,
+) -> Source:
+    """Open a camera, asked for ``width`` x ``height`` pixels at ``fps``, which it may not have.
 
-
-def list_devices() -> tuple[DeviceInfo, ...]:
-    """All cameras of this computer, without our own virtual one."""
-    devices = _linux_devices() if sys.platform == "linux" else _probed_devices(open_with_opencv)
-    return tuple(device for device in devices if _OWN_NAME not in device.name.lower())
-
-
-def choose(target: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
-    """The camera a user meant by index, path or name. Raises SourceError where there is none.
-
-    A path or index that is not listed is returned as it is: opening it tells more.
+    ``loop`` and ``realtime`` mean nothing to one; ``stop`` ends the wait for its first picture.
+    Raises SourceError, and SourceEnded where it was stopped.
     """
-    if not target:
-        lenses = [device for device in devices if not device.is_virtual]
-        if lenses:
-            return lenses[0]
-        raise SourceError("No camera was found.", hint=_no_camera_hint(devices))
-    wanted = target
-    if target.isdigit() and sys.platform == "linux":
-        wanted = f"/dev/video{int(target)}"
-    for device in devices:
-        if device.device == wanted:
-            return device
-    if wanted.isdigit() or wanted.startswith("/"):
-        return DeviceInfo(device=wanted, name=wanted)
-    return _by_name(target, devices)
+    return Camera(find(target), Wish(width, height, fps), stop=stop)
 
 
 class StillWatch:
@@ -127,32 +108,42 @@ class Camera:
     def __init__(
         self,
         device: DeviceInfo,
+        wish: Wish | None = None,
         *,
-        open_capture: OpenCapture | None = None,
+        open_capture: OpenCapture = open_with_opencv,
+        stop: threading.Event | None = None,
         now: Now = time.monotonic,
         no_frame_s: float = NO_FRAME_S,
         first_frame_s: float = FIRST_FRAME_S,
+        open_s: float = OPEN_S,
+        measure_s: float = MEASURE_S,
     ) -> None:
-        """Open and wait for the first picture, which alone says the true size. SourceError."""
-        self._device = device
+        """Open and wait for the first picture, which alone says the true size.
+
+        ``first_frame_s`` limits the wait for any picture, ``open_s`` that for the best format, in
+        which each is watched for ``measure_s``. Raises SourceError, SourceEnded on ``stop``.
+        """
+        self._device, self._wish = device, wish or Wish()
+        self._open_capture = open_capture
         self._now = now
-        self._no_frame_s = no_frame_s
+        self._no_frame_s, self._measure_s = no_frame_s, measure_s
         self._watch = StillWatch()
-        self._arrived = threading.Condition()  # guards the five below
+        self._arrived = threading.Condition()  # guards the six below
         self._newest: tuple[Any, float] | None = None  # BGR picture, seconds
+        self._delivers = False  # any format gave a picture
+        self._opened: Delivery | None = None
         self._failure: SourceError | None = None
         self._closed = False
         self._index = 0
-        self._capture = (open_capture or open_with_opencv)(device.device)
-        if not self._capture.isOpened():
-            self._capture.release()
-            may_open = partial(os.access, mode=os.R_OK | os.W_OK)
-            raise open_error(device, sys.platform, os.path.exists, may_open)
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 1 <= fps <= 240 else ASKED_FPS
-        self._thread = threading.Thread(target=self._drain, name="camera", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="camera", daemon=True)
         self._thread.start()
-        self.width, self.height = self._first_size(first_frame_s)
+        try:
+            opened = self._await_open(stop or threading.Event(), first_frame_s, open_s)
+        except BaseException:
+            self._give_up()
+            raise
+        self.width, self.height = opened.size
+        self.fps = opened.fps
         size = f"{self.width}x{self.height}"
         self.name = f"camera:{device.device} ({device.name}, {size} at {self.fps:g} fps)"
         self.spec = f"camera:{device.name}"
@@ -169,27 +160,37 @@ class Camera:
         return Frame(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), index, captured_at)
 
     def close(self) -> None:
-        """End a waiting ``read``; the draining thread frees the device when its call returns."""
-        with self._arrived:
-            self._closed = True
-            self._arrived.notify_all()
+        """End a waiting ``read``; the camera's thread frees the device when its call returns."""
+        self._give_up()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=1.0)
 
-    def _first_size(self, limit_s: float) -> tuple[int, int]:
+    def _give_up(self) -> None:
         with self._arrived:
-            self._arrived.wait_for(self._has_news, timeout=limit_s)
-            newest, failure = self._newest, self._failure
-        if newest is not None:
-            height, width = newest[0].shape[:2]
-            return width, height
-        self.close()
-        if failure is not None:
-            raise failure
-        raise SourceError(
-            f"{_label(self._device)} opened but sent no picture for {limit_s:g} s.",
-            hint=_busy_hint(self._device.device, sys.platform),
-        )
+            self._closed = True
+            self._arrived.notify_all()
+
+    def _await_open(self, stop: threading.Event, first_frame_s: float, open_s: float) -> Delivery:
+        """What the thread opened. Waits in short steps, so that Ctrl-C and ``stop`` count."""
+        began, is_told = time.monotonic(), False
+        with self._arrived:
+            while self._opened is None and self._failure is None:
+                waited_s = time.monotonic() - began
+                limit_s = open_s if self._delivers else first_frame_s
+                if stop.is_set():
+                    raise SourceEnded(f"Opening {label(self._device)} was stopped.")
+                if waited_s >= limit_s:
+                    raise silent_error(self._device, sys.platform)
+                if waited_s >= _TELL_S and not is_told:
+                    is_told = True
+                    log.warning(
+                        "%s: no picture yet, waiting up to %g s", label(self._device), limit_s
+                    )
+                self._arrived.wait(_LOOK_S)
+            if self._opened is None:
+                assert self._failure is not None, "the loop ends with one of the two"
+                raise self._failure
+            return self._opened
 
     def _take(self) -> tuple[Any, float]:
         with self._arrived:
@@ -209,138 +210,67 @@ class Camera:
     def _has_news(self) -> bool:
         return self._closed or self._newest is not None or self._failure is not None
 
-    def _drain(self) -> None:
-        """The thread: keep the newest picture until closed, unplugged or broken."""
+    def _work(self) -> None:
+        """The thread: open, then keep the newest picture until closed, unplugged or broken."""
         try:
-            while not self._closed:
-                ok, bgr = self._capture.read()
-                if ok:
-                    with self._arrived:
-                        self._newest = (bgr, self._now())
-                        self._arrived.notify_all()
-                elif self._is_gone():
-                    raise SourceError(f"{_label(self._device)} was unplugged.", hint=_PLUG_IN)
-                else:
-                    with self._arrived:
-                        self._arrived.wait_for(lambda: self._closed, timeout=_RETRY_S)
+            opened = open_best(
+                self._device,
+                self._wish,
+                self._open_capture,
+                self._first_picture,
+                now=self._now,
+                measure_s=self._measure_s,
+            )
+            with self._arrived:
+                self._opened, self._newest = opened, (opened.newest, self._now())
+                self._arrived.notify_all()
+            self._drain(opened.capture)
         except Exception as error:  # noqa: BLE001 - kept, and raised by the next read
             with self._arrived:
                 self._failure = _as_source_error(error, self._device)
                 self._arrived.notify_all()
+
+    def _drain(self, capture: Capture) -> None:
+        try:
+            while not self._closed:
+                ok, bgr = capture.read()
+                if ok:
+                    with self._arrived:
+                        self._newest = (bgr, self._now())
+                        self._arrived.notify_all()
+                else:
+                    self._rest_after_failed_read()
         finally:
-            self._capture.release()
+            capture.release()
 
-    def _is_gone(self) -> bool:
-        return self._device.device.startswith("/") and not os.path.exists(self._device.device)
+    def _first_picture(self, capture: Capture) -> Any | None:
+        """The first that comes; None where reads have failed for long. SourceEnded once closed."""
+        began = self._now()
+        while self._now() - began < _FORMAT_S:
+            if self._closed:
+                raise SourceEnded(f"Opening {label(self._device)} was given up.")
+            ok, bgr = capture.read()
+            if ok:
+                with self._arrived:
+                    self._delivers = True
+                return bgr
+            self._rest_after_failed_read()
+        return None
 
-
-def open_with_opencv(device: str) -> Capture:
-    """Open ``device`` (path or index) and ask for MJPG, 1280x720 at 30 fps; silent on failure."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    source: int | str = int(device) if device.isdigit() else device
-    mjpg = cv2.VideoWriter.fourcc(*"MJPG")
-    if sys.platform == "win32":  # here the format only counts while opening
-        capture = cv2.VideoCapture(source, cv2.CAP_DSHOW, [cv2.CAP_PROP_FOURCC, mjpg])
-    else:
-        capture = cv2.VideoCapture(source, _API.get(sys.platform, cv2.CAP_ANY))
-        capture.set(cv2.CAP_PROP_FOURCC, mjpg)  # first: raw HD does not fit through USB 2
-    capture.set(cv2.CAP_PROP_FRAME_WIDTH, ASKED_WIDTH)
-    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, ASKED_HEIGHT)
-    capture.set(cv2.CAP_PROP_FPS, ASKED_FPS)
-    return capture
-
-
-_API = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
-
-
-def open_error(
-    device: DeviceInfo,
-    system: str,
-    exists: Callable[[str], bool],
-    may_open: Callable[[str], bool],
-) -> SourceError:
-    """Why ``device`` could not be opened: absent, no permission, or in use."""
-    label = _label(device)
-    if device.device.startswith("/") and not exists(device.device):
-        return SourceError(f"There is no camera at {device.device}.", hint="Check its cable.")
-    if device.device.startswith("/") and not may_open(device.device):
-        return SourceError(
-            f"This user may not open {label}.",
-            hint='Run: sudo usermod -aG video "$USER"  and log in again.',
-        )
-    return SourceError(
-        f"{label} could not be opened; it may be in use by another program.",
-        hint=_busy_hint(device.device, system),
-    )
+    def _rest_after_failed_read(self) -> None:
+        """Wait a little. Raises SourceError where the device is gone."""
+        if self._device.device.startswith("/") and not os.path.exists(self._device.device):
+            raise SourceError(f"{label(self._device)} was unplugged.", hint=_PLUG_IN)
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._closed, timeout=_RETRY_S)
 
 
 def _as_source_error(error: Exception, device: DeviceInfo) -> SourceError:
     if isinstance(error, SourceError):
         return error
-    failure = SourceError(f"{_label(device)} failed: {error}.", hint=_PLUG_IN)
+    failure = SourceError(f"{label(device)} failed: {error}.", hint=_PLUG_IN)
     failure.__cause__ = error
     return failure
-
-
-def _busy_hint(device: str, system: str) -> str:
-    if system == "darwin":
-        return "Allow it in System Settings, Privacy & Security, Camera; quit other camera apps."
-    if system == "win32":
-        return "Allow it in Settings, Privacy, Camera; quit other camera programs."
-    return f"Close the program that uses it; this names it: fuser -v {device}"
-
-
-def _label(device: DeviceInfo) -> str:
-    same = device.name == device.device
-    return f"camera {device.device}" if same else f"camera {device.device} ({device.name})"
-
-
-def _by_name(target: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
-    wanted = target.lower()
-    exact = [device for device in devices if device.name.lower() == wanted]
-    found = exact or [device for device in devices if wanted in device.name.lower()]
-    if len(found) == 1:
-        return found[0]
-    if exact:
-        return exact[0]  # one camera often has two nodes of one name; the first is the picture
-    listed = ", ".join(f"{device.device} ({device.name})" for device in found or devices)
-    problem = "Several cameras match" if found else "No camera matches"
-    raise SourceError(f"{problem} {target!r}.", hint=f"Choose one of: {listed or 'none found'}.")
-
-
-def _no_camera_hint(devices: Sequence[DeviceInfo]) -> str:
-    if devices:
-        virtual = ", ".join(f"camera:{device.device} ({device.name})" for device in devices)
-        return f"Only virtual ones are there; name one to use it: {virtual}."
-    return "Plug one in, or start with another source: pattern, screen or file:clip.mp4."
-
-
-def _linux_devices() -> tuple[DeviceInfo, ...]:
-    from liveedit_cam.sources import _v4l2  # needs fcntl, which other systems lack
-
-    devices = []
-    for path, name in _v4l2.device_names():
-        try:
-            node = _v4l2.query_path(path)
-        except OSError:  # busy or not ours to open: listed all the same, opening says why
-            devices.append(DeviceInfo(device=path, name=name or path))
-            continue
-        if node.is_capture:
-            label = name or node.name or path
-            devices.append(DeviceInfo(path, label, node.sizes, node.is_virtual))
-    return tuple(devices)
-
-
-def _probed_devices(open_capture: OpenCapture) -> tuple[DeviceInfo, ...]:
-    devices = []
-    for index in range(_PROBED_INDICES):
-        capture = open_capture(str(index))
-        if capture.isOpened():
-            width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-            height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-            devices.append(DeviceInfo(str(index), f"Camera {index}", ((width, height),)))
-        capture.release()
-    return tuple(devices)
 
 
 def _same(one: Pixels, other: Pixels) -> bool:

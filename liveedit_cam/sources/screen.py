@@ -86,25 +86,60 @@ def create(target: str, *, loop: bool, realtime: bool) -> Source:
     problem = display_problem(sys.platform, os.environ)
     if problem is not None:
         raise problem
+    if is_wayland(sys.platform, os.environ):
+        return open_beside_wayland(target, os.environ["DISPLAY"])
     return Screen(target)
+
+
+def is_wayland(system: str, environment: Mapping[str, str]) -> bool:
+    """Whether the desktop's own windows are Wayland's, with or without an X11 display beside."""
+    says_so = environment.get("XDG_SESSION_TYPE") == "wayland"
+    return system == "linux" and (says_so or bool(environment.get("WAYLAND_DISPLAY")))
 
 
 def display_problem(system: str, environment: Mapping[str, str]) -> SourceError | None:
     """Why no picture of the screen can be had here; None where nothing speaks against it."""
-    if system != "linux":
+    if system != "linux" or environment.get("DISPLAY"):
         return None
-    if environment.get("XDG_SESSION_TYPE") == "wayland" or environment.get("WAYLAND_DISPLAY"):
-        return SourceError(
-            "This desktop session is Wayland, where one program may not read the whole screen.",
-            hint="Choose an X11 (Xorg) session at log-in, or use OBS: capture the screen there and "
-            'start its virtual camera, then use --source "camera:OBS Virtual Camera".',
-        )
-    if not environment.get("DISPLAY"):
-        return SourceError(
-            "There is no display to read: DISPLAY is not set.",
-            hint="Start from a desktop session, or set DISPLAY (often DISPLAY=:0).",
-        )
-    return None
+    if is_wayland(system, environment):
+        return _wayland_error("there is no X11 display beside it")
+    return SourceError(
+        "There is no display to read: DISPLAY is not set.",
+        hint="Start from a desktop session, or set DISPLAY (often DISPLAY=:0).",
+    )
+
+
+def open_beside_wayland(
+    target: str, display: str, open_grabber: Callable[[], Grabber] | None = None
+) -> Screen:
+    """The X11 ``display`` of a Wayland session; its name says that it is that only.
+
+    Raises SourceError where it cannot be read or is one blank colour, as the X11 display that
+    Wayland runs for old programs is; UsageError on a ``target`` that cannot be read.
+    """
+    open_grabber = open_grabber or MssGrabber
+    try:
+        grabber = open_grabber()
+        try:
+            picture = grabber.grab(grabber.monitors()[0])
+        finally:
+            grabber.close()
+    except SourceError as error:
+        raise _wayland_error(f"the X11 display {display} cannot be read") from error
+    if (picture == picture[0, 0]).all():
+        raise _wayland_error(f"the X11 display {display} shows one blank colour")
+    screen = Screen(target, open_grabber=open_grabber)
+    screen.name = f"{screen.name}; X11 display {display}, without the windows of Wayland programs"
+    return screen
+
+
+def _wayland_error(what: str) -> SourceError:
+    return SourceError(
+        "This desktop session is Wayland, where one program may not read the whole screen, and "
+        f"{what}.",
+        hint="Choose an X11 (Xorg) session at log-in, or use OBS: capture the screen there and "
+        'start its virtual camera, then use --source "camera:OBS Virtual Camera".',
+    )
 
 
 def choose_area(target: str, monitors: Sequence[Area]) -> Area:
@@ -194,7 +229,7 @@ class MssGrabber:
         except (ScreenShotError, OSError) as error:
             raise SourceError(
                 f"The screen cannot be read: {error}.",
-                hint="Start from a desktop session of the same user.",
+                hint=_depth_hint(error) or "Start from a desktop session of the same user.",
             ) from error
 
     def monitors(self) -> tuple[Area, ...]:
@@ -211,7 +246,8 @@ class MssGrabber:
         except (ScreenShotError, AssertionError) as error:  # the latter once the display is gone
             raise SourceError(
                 f"The screen area {area} cannot be read: {str(error) or 'the display is gone'}.",
-                hint="If monitors were changed, start again; on a Mac allow Screen Recording.",
+                hint=_depth_hint(error)
+                or "If monitors were changed, start again; on a Mac allow Screen Recording.",
             ) from error
         bgra = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)
         return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
@@ -221,3 +257,13 @@ class MssGrabber:
             self._mss.close()
         except ScreenShotError as error:  # a display that is gone cannot be left
             log.debug("closing the connection to the display: %s", error)
+
+
+def _depth_hint(error: Exception) -> str | None:
+    """What to do about an X server with 16 or fewer bits per pixel; None = it is not that."""
+    if "color depth" not in str(error) and "bits per pixel" not in str(error):
+        return None
+    return (
+        "Run the X server at depth 24: DefaultDepth 24 in xorg.conf, or for a display without a "
+        "monitor: Xvfb :99 -screen 0 1280x720x24"
+    )

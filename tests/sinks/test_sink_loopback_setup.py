@@ -62,7 +62,11 @@ def test_the_group_of_the_node_is_named() -> None:
 
 
 INSTALLED = Setup(
-    is_installed=True, is_loaded=False, is_secure_boot=False, install_command="sudo apt install x"
+    is_installed=True,
+    is_built_elsewhere=False,
+    is_loaded=False,
+    is_secure_boot=False,
+    install_command="sudo apt install x",
 )
 LOAD = "sudo modprobe v4l2loopback exclusive_caps=1"
 
@@ -75,6 +79,11 @@ LOAD = "sudo modprobe v4l2loopback exclusive_caps=1"
         (
             replace(INSTALLED, is_secure_boot=True),
             ("Key was rejected by service", "mokutil --import", LOAD),
+            ("apt install",),
+        ),
+        (
+            replace(INSTALLED, is_installed=False, is_built_elsewhere=True),
+            ("not built for the kernel that runs", "dkms status", "0.15", "--sink pipewire", LOAD),
             ("apt install",),
         ),
         (replace(INSTALLED, is_loaded=True), ("has no device", "modprobe -r"), ("mokutil",)),
@@ -106,3 +115,25 @@ def test_the_computer_is_read(tmp_path: Path) -> None:
     (tmp_path / "sys/module/v4l2loopback").mkdir(parents=True)
     other = setup.look("6.2", tmp_path)
     assert (other.is_installed, other.is_loaded, other.is_secure_boot) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        ("usr/src/v4l2loopback-0.12.7/dkms.conf", True),
+        ("lib/modules/6.1/modules.dep", True),
+        ("usr/src/nvidia-550/dkms.conf", False),
+    ],
+)
+def test_a_module_for_other_kernels_only_is_told(
+    tmp_path: Path, trace: str, expected: bool
+) -> None:
+    """Catches advice to install what is installed, after a kernel it does not build for (issue
+    15).
+    """
+    path = tmp_path / trace
+    path.parent.mkdir(parents=True)
+    path.write_text("updates/dkms/v4l2loopback.ko.zst:\n")
+    found = setup.look("7.0", tmp_path)
+    assert (found.is_installed, found.is_built_elsewhere) == (False, expected)
+    assert not setup.look("6.1", tmp_path).is_built_elsewhere or "usr" in trace

@@ -14,7 +14,7 @@ import pyvirtualcam
 from pyvirtualcam.camera import BACKENDS
 
 from liveedit_cam.errors import SinkError
-from liveedit_cam.sinks._other_systems import Choice, LibraryOutput, choose, open_error
+from liveedit_cam.sinks._other_systems import Choice, LibraryOutput, check, choose, open_error
 
 OBS, UNITY = "OBS Virtual Camera", "Unity Video Capture"
 NOT_INSTALLED = "OBS Virtual Camera device not found! Did you install OBS?"
@@ -205,3 +205,11 @@ def test_the_reason_stays_on_one_line() -> None:
     assert (
         error.message == "Cannot open a virtual camera: 'obs' backend: a 'unitycapture' backend: b"
     )
+
+
+def test_a_camera_is_looked_for_by_name() -> None:
+    """Catches a list of devices that opens OBS's camera, and so shows a picture on it."""
+    check(["FaceTime HD Camera", OBS], "darwin")
+    check(["unity video capture"], "win32")
+    with pytest.raises(SinkError, match="Install OBS Studio 26"):
+        check(["HD Webcam"], "win32")

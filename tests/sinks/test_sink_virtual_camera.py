@@ -18,7 +18,7 @@ from fake_loopback import FakeDriver, hold, tree
 
 from liveedit_cam.errors import SinkError
 from liveedit_cam.sinks import _v4l2loopback as v4l2
-from liveedit_cam.sinks._loopback_output import LoopbackOutput
+from liveedit_cam.sinks._loopback_output import LoopbackOutput, check
 from liveedit_cam.sinks._v4l2loopback import LoopbackWriter, to_i420
 from liveedit_cam.sinks.virtual_camera import VirtualCamera
 
@@ -254,3 +254,16 @@ def test_a_flipped_picture_is_read_as_it_is_seen() -> None:
     pixels = np.arange(64 * 36 * 3, dtype=np.uint32).astype(np.uint8).reshape(36, 64, 3)
     flipped = pixels[:, ::-1]
     assert (to_i420(flipped) == to_i420(np.ascontiguousarray(flipped))).all()
+
+
+def test_looking_for_a_virtual_camera_starts_no_stream(tmp_path: Path) -> None:
+    """Catches a list of devices that writes into a camera, which programs then show (issue 17)."""
+    driver = FakeDriver()
+    check(tree(tmp_path), driver.open)
+    assert driver.num_opened == 1
+    assert (driver.format, driver.pictures, driver.is_readable) == ((), [], False)
+    driver.refusal = PermissionError(errno.EACCES, "denied")
+    with pytest.raises(SinkError, match="may not write"):
+        check(tree(tmp_path / "other"), driver.open)
+    with pytest.raises(SinkError, match="no virtual camera"):
+        check(tmp_path / "nothing", driver.open)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from liveedit_cam.errors import SourceError
+import pytest
+
+from liveedit_cam.errors import SourceEnded, SourceError
 from liveedit_cam.protocols import Source
+from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.sources.auto import first_working
-from liveedit_cam.sources.camera import DeviceInfo
 from liveedit_cam.sources.pattern import Pattern
 
 BUSY = DeviceInfo("/dev/video0", "Busy")
@@ -13,7 +15,7 @@ FREE = DeviceInfo("/dev/video2", "Free")
 LOOPBACK = DeviceInfo("/dev/video9", "Loopback", is_virtual=True)
 
 
-def open_camera(device: DeviceInfo) -> Source:
+def open_camera(device: DeviceInfo, limit_s: float) -> Source:
     if device is BUSY:
         raise SourceError("camera /dev/video0 is in use.", hint="Close it.")
     source = Pattern(64, 36, realtime=False)
@@ -36,3 +38,36 @@ def test_without_a_camera_the_scene_serves_and_says_why() -> None:
     assert source.name.startswith("pattern")
     assert "in use" in source.name
     assert "no camera was found" in first_working([], open_camera, open_pattern).name
+
+
+def test_a_phone_behind_a_loopback_device_is_named_as_a_choice() -> None:
+    """Catches "no camera was found" where a DSLR or a phone comes through one (issue 15)."""
+    source = first_working([LOOPBACK], open_camera, open_pattern)
+    assert "phone or a DSLR" in source.name
+    assert '--source "camera:/dev/video9" (Loopback)' in source.name
+
+
+def test_many_silent_devices_cost_twenty_seconds_together() -> None:
+    """Catches 24 nodes that open and never deliver: 202 s of silence (issue 15)."""
+    clock, limits = [0.0], []
+
+    def silent(device: DeviceInfo, limit_s: float) -> Source:
+        limits.append(limit_s)
+        clock[0] += min(8.0, limit_s)
+        raise SourceError(f"{device.name} sent no picture.")
+
+    devices = [DeviceInfo(f"/dev/video{number}", f"Node {number}") for number in range(24)]
+    source = first_working(devices, silent, open_pattern, now=lambda: clock[0])
+    assert clock[0] == 20.0
+    assert limits == [20.0, 12.0, 4.0]
+    assert "21 more were not tried" in source.name
+
+
+def test_a_stop_is_not_taken_for_a_broken_camera() -> None:
+    """Catches a stop while the first camera opens that goes on to the next one."""
+
+    def stopped(device: DeviceInfo, limit_s: float) -> Source:
+        raise SourceEnded("stopped")
+
+    with pytest.raises(SourceEnded):
+        first_working([BUSY, FREE], stopped, open_pattern)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +15,23 @@ import pytest
 
 from liveedit_cam.errors import SourceEnded, SourceError
 from liveedit_cam.protocols import ChosenSource
-from liveedit_cam.sources.camera import Camera, DeviceInfo, StillWatch, choose, open_error
+from liveedit_cam.sources._camera_list import (
+    DeviceInfo,
+    choose,
+    from_list,
+    in_order,
+    is_infrared,
+)
+from liveedit_cam.sources._camera_open import Wish, open_error
+from liveedit_cam.sources.camera import Camera, StillWatch
 
 WEBCAM = DeviceInfo("0", "HD Webcam", ((1280, 720),))
 OTHER = DeviceInfo("2", "Document Camera")
 LOOPBACK = DeviceInfo("4", "OBS Camera", is_virtual=True)
+
+
+QUICK: dict[str, Any] = {"wish": Wish(64, 36, 25.0), "measure_s": 0.0}
+"""A wish that the pictures of ``bgr`` fulfil, so that no other format is tried; no measuring."""
 
 
 def bgr(blue: int, size: tuple[int, int] = (64, 36)) -> np.ndarray:
@@ -76,7 +91,7 @@ def finish(camera: Camera, capture: FakeCapture) -> None:
 def test_pictures_become_rgb_frames_of_the_true_size() -> None:
     """Catches blue faces, and a size believed from the driver instead of the picture."""
     capture = FakeCapture([bgr(200)])
-    camera = Camera(WEBCAM, open_capture=lambda device: capture, now=lambda: 7.0)
+    camera = Camera(WEBCAM, open_capture=lambda *asked: capture, **QUICK, now=lambda: 7.0)
     frame = camera.read()
     assert (camera.width, camera.height, camera.fps) == (64, 36, 25.0)
     assert tuple(frame.pixels[0, 0]) == (0, 0, 200)
@@ -90,7 +105,7 @@ def test_pictures_become_rgb_frames_of_the_true_size() -> None:
 def test_a_camera_that_falls_silent_is_noticed() -> None:
     """Catches a read that waits for ever inside the library for a driver that died."""
     capture = FakeCapture([bgr(200)])
-    camera = Camera(WEBCAM, open_capture=lambda device: capture, no_frame_s=0.0)
+    camera = Camera(WEBCAM, open_capture=lambda *asked: capture, **QUICK, no_frame_s=0.0)
     camera.read()
     with pytest.raises(SourceError, match="sent no picture"):
         camera.read()
@@ -101,7 +116,7 @@ def test_a_camera_that_repeats_one_picture_is_noticed() -> None:
     """Catches a frozen driver that delivers the same buffer at full rate."""
     now = [100.0]
     capture = StepCapture(bgr(200))
-    camera = Camera(WEBCAM, open_capture=lambda device: capture, now=lambda: now[0])
+    camera = Camera(WEBCAM, open_capture=lambda *asked: capture, **QUICK, now=lambda: now[0])
     for now[0] in (100.0, 102.0, 104.9):
         camera.read()
         capture.steps.release()
@@ -115,7 +130,7 @@ def test_another_programs_still_picture_is_no_fault() -> None:
     """Catches a page shown through OBS's camera that counts as a frozen driver after 5 s."""
     now = [100.0]
     capture = StepCapture(bgr(200))
-    camera = Camera(LOOPBACK, open_capture=lambda device: capture, now=lambda: now[0])
+    camera = Camera(LOOPBACK, open_capture=lambda *asked: capture, **QUICK, now=lambda: now[0])
     for now[0] in (100.0, 110.0, 120.0):
         camera.read()
         capture.steps.release()
@@ -141,12 +156,12 @@ def test_a_node_that_vanishes_is_called_unplugged(tmp_path: Path) -> None:
     capture = FakeCapture([bgr(1), None])
     pulled = DeviceInfo(str(node), "HD Webcam")
 
-    def open_then_pull(device: str) -> FakeCapture:
+    def open_then_pull(*asked: object) -> FakeCapture:
         node.unlink()
         return capture
 
     # The node is there while the device is opened and gone at the first failing read.
-    camera = Camera(pulled, open_capture=open_then_pull)
+    camera = Camera(pulled, open_capture=open_then_pull, **QUICK)
     camera.read()
     with pytest.raises(SourceError, match="was unplugged"):
         camera.read()
@@ -162,7 +177,7 @@ def test_an_exception_in_the_thread_reaches_the_reader() -> None:
 
     capture = Broken([])
     with pytest.raises(SourceError, match=r"HD Webcam.*nonsense"):
-        Camera(WEBCAM, open_capture=lambda device: capture)
+        Camera(WEBCAM, open_capture=lambda *asked: capture, **QUICK)
     assert capture.is_released.wait(20)
 
 
@@ -172,14 +187,14 @@ def test_a_camera_that_never_starts_says_who_may_hold_it() -> None:
     capture.hang.set()
     device = DeviceInfo("3", "HD Webcam")
     with pytest.raises(SourceError, match=r"sent no picture.*(uses it|camera (apps|programs))"):
-        Camera(device, open_capture=lambda _: capture, first_frame_s=0.0)
+        Camera(device, open_capture=lambda *asked: capture, first_frame_s=0.0)
     assert capture.is_released.wait(20)
 
 
 def test_close_ends_a_waiting_read_and_frees_the_device() -> None:
     """Catches a daemon that cannot stop, and a camera whose light stays on."""
     capture = FakeCapture([bgr(1)])
-    camera = Camera(WEBCAM, open_capture=lambda device: capture, no_frame_s=20)
+    camera = Camera(WEBCAM, open_capture=lambda *asked: capture, **QUICK, no_frame_s=20)
     camera.read()
     ended: list[SourceEnded] = []
 
@@ -219,7 +234,7 @@ def test_a_refused_open_is_released() -> None:
     """Catches a handle that leaks when opening fails, which keeps the camera busy."""
     capture = FakeCapture([], is_open=False)
     with pytest.raises(SourceError, match="could not be opened"):
-        Camera(WEBCAM, open_capture=lambda device: capture)
+        Camera(WEBCAM, open_capture=lambda *asked: capture, **QUICK)
     assert capture.is_released.is_set()
 
 
@@ -228,7 +243,7 @@ def test_nothing_named_means_the_first_lens() -> None:
     assert choose("", [LOOPBACK, WEBCAM, OTHER]) is WEBCAM
     with pytest.raises(SourceError, match="No camera was found"):
         choose("", [])
-    with pytest.raises(SourceError, match=r"camera:4 \(OBS Camera\)"):
+    with pytest.raises(SourceError, match=r'--source "camera:4" \(OBS Camera\)'):
         choose("", [LOOPBACK])
 
 
@@ -245,3 +260,162 @@ def test_a_camera_is_found_by_name() -> None:
 def test_an_unlisted_path_is_tried() -> None:
     """Catches a refusal of stable names such as /dev/v4l/by-id/..., which no list holds."""
     assert choose("/dev/v4l/by-id/x", [WEBCAM]).device == "/dev/v4l/by-id/x"
+
+
+class Clock:
+    """Seconds that pass only while a fake camera delivers."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Formats:
+    """A camera that gives in each format a size and a rate; keeps what was asked of it."""
+
+    clock: Clock
+    gives: dict[str | None, tuple[tuple[int, int], float]]
+
+    def __post_init__(self) -> None:
+        self.asked: list[tuple[Wish, str | None]] = []
+        self.open: list[FakeCapture] = []
+
+    def __call__(self, device: str, wish: Wish, fourcc: str | None) -> FakeCapture:
+        assert all(one.is_released.is_set() for one in self.open), "a camera opens once at a time"
+        self.asked.append((wish, fourcc))
+        size, fps = self.gives[fourcc]
+        capture = Paced(self.clock, size, fps)
+        self.open.append(capture)
+        return capture
+
+
+class Paced(FakeCapture):
+    """Pictures of one size; each takes 1/fps seconds of the clock, whatever the driver says."""
+
+    def __init__(self, clock: Clock, size: tuple[int, int], fps: float) -> None:
+        super().__init__(bgr(number % 256, size) for number in itertools.count())
+        self._clock, self._fps = clock, fps
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        self._clock.now += 1 / self._fps
+        return super().read()
+
+
+def opened(
+    gives: dict[str | None, tuple[tuple[int, int], float]],
+    wish: Wish,
+    formats: tuple[str, ...] = (),
+) -> tuple[Camera, Formats]:
+    clock = Clock()
+    driver = Formats(clock, gives)
+    device = DeviceInfo("0", "HD Webcam", formats=formats)
+    camera = Camera(device, wish, open_capture=driver, now=clock)
+    camera.close()
+    assert all(one.is_released.wait(20) for one in driver.open)
+    return camera, driver
+
+
+def test_the_sinks_size_and_rate_are_asked_for() -> None:
+    """Catches 720p enlarged on a 1080p sink, and formats tried after one that delivers."""
+    wish = Wish(1920, 1080, 30.0)
+    camera, driver = opened({"MJPG": ((1920, 1080), 25.0)}, wish)
+    assert (camera.width, camera.height, camera.fps) == (1920, 1080, 25.0)
+    assert driver.asked == [(wish, "MJPG")]
+
+
+@pytest.mark.parametrize(
+    ("gives", "best"),
+    [
+        # raw HD through USB 2 comes at 5 per second, whatever the driver says
+        ({"MJPG": ((640, 480), 30.0), "YUYV": ((1280, 720), 5.0), None: ((640, 480), 30)}, "MJPG"),
+        ({"MJPG": ((640, 480), 7.0), "YUYV": ((1280, 720), 15.0), None: ((640, 480), 30)}, "YUYV"),
+        ({"MJPG": ((640, 480), 7.0), "YUYV": ((640, 480), 7.0), None: ((1280, 720), 20.0)}, None),
+    ],
+)
+def test_the_format_that_really_delivers_most_is_taken(
+    gives: dict[str | None, tuple[tuple[int, int], float]], best: str | None
+) -> None:
+    """Catches MJPG and nothing else: pixels per second as measured decide (issue 15)."""
+    camera, driver = opened(gives, Wish())
+    assert [fourcc for _, fourcc in driver.asked] == ["MJPG", "YUYV", None, best]
+    assert (camera.width, camera.height) == gives[best][0]
+    assert camera.fps == pytest.approx(gives[best][1], rel=0.15)
+
+
+def test_only_formats_that_a_camera_has_are_tried() -> None:
+    """Catches seconds lost on MJPG where the system says that there is only YUYV."""
+    _, driver = opened({"YUYV": ((1280, 720), 30.0)}, Wish(), formats=("YUYV",))
+    assert [fourcc for _, fourcc in driver.asked] == ["YUYV"]
+
+
+def test_a_stop_ends_the_wait_for_a_silent_camera() -> None:
+    """Catches Ctrl-C and stop that are ignored while a device opens and never delivers."""
+    capture = FakeCapture([])
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(SourceEnded, match="was stopped"):
+        Camera(WEBCAM, open_capture=lambda *asked: capture, stop=stop)
+    capture.hang.set()
+    assert capture.is_released.wait(20)
+
+
+def test_an_interrupt_while_opening_frees_the_device() -> None:
+    """Catches a camera left open, with its light on, by a Ctrl-C."""
+    capture = FakeCapture([])
+
+    class Interrupted(threading.Event):
+        def is_set(self) -> bool:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Camera(WEBCAM, open_capture=lambda *asked: capture, stop=Interrupted())
+    capture.hang.set()
+    assert capture.is_released.wait(20)
+
+
+def test_infrared_cameras_come_last_and_ours_never() -> None:
+    """Catches face recognition's camera taken by "auto", and our own picture edited again."""
+    infrared = DeviceInfo("/dev/video0", "Integrated I", is_infrared=True)
+    ours = DeviceInfo("/dev/video1", "LiveEdit", is_virtual=True)
+    assert in_order([infrared, ours, WEBCAM]) == (WEBCAM, infrared)
+    assert choose("", in_order([infrared, WEBCAM])) is WEBCAM
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "expected"),
+    [
+        ("Integrated IR Camera", ("YUYV",), True),
+        ("HP Infrared", (), True),
+        ("Integrated I", ("GREY",), True),
+        ("Depth", ("Y16", "Z16"), True),
+        ("Studio Mirror Cam", ("MJPG", "GREY"), False),
+        ("Iriun Webcam", (), False),
+    ],
+)
+def test_infrared_is_told_by_name_or_by_grey(
+    name: str, formats: tuple[str, ...], expected: bool
+) -> None:
+    """Catches "ir" inside other words, and a colour camera that offers grey as well."""
+    assert is_infrared(name, formats) is expected
+
+
+@dataclass
+class Entry:
+    index: int
+    name: str
+
+
+def test_cameras_of_other_systems_have_names_and_virtual_ones_are_told() -> None:
+    """Catches "Camera 0", by which a camera cannot be found again, and OBS's camera, which may
+    show our own picture, taken as the source.
+    """
+    names = ("FaceTime HD Camera", "OBS Virtual Camera", "Windows IR Camera", "EOS Webcam Utility")
+    devices = from_list(Entry(*numbered) for numbered in enumerate(names))
+    assert [device.device for device in devices] == ["0", "1", "2", "3"]
+    assert [device.is_virtual for device in devices] == [False, True, False, False]
+    assert [device.is_infrared for device in devices] == [False, False, True, False]
+    assert choose("FaceTime HD Camera", devices) is devices[0]
+    assert choose("3", devices) is devices[3]

@@ -68,6 +68,7 @@ def test_sizes_of_all_formats_are_joined_largest_first() -> None:
     node = _v4l2.query(driver)
     assert node.name == "HD Webcam"
     assert node.sizes == ((1920, 1080), (1280, 720), (640, 480))
+    assert node.formats == ("YUYV", "MJPG")
     assert node.is_capture
     assert not node.is_virtual
 
@@ -108,14 +109,15 @@ def test_a_driver_whose_list_never_ends_is_left() -> None:
     assert _v4l2.query(endless).sizes == ((640, 480),)
 
 
-def test_names_come_by_number(tmp_path: Path) -> None:
+def test_paths_come_by_number(tmp_path: Path) -> None:
     """Catches video10 before video2, and nodes of other kinds in the list."""
     for node, name in (("video10", "B\n"), ("video2", "A\n"), ("v4l-subdev0", "C\n")):
         (tmp_path / node).mkdir()
         (tmp_path / node / "name").write_text(name)
     (tmp_path / "video3").mkdir()
-    listed = _v4l2.device_names(tmp_path)
-    assert listed == (("/dev/video2", "A"), ("/dev/video3", ""), ("/dev/video10", "B"))
+    paths = _v4l2.device_paths(tmp_path)
+    assert paths == ("/dev/video2", "/dev/video3", "/dev/video10")
+    assert [_v4l2.device_name(path, tmp_path) for path in paths] == ["A", "", "B"]
 
 
 def test_a_file_that_is_no_device_is_an_os_error(tmp_path: Path) -> None:
