@@ -177,8 +177,8 @@ class Pictures:
 
 def _pixels(picture: VideoFrame, kind: type[np.generic]) -> NDArray[Any]:
     """The memory of a packed RGB ``picture`` as (H, W, 3), not copied: 25 MB of 3840x2160."""
-    plane = picture.planes[0]
-    rows = np.frombuffer(plane, kind).reshape(picture.height, -1)
+    plane: Any = picture.planes[0]  # offers its memory, which its type does not say
+    rows: NDArray[Any] = np.frombuffer(plane, kind).reshape(picture.height, -1)
     return rows[:, : 3 * picture.width].reshape(picture.height, picture.width, 3)
 
 
