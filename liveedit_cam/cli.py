@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from liveedit_cam.commands import remote
+from liveedit_cam.commands import output, remote
 from liveedit_cam.errors import LiveEditError
 
 _log = logging.getLogger(__name__)
@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     """Run the command line; an error of ours is one line on stderr and its own exit code."""
     arguments = sys.argv[1:]
+    output.speak_safely()
     try:
         if arguments and arguments[0] in remote.COMMANDS:
             print(remote.main(arguments))

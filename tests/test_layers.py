@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "triggers": SEAMS,
     "engine": SEAMS | {"cores", "registry"},
     "daemon": PICTURES | {"config", "prompt", "registry", "engine"},
-    "control": SEAMS | {"config", "prompt", "registry", "triggers", "daemon"},
+    "control": SEAMS | {"config", "pixels", "prompt", "registry", "triggers", "daemon"},
     "offline": PICTURES | {"model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "daemon", "sources", "sinks"}
@@ -70,7 +70,7 @@ OWNERS = {
     "obsws_python": ("control/obs/link.py",),
     "fastapi": ("control",),
     "starlette": ("control",),
-    "uvicorn": ("control/server.py",),
+    "uvicorn": ("control/server.py", "control/connections.py"),
     "pydantic": ("config.py", "control/app.py", "training/settings.py"),
     "accelerate": ("training/loop.py",),
     "pydantic_core": ("config.py", "control/app.py"),

@@ -31,7 +31,7 @@ class RunCommand(TyperCommand):
 
 def run(
     prompt: Annotated[
-        str | None, typer.Argument(help="First instruction; none = the picture as it is.")
+        list[str] | None, typer.Argument(help="First instruction; none = the picture as it is.")
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Where frames come from: KIND or KIND:TARGET.")
@@ -49,7 +49,7 @@ def run(
     target_fps: Annotated[
         float | None, typer.Option(help="Edited frames per second to hold, at some quality.")
     ] = None,
-    strength: Annotated[float | None, typer.Option(help="How much of the edit, 0..1.")] = None,
+    strength: Annotated[str | None, typer.Option(help="How much of the edit, 0..1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
     mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,
     on_failure: Annotated[
@@ -65,10 +65,11 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Edit the camera live in this terminal; Ctrl-C ends it."""
+    from liveedit_cam.commands.words import joined, share_of
     from liveedit_cam.config import load_config
 
     flags = {
-        "prompt": prompt,
+        "prompt": joined(prompt) if prompt else None,
         "source": source,
         "sinks": tuple(sink) if sink else None,
         "model": model,
@@ -78,7 +79,7 @@ def run(
         "fps": fps,
         "port": port,
         "target_fps": target_fps,
-        "strength": strength,
+        "strength": None if strength is None else share_of(strength),
         "seed": seed,
         "mode": mode,
         "on_failure": on_failure,
@@ -110,17 +111,22 @@ def check_model(name: str) -> None:
 
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
-    from liveedit_cam.commands.serving import serve, stop_on_signals
+    from liveedit_cam.commands.log_file import LogFile
+    from liveedit_cam.commands.serving import page_port, serve, stop_on_signals
     from liveedit_cam.control.obs.session import ObsSession
-    from liveedit_cam.control.state import runtime_path
+    from liveedit_cam.control.state import LOG_NAME, runtime_path
     from liveedit_cam.daemon.service import Service
 
+    folder = runtime_path(os.environ)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
             lambda: Service(config),
-            make_companions=[lambda commands: ObsSession(config, os.environ, commands)],
-            port=config.port,
-            folder=runtime_path(os.environ),
+            make_companions=[
+                lambda commands: ObsSession(config, os.environ, commands),
+                lambda commands: LogFile(folder / LOG_NAME),
+            ],
+            port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
+            folder=folder,
             display=display,
             stop=stop,
         )

@@ -6,7 +6,9 @@ step fails half-way. Knows neither options nor terminals.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,26 +16,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from liveedit_cam.control.app import Commands, create_app
-from liveedit_cam.control.obs.session import Noted
+from liveedit_cam.commands.adapter import Adapted, Controller
+from liveedit_cam.control.app import create_app
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
-from liveedit_cam.errors import LiveEditError
+from liveedit_cam.errors import LiveEditError, UsageError
+from liveedit_cam.registry import parse_spec
+from liveedit_cam.sinks import preview
 from liveedit_cam.types import Status
 
 TICK_S = 0.25
 """Time between two looks at the status, and longest reaction to a stop."""
 
 
-class DaemonCommands(Commands, Noted, Protocol):
-    """The Controller, as far as web page and OBS need it."""
-
-
 class Runnable(Protocol):
     """What is needed of the daemon's Service."""
 
     @property
-    def controller(self) -> DaemonCommands:
+    def controller(self) -> Controller:
         """Where commands go."""
         ...
 
@@ -82,7 +82,7 @@ class Companion(Protocol):
 def serve(
     make_service: Callable[[], Runnable],
     *,
-    make_companions: Sequence[Callable[[DaemonCommands], Companion]] = (),
+    make_companions: Sequence[Callable[[Adapted], Companion]] = (),
     port: int,
     folder: Path,
     display: Display,
@@ -94,8 +94,11 @@ def serve(
     """
     with DaemonLock(folder) as lock, bind(port) as listener:
         service = make_service()
-        server = ControlServer(create_app(service.controller, lock.token, stop.set), listener)
-        companions = [make(service.controller) for make in make_companions]
+        found_port = listener.getsockname()[1]
+        address = DaemonAddress(pid=os.getpid(), port=found_port, token=lock.token)
+        controller = Adapted(service.controller, address.pictures_url)
+        server = ControlServer(create_app(controller, lock.token, stop.set), listener)
+        companions = [make(controller) for make in make_companions]
         with ExitStack() as undo:
             undo.callback(server.stop)
             undo.callback(service.stop)  # first, because it wakes the requests that wait
@@ -103,21 +106,41 @@ def serve(
                 undo.callback(companion.stop)
             service.start()
             server.start()
-            display.started(lock.publish(server.port), service.controller.status())
+            display.started(lock.publish(server.port), controller.status())
             while not stop.is_set() and not service.wait(TICK_S):
                 for companion in companions:
                     companion.poll()
-                display.show(service.controller.status())
-            display.show(service.controller.status())
+                display.show(controller.status())
+            display.show(controller.status())
         if service.failure is not None:
             raise service.failure
+
+
+def page_port(sinks: Sequence[str], port: int, usual_port: int) -> int:
+    """The port of the page: the one named in ``preview:PORT``, else ``port``.
+
+    Raises UsageError where two different ones were asked for.
+    """
+    named = [
+        preview.port_of(target) for kind, target in map(parse_spec, sinks) if kind == "preview"
+    ]
+    wanted = {number for number in named if number is not None}
+    if port != usual_port:
+        wanted.add(port)
+    if len(wanted) > 1:
+        raise UsageError(
+            f"Got the ports {', '.join(map(str, sorted(wanted)))} for the page, expected one.",
+            hint="The preview is part of the control page: name its port once, with --port.",
+        )
+    return wanted.pop() if wanted else port
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C, a kill or a closed terminal sets; a second Ctrl-C interrupts at once.
 
-    Only for the main thread. The former handlers are put back in the end.
+    Only for the main thread. The former handlers are put back in the end. A closed terminal is
+    nothing to a program that was told to outlive it (``nohup``).
     """
     stop = threading.Event()
 
@@ -127,6 +150,8 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last two exist on one system each
     numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
     before = [(number, signal.signal(number, on_signal)) for number in numbers]
     try:
         yield stop
