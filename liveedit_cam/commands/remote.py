@@ -18,7 +18,13 @@ from pathlib import Path
 from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
 from liveedit_cam.commands.words import joined, share_of
 from liveedit_cam.control.client import ControlClient, find_daemon
-from liveedit_cam.control.state import is_daemon, read_address, read_starting, runtime_path
+from liveedit_cam.control.state import (
+    StartNote,
+    is_daemon,
+    read_address,
+    read_starting,
+    runtime_path,
+)
 from liveedit_cam.control.wire import Progress, status_to_json
 from liveedit_cam.errors import ControlError, InstructionError, UsageError
 from liveedit_cam.types import Mode, Region
@@ -61,6 +67,11 @@ def main(arguments: Sequence[str]) -> str:
     return table([*rows(found), ("page", client.address.page_url)])
 
 
+def announce_start() -> StartNote:
+    """Tell ``stop`` of a daemon that is just being started. Raises ControlError."""
+    return StartNote(runtime_path(os.environ))
+
+
 def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     """Hand in the instruction and tell what the model does not know of it.
 
@@ -93,6 +104,8 @@ def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     lines = [f"instruction {accepted.revision}: {accepted.prompt}"]
     if found.notice is not None:
         lines.append(f"note: {found.notice}")
+    elif found.encoded_s is None and not wanted.wait:
+        lines.append("note: the model has not read it yet, see the status (or edit with --wait)")
     if found.visible_s is not None and wanted.wait:
         lines += _seen(found, may_be_nothing=wanted.strength == 0 or wanted.region is not None)
     return "\n".join(lines)
@@ -122,7 +135,7 @@ def stop(folder: Path) -> str:
     with suppress(ProcessLookupError):  # it may have ended by itself
         os.kill(starting, signal.SIGTERM)
     _wait_for_end(
-        lambda: read_starting(folder) == starting or is_daemon(folder, starting), starting
+        lambda: read_starting(folder) is not None or is_daemon(folder, starting), starting
     )
     return f"stopped (process {starting}, which was starting)"
 

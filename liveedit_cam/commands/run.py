@@ -112,7 +112,8 @@ def check_model(name: str) -> None:
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
     from liveedit_cam.commands.log_file import LogFile
-    from liveedit_cam.commands.serving import page_port, serve, stop_on_signals
+    from liveedit_cam.commands.serving import page_port, serve
+    from liveedit_cam.commands.signals import stop_on_signals
     from liveedit_cam.control.obs.session import ObsSession
     from liveedit_cam.control.state import LOG_NAME, runtime_path
     from liveedit_cam.daemon.service import Service

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from pathlib import Path
 import typer
 
 from liveedit_cam.commands.log_file import rotate
+from liveedit_cam.commands.remote import STOP_TIMEOUT_S
+from liveedit_cam.commands.signals import stop_on_signals
 from liveedit_cam.control.client import ControlClient
 from liveedit_cam.control.state import (
     LOG_NAME,
     DaemonAddress,
     DaemonLock,
-    StartNote,
+    pass_start_on,
     read_address,
     runtime_path,
 )
@@ -33,6 +36,7 @@ LIVE_TIMEOUT_S = 30.0
 NOT_YET = (State.STARTING, State.WARMING, State.STOPPED)
 """States before the first picture, or just before the end of a run that failed."""
 TAIL_LINES = 20
+LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,12 @@ class Started:
 def start(context: typer.Context) -> None:
     """Edit the camera live in the background; takes what `run` takes (see run --help)."""
     folder = runtime_path(os.environ)
-    with StartNote(folder) as note:
+    with stop_on_signals() as stop:
         with DaemonLock(folder):  # refused here if one runs already
             log = _open_log(folder)
         child = _spawn([*context.args, "--quiet"], log)
-        note.write(child.pid)
-        found = _wait_until_live(child, folder, log)
+        pass_start_on(folder, child.pid)
+        found = _wait_until_live(child, folder, log, stop)
     typer.echo(f"liveedit-cam runs (process {found.address.pid}, {found.state})")
     typer.echo(f"page: {found.address.page_url}")
     typer.echo(f"log:  {log}")
@@ -89,10 +93,13 @@ def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_live(child: subprocess.Popen[bytes], folder: Path, log: Path) -> Started:
+def _wait_until_live(
+    child: subprocess.Popen[bytes], folder: Path, log: Path, stop: threading.Event
+) -> Started:
     """Wait for the first edited picture, or for the control plane where that takes long.
 
-    Raises ControlError where neither comes, typer.Exit with the child's code where it ended.
+    Raises ControlError where neither comes or ``stop`` is set, typer.Exit with the child's code
+    where it ended.
     """
     began_at = log.stat().st_size
     started_at = time.monotonic()
@@ -104,8 +111,10 @@ def _wait_until_live(child: subprocess.Popen[bytes], folder: Path, log: Path) ->
             return found
         if waited_s > ANSWER_TIMEOUT_S:
             break
-        time.sleep(0.1)
-    if child.returncode == -signal.SIGTERM:
+        if stop.wait(LOOK_EVERY_S):
+            child.terminate()
+            child.wait(STOP_TIMEOUT_S)
+    if stop.is_set() or child.returncode in (0, -signal.SIGTERM):
         raise ControlError("liveedit-cam was stopped while it started.")
     typer.echo(log_tail(log, began_at), err=True)
     if child.returncode is None:

@@ -22,7 +22,7 @@ def share_of(text: str) -> float:
     if not 0 <= share <= 1:
         percent = f"{number.strip()}%"
         hint = f"Write {percent} for per cent." if _is_percent(number) else "Such as 0.5 or 50%."
-        raise UsageError(f"Got {text!r}, expected a share from 0 to 1.", hint=hint)
+        raise UsageError(f"got {text!r}, expected a share from 0 to 1.", hint=hint)
     return share
 
 

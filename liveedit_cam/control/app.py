@@ -191,12 +191,13 @@ def _add_waiting(app: FastAPI, controller: Commands) -> None:
 
     @app.get("/api/wait")
     async def wait(
+        request: Request,
         revision: Annotated[int, Query(ge=1)],
         until: Until = Until.VISIBLE,
         timeout_s: Annotated[float, Query(ge=0, le=MAX_POLL_S, allow_inf_nan=False)] = MAX_POLL_S,
     ) -> JSONResponse:
         try:
-            found = await waiting.wait(revision, until, timeout_s)
+            found = await waiting.wait(revision, until, timeout_s, has_left=request.is_disconnected)
         except TooManyWaiting as error:
             return _unavailable(str(error))
         answer = {

@@ -10,27 +10,37 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MAX_CONNECTIONS = 64
-"""A browser opens 6 at most; waits, viewers and commands together stay far below."""
 MAX_HEADER_BYTES = 16 * 1024
-HEADER_TIMEOUT_S = 10.0
-"""Longest time from the first byte of silence to the end of a request's headers."""
-SEND_TIMEOUT_S = 10.0
-"""A reader who takes nothing for so long is let go."""
 SAY_AGAIN_S = 60.0
 """The same line is logged once in this time, however often a client makes us say it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one client may ask of us."""
+
+    max_connections: int = 64
+    """A browser opens 6 at most; waits, viewers and commands together stay far below."""
+    header_timeout_s: float = 10.0
+    """Longest time from the first byte of silence to the end of a request's headers."""
+    send_timeout_s: float = 10.0
+    """A reader who takes nothing for so long is let go."""
 
 
 class Connection(H11Protocol):
     """One connection. Belongs to the event loop."""
 
+    limits: ClassVar[Limits] = Limits()
+
     def __init__(self, *args: Any, **options: Any) -> None:
         """As uvicorn makes it."""
         super().__init__(*args, **options)
+        self.access_log = False  # whatever the handlers: an address may hold a pasted token
         self._idle_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
 
@@ -43,7 +53,7 @@ class Connection(H11Protocol):
         """Take a place, if need be that of the idle connection that has waited longest."""
         super().connection_made(transport)
         self._begin_idle()
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self.limits.max_connections:
             known = [one for one in self.connections if isinstance(one, Connection)]
             idle = [one for one in known if one.is_idle and one is not self]
             longest = min(idle, key=Connection.idle_until, default=self)
@@ -73,7 +83,7 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """The reader is slow: see whether it takes anything at all."""
         super().pause_writing()
-        self._send_timer = self.loop.call_later(SEND_TIMEOUT_S, self.drop)
+        self._send_timer = self.loop.call_later(self.limits.send_timeout_s, self.drop)
 
     def resume_writing(self) -> None:
         """The reader goes on."""
@@ -91,7 +101,7 @@ class Connection(H11Protocol):
     def _begin_idle(self) -> None:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        self._idle_timer = self.loop.call_later(HEADER_TIMEOUT_S, self._end_idle)
+        self._idle_timer = self.loop.call_later(self.limits.header_timeout_s, self._end_idle)
 
     def _end_idle(self) -> None:
         if self.is_idle:

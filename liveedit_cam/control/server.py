@@ -14,7 +14,7 @@ import threading
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from liveedit_cam.control.connections import MAX_HEADER_BYTES, Connection, Seldom
 from liveedit_cam.errors import ControlError
@@ -55,29 +55,34 @@ class _Server(uvicorn.Server):
         self.is_ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().set_exception_handler(_tell)
+        asyncio.get_running_loop().set_exception_handler(self._tell)
         await super().startup(sockets)
         self.is_ready.set()
 
-
-def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """One line for what the loop meets outside a request, such as no file descriptor left."""
-    _log.warning("%s: %s", context["message"], context.get("exception"))
+    def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """One line for what the loop meets outside a request, such as no file descriptor left."""
+        if not self.should_exit:  # a retry of the loop's may come after the port was closed
+            _log.warning("%s: %s", context["message"], context.get("exception"))
 
 
 class ControlServer:
     """The control plane's HTTP server. The thread that calls ``start`` also calls ``stop``."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        connection: type[Connection] = Connection,
+    ) -> None:
         """Serve ``app`` on a socket of ``bind``, which this object closes in the end."""
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=connection,
             loop="asyncio",
             backlog=BACKLOG,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             log_config=None,  # the program's own logging decides
-            access_log=False,  # a request line may hold the token
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,

@@ -165,14 +165,14 @@ class DaemonLock:
 
 
 class StartNote:
-    """Names the process that ``start`` has launched, until that holds the lock itself.
+    """Names the process that is to become the daemon until it holds the lock itself.
 
-    So ``stop`` finds it from its first moment on. Held by the ``start`` that wrote it; one left by
-    a killed ``start`` counts no more. Also a context manager.
+    So ``stop`` finds it from its first moment on. Held by ``start``; one left by a ``start`` that
+    was killed counts no more. Also a context manager.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Begin a start. Raises ControlError while another one is under way."""
+        """Begin a start, in this process. Raises ControlError while another one is under way."""
         open_folder(folder)
         self._folder = folder
         with _told(folder):
@@ -182,11 +182,7 @@ class StartNote:
                 "another `liveedit-cam start` is under way.",
                 hint="Wait for it, or end it with `liveedit-cam stop`.",
             )
-
-    def write(self, pid: int) -> None:
-        """Say which process will be the daemon. Raises ControlError."""
-        with _told(self._folder):
-            _write_private(self._folder / "start.pid", str(pid))
+        pass_start_on(folder, os.getpid())
 
     def __enter__(self) -> StartNote:
         return self
@@ -202,10 +198,16 @@ class StartNote:
         _give_up(descriptor, self._folder / "start.lock")
 
 
+def pass_start_on(folder: Path, pid: int) -> None:
+    """Name another process in the note that this one's StartNote holds. Raises ControlError."""
+    with _told(folder):
+        _write_private(folder / "start.pid", str(pid))
+
+
 def read_starting(folder: Path) -> int | None:
     """The process that is just becoming the daemon of this folder; None where there is none.
 
-    That is one a living ``start`` has launched, or one that holds the lock and opens its devices.
+    That is a ``start``, what it has launched, or one that holds the lock and opens its devices.
     """
     address = read_address(folder)
     if address is not None:

@@ -76,10 +76,18 @@ class Waiting:
         self._sleep = sleep
         self._num_waiting = 0
 
-    async def wait(self, revision: int, until: Until, timeout_s: float) -> Settled:
+    async def wait(
+        self,
+        revision: int,
+        until: Until,
+        timeout_s: float,
+        *,
+        has_left: Callable[[], Awaitable[bool]],
+    ) -> Settled:
         """Wait until that is so, or the instruction is refused, up to ``timeout_s`` seconds.
 
-        Returns what is known then. Raises TooManyWaiting, and what ``look`` raises.
+        Returns what is known then, also where whoever asked ``has_left``. Raises TooManyWaiting,
+        and what ``look`` raises.
         """
         if self._num_waiting >= self._most:
             raise TooManyWaiting(f"{self._most} requests are waiting already.")
@@ -88,7 +96,7 @@ class Waiting:
             give_up_at = self._now() + timeout_s
             while True:
                 found = self._look(revision)
-                if _is_settled(found, until) or self._now() >= give_up_at:
+                if _is_settled(found, until) or self._now() >= give_up_at or await has_left():
                     return found
                 await self._sleep(LOOK_EVERY_S)
         finally:
