@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 from liveedit_cam.control.guard import Guard, MayAsk
-from liveedit_cam.control.pictures import BOUNDARY, Pictures, Side, TooManyViewers
+from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
 from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
 from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
@@ -93,11 +93,17 @@ class ModeBody(BaseModel):
     mode: Mode
 
 
-def create_app(controller: Commands, token: str, on_stop: Callable[[], None]) -> FastAPI:
+def create_app(
+    controller: Commands,
+    token: str,
+    on_stop: Callable[[], None],
+    *,
+    picture_fps: float = MAX_FPS,
+) -> FastAPI:
     """Build the app for one run.
 
     ``token`` opens it; ``on_stop`` is called from a worker thread when a client asks the daemon to
-    end and must return at once.
+    end and must return at once. Pictures are made up to ``picture_fps`` times a second.
     """
     page = resources.files("liveedit_cam.control").joinpath("page.html").read_text("utf-8")
     app = FastAPI(
@@ -107,7 +113,7 @@ def create_app(controller: Commands, token: str, on_stop: Callable[[], None]) ->
     _add_error_answers(app)
     _add_commands(app, controller, on_stop)
     _add_waiting(app, controller)
-    _add_pictures(app, Pictures(controller.shown))
+    _add_pictures(app, Pictures(lambda: controller.shown(), max_fps=picture_fps))
 
     @app.get("/", include_in_schema=False)
     def show_page() -> HTMLResponse:

@@ -31,7 +31,7 @@ IDLE_S = 1.0
 """Longest wait for another picture than the one the viewer has."""
 BOUNDARY = "frame"
 
-_POLL_S = 0.01
+_POLL_S = 0.005
 _JPEG_QUALITY = 80
 
 
@@ -111,7 +111,7 @@ class Pictures:
                 return await self._picture(side, self._frame)
             if self._now() >= give_up_at:
                 return None
-            await self._sleep(_POLL_S)
+            await self._sleep(max(_POLL_S, self._due - self._now()))
 
     async def stream(self, side: Side) -> AsyncIterator[bytes]:
         """The parts of a multipart stream, as MJPEG players read it; ends with its reader.
