@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt instal
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 COLOUR = """(() => {
   const image = document.getElementById("%s"), canvas = document.createElement("canvas");
-  if (!image.naturalWidth) return null;
+  if (!image?.naturalWidth) return null;
   canvas.width = canvas.height = 1;
   canvas.getContext("2d").drawImage(image, 0, 0, 1, 1);
   return Array.from(canvas.getContext("2d").getImageData(0, 0, 1, 1).data.slice(0, 3));
