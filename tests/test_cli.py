@@ -27,7 +27,7 @@ from liveedit_cam.commands.start import log_tail
 from liveedit_cam.control.app import create_app
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
-from liveedit_cam.control.wire import status_from_json
+from liveedit_cam.control.wire import Progress, status_from_json
 from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.types import EditInstruction, Latency, Mode, Region, State, Status
 
@@ -48,14 +48,12 @@ STATUS = Status(
 class Controller:
     """Accepts everything as revision 7, visible after 0.42 s; the engine knows no galaxies.
 
-    It says so in the third status after the instruction, as an engine in the middle of a chunk
-    would, and refuses "refuse me".
+    It refuses "refuse me", and reads nothing while it loads.
     """
 
     def __init__(self) -> None:
         self.found = STATUS
         self.instructions: list[EditInstruction] = []
-        self.num_looks = 0
 
     def instruct(
         self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
@@ -67,20 +65,18 @@ class Controller:
         self.found = replace(self.found, mode=mode)
 
     def status(self) -> Status:
-        self.num_looks += 1
-        if self.num_looks == 3 and self.instructions:
-            self._answer(self.instructions[-1].prompt)
         return self.found
 
-    def wait_visible(self, revision: int, timeout_s: float) -> float:
-        return 0.42
+    def shown(self) -> None:
+        """No picture."""
 
-    def _answer(self, prompt: str) -> None:
-        if prompt == "refuse me":
-            self.found = replace(self.found, rejected_revision=7, last_error="impossible.")
-            return
+    def wait_settled(self, revision: int, timeout_s: float) -> Progress:
+        prompt = self.instructions[-1].prompt
+        if self.found.state is State.WARMING:
+            return Progress(7, None, None, None, None, None)
+        refused = "impossible." if prompt == "refuse me" else None
         notice = "no galaxies" if "galaxy" in prompt else None
-        self.found = replace(self.found, notice=notice, notice_revision=7)
+        return Progress(7, 0.01, None if refused else 0.42, refused, notice, None)
 
 
 class Daemon:
@@ -97,6 +93,12 @@ class Daemon:
     def close(self) -> None:
         self.server.stop()
         self.lock.release()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    environ = {**os.environ, "LIVEEDIT_CAM_RUNTIME_DIR": str(folder), "HOME": str(folder)}
+    environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return environ
 
 
 @pytest.fixture
@@ -117,15 +119,30 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "LIVEEDIT_CAM_RUNTIME_DIR": str(folder), "HOME": str(folder)}
-    environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     return subprocess.run(
         [sys.executable, *arguments],
-        env=environ,
+        env=environment(folder),
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
+    )
+
+
+STARTING = """
+import os, signal
+from pathlib import Path
+from liveedit_cam.control.state import StartNote
+with StartNote(Path(os.environ["LIVEEDIT_CAM_RUNTIME_DIR"])):
+    print("starting", flush=True)
+    signal.pause()
+"""
+
+
+def python_running(folder: Path, code: str) -> subprocess.Popen[str]:
+    environ = environment(folder)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -167,8 +184,30 @@ def test_edit_does_not_wait_for_an_engine_that_loads(folder: Path, daemon: Daemo
     loading = replace(STATUS, state=State.WARMING, notice="old", notice_revision=6)
     daemon.controller.found = loading
     done = command(folder, "edit", "add a galaxy")
-    assert done.stdout == "instruction 7: add a galaxy\n"
-    assert daemon.controller.num_looks == 1
+    assert done.stdout.splitlines() == [
+        "instruction 7: add a galaxy",
+        "note: the model has not read it yet, see the status (or edit with --wait)",
+    ]
+    done = command(folder, "edit", "add a galaxy", "--wait", "--timeout", "0")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "was not visible within 0 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prompt", "strength"),
+    [
+        (["make it night"], "make it night", 1.0),
+        (["make", "it", "night"], "make it night", 1.0),
+        (["make", "it", "night", "--strength", "50%"], "make it night", 0.5),
+        (["--strength", "50 %", "make", "it", "night"], "make it night", 0.5),
+    ],
+)
+def test_an_instruction_needs_no_quotes(
+    folder: Path, daemon: Daemon, arguments: list[str], prompt: str, strength: float
+) -> None:
+    """Issue 15: "unexpected extra arguments" for what everybody types first."""
+    assert command(folder, "edit", *arguments).returncode == 0
+    assert daemon.controller.instructions == [EditInstruction(prompt, strength, revision=7)]
 
 
 def test_edit_fails_where_the_engine_refuses(folder: Path, daemon: Daemon) -> None:
@@ -222,6 +261,24 @@ def test_stop_returns_when_the_daemon_has_ended(folder: Path, daemon: Daemon) ->
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal there is no request")
+def test_stop_ends_a_start_that_is_not_there_yet(folder: Path) -> None:
+    """Issue 15: "nothing is running", and then the camera went live."""
+    starting = python_running(folder, STARTING)
+    assert starting.stdout is not None
+    assert starting.stdout.readline() == "starting\n"
+    assert "is still starting" in command(folder, "status").stderr
+    done = command(folder, "stop")
+    assert done.stdout == f"stopped (process {starting.pid}, which was starting)\n"
+    starting.wait(60)
+    starting.stdout.close()
+    done = command(folder, "stop")
+    assert (done.returncode, done.stderr[:44]) == (
+        5,
+        "liveedit-cam: no liveedit-cam is running. St",
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -233,6 +290,11 @@ def test_stop_returns_when_the_daemon_has_ended(folder: Path, daemon: Daemon) ->
         (["edit"], 2, "the following arguments are required: prompt"),
         (["edit", "x", "--region", "1,2"], 2, "four shares such as 0,0,0.5,1"),
         (["edit", "x", "--wiat"], 2, "unrecognized arguments: --wiat"),
+        (["edit", "x", "--strength", "50"], 2, "expected a share from 0 to 1. Write 50% for per"),
+        (["edit", "x", "--strength", "nan"], 2, "got 'nan', expected a share from 0 to 1"),
+        (["run", "--strength", "50"], 2, "expected a share from 0 to 1. Write 50% for per"),
+        (["run", "--sink", "preview:web"], 2, "Got the preview port 'web', expected"),
+        (["run", "--port", "9000", "--sink", "preview:9001"], 2, "ports 9000, 9001 for the page"),
         (["edit", "x", "--wait", "--timeout", "-3"], 2, "got '-3', expected seconds from 0 to 600"),
         (["run", "x" * 3000], 2, "xxx...xxx"),
         (["mode", "black"], 2, "invalid choice: 'black' (choose from"),
@@ -281,6 +343,20 @@ def test_a_second_daemon_is_refused_and_the_first_keeps_its_log(
     assert (folder / "daemon.log").read_text() == "the first one's words"
 
 
+def test_a_start_adds_to_the_log_and_shows_its_own_part(folder: Path) -> None:
+    """Issue 15: a start that wipes what the last run said of its end."""
+    folder.mkdir()
+    (folder / "daemon.log").write_text("why the last one ended\n")
+    done = command(folder, "start", "--width", "63")
+    assert done.returncode == 2
+    assert "got width = 63" in done.stderr
+    assert "the last one" not in done.stderr
+    log = (folder / "daemon.log").read_text()
+    assert log.startswith("why the last one ended\n")
+    assert "got width = 63" in log
+    assert sorted(path.name for path in folder.iterdir()) == ["daemon.log"]
+
+
 def test_help_names_commands_and_kinds(folder: Path) -> None:
     """Catches a command that is there and not listed, and help that misses a new backend."""
     listed = command(folder, "--help").stdout
@@ -304,7 +380,7 @@ def test_a_plain_line_comes_now_and_then() -> None:
     now, lines = [0.0], list[str]()
     display = PlainDisplay(write=lines.append, now=lambda: now[0])
     display.started(DaemonAddress(1, 8642, "t"), STATUS)
-    assert lines == ["page: http://127.0.0.1:8642/?token=t", "sink: preview:8643"]
+    assert lines == ["page: http://127.0.0.1:8642/#token=t", "sink: preview:8643"]
     for tick in range(41):
         now[0] = tick * PLAIN_EVERY_S / 20
         display.show(STATUS)

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "editors": PICTURES | {"model"},
     "engine": SEAMS | {"cores", "registry"},
     "daemon": PICTURES | {"compositing", "config", "prompt", "registry", "engine"},
-    "control": SEAMS | {"config", "prompt", "registry", "daemon"},
+    "control": SEAMS | {"config", "pixels", "prompt", "registry", "daemon"},
     "obs": SEAMS | {"config", "prompt", "registry"},
     "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
     "commands": PICTURES
@@ -83,7 +83,7 @@ OWNERS = {
     "obsws_python": ("obs/link.py",),
     "fastapi": ("control",),
     "starlette": ("control",),
-    "uvicorn": ("control/server.py",),
+    "uvicorn": ("control/server.py", "control/connections.py"),
     "pydantic": ("config.py", "control/app.py", "obs/rule_tables.py", "training/settings.py"),
     "accelerate": ("training/loop.py",),
     "pydantic_core": ("config.py", "control/app.py", "obs/rule_tables.py"),

@@ -32,7 +32,7 @@ def rows(status: Status) -> list[tuple[str, str]]:
     found: list[tuple[str, str | None]] = [
         ("state", f"{status.state}, shows {status.mode}, up {status.uptime_s:.0f} s"),
         ("instruction", status.instruction or "nothing edited yet"),
-        ("changes", changes(status)),
+        ("changes", None if status.changed is None else changes(status.changed)),
         ("pending", status.pending),
         ("notice", status.notice),
         ("source", status.source),
@@ -63,13 +63,11 @@ def rows(status: Status) -> list[tuple[str, str]]:
     return [(label, text) for label, text in found if text]
 
 
-def changes(status: Status) -> str | None:
-    """How much of the picture the edit changes, in words; None where that is not known."""
-    if status.changed is None:
-        return None
-    if status.changed < NOTHING_SHARE:
+def changes(share: float) -> str:
+    """How much of the picture an edit changes (0..1), in words."""
+    if share < NOTHING_SHARE:
         return "nothing in this picture"
-    percent = f"{100 * status.changed:.0f}" if status.changed >= 0.01 else "less than 1"
+    percent = f"{100 * share:.0f}" if share >= 0.01 else "less than 1"
     return f"{percent} % of the picture"
 
 

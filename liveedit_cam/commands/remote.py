@@ -9,15 +9,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
+from liveedit_cam.commands.words import joined, share_of
 from liveedit_cam.control.client import ControlClient, find_daemon
-from liveedit_cam.control.state import read_address, runtime_path
-from liveedit_cam.control.wire import status_to_json
-from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import Mode, Region, State
+from liveedit_cam.control.state import (
+    StartNote,
+    is_daemon,
+    read_address,
+    read_starting,
+    runtime_path,
+)
+from liveedit_cam.control.wire import Progress, status_to_json
+from liveedit_cam.errors import ControlError, InstructionError, UsageError
+from liveedit_cam.types import Mode, Region
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
@@ -27,8 +37,9 @@ COMMANDS = {
 }
 """Name and purpose of each command here."""
 
-NOTICE_TIMEOUT_S = 1.5
-"""Longest wait for what the engine thinks of an instruction; it answers after its chunk."""
+NOTICE_TIMEOUT_S = 0.1
+"""Longest wait for what the engine thinks of an instruction; it answers within some milliseconds,
+unless it is loading. The status has it later."""
 HINT = 'If something should change: a thing is found by its colour, "change the blue shirt to red".'
 POLL_S = 0.03
 MAX_TIMEOUT_S = 600.0
@@ -42,17 +53,23 @@ def main(arguments: Sequence[str]) -> str:
     Raises LiveEditError; SystemExit after a usage error, which is then printed already.
     """
     wanted = _parser().parse_args(arguments)
-    client = find_daemon(runtime_path(os.environ))
+    folder = runtime_path(os.environ)
+    if wanted.command == "stop":
+        return stop(folder)
+    client = find_daemon(folder)
     if wanted.command == "edit":
         return edit(client, wanted)
     if wanted.command == "mode":
         return f"mode {client.set_mode(Mode(wanted.mode))}"
-    if wanted.command == "stop":
-        return stop(client)
     found = client.status()
     if wanted.json:
         return status_to_json(found)
     return table([*rows(found), ("page", client.address.page_url)])
+
+
+def announce_start() -> StartNote:
+    """Tell ``stop`` of a daemon that is just being started. Raises ControlError."""
+    return StartNote(runtime_path(os.environ))
 
 
 def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
@@ -62,64 +79,76 @@ def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     ControlError.
     """
     accepted = client.instruct(
-        wanted.prompt, strength=wanted.strength, region=wanted.region, seed=wanted.seed
+        joined(wanted.prompt), strength=wanted.strength, region=wanted.region, seed=wanted.seed
     )
-    seconds = client.wait_visible(accepted.revision, wanted.timeout) if wanted.wait else None
-    notice = notice_about(client, accepted.revision)
-    shown = client.status() if seconds is not None else None
+    if wanted.wait:
+        found = client.wait_visible(accepted.revision, wanted.timeout)
+    else:
+        found = client.wait_encoded(accepted.revision, NOTICE_TIMEOUT_S)
+    if found.refused is not None:
+        raise InstructionError(found.refused)
+    if wanted.wait and found.visible_s is None:
+        raise ControlError(
+            f"Instruction {accepted.revision} was not visible within {wanted.timeout:g} s.",
+            hint="Look at the status: the mode must be edit and the engine live.",
+        )
     if wanted.json:
         answer = {
             "revision": accepted.revision,
             "prompt": accepted.prompt,
-            "seconds": seconds,
-            "changed": shown.changed if shown else None,
-            "notice": notice,
+            "seconds": found.visible_s,
+            "changed": found.changed,
+            "notice": found.notice,
         }
         return json.dumps(answer, ensure_ascii=False)
     lines = [f"instruction {accepted.revision}: {accepted.prompt}"]
-    if notice is not None:
-        lines.append(f"note: {notice}")
-    if shown is not None:
-        lines.append(f"visible after {seconds:.2f} s")
-        if shown.changed is not None:
-            lines.append(f"changes {changes(shown)}")
-            if shown.changed < NOTHING_SHARE and wanted.strength > 0 and wanted.region is None:
-                lines.append(HINT)
+    if found.notice is not None:
+        lines.append(f"note: {found.notice}")
+    elif found.encoded_s is None and not wanted.wait:
+        lines.append("note: the model has not read it yet, see the status (or edit with --wait)")
+    if found.visible_s is not None and wanted.wait:
+        lines += _seen(found, may_be_nothing=wanted.strength == 0 or wanted.region is not None)
     return "\n".join(lines)
 
 
-def notice_about(client: ControlClient, revision: int) -> str | None:
-    """What the engine says about an instruction; None = nothing, or no answer within 1.5 s.
+def _seen(found: Progress, *, may_be_nothing: bool) -> list[str]:
+    lines = [f"visible after {found.visible_s:.2f} s"]
+    if found.changed is not None:
+        lines.append(f"changes {changes(found.changed)}")
+        if found.changed < NOTHING_SHARE and not may_be_nothing:
+            lines.append(HINT)
+    return lines
 
-    An engine that still loads is not waited for. Raises InstructionError where it refuses.
+
+def stop(folder: Path) -> str:
+    """End the daemon of a runtime folder, also one that is just starting, and wait until it has.
+
+    Raises ControlError.
     """
-    give_up_at = time.monotonic() + NOTICE_TIMEOUT_S
-    while True:
-        found = client.status()
-        if found.rejected_revision == revision:
-            raise InstructionError(found.last_error or f"The model refused instruction {revision}.")
-        if found.notice_revision >= revision:  # a newer one's notice is not about this one
-            return found.notice if found.notice_revision == revision else None
-        if found.state not in (State.LIVE, State.HOLDING) or time.monotonic() > give_up_at:
-            return None
-        time.sleep(POLL_S)
+    starting = read_starting(folder)
+    if starting is None:
+        client = find_daemon(folder)
+        address, pid = client.address, client.address.pid
+        client.stop()
+        _wait_for_end(lambda: read_address(folder) == address, pid)
+        return f"stopped (process {pid})"
+    with suppress(ProcessLookupError):  # it may have ended by itself
+        os.kill(starting, signal.SIGTERM)
+    _wait_for_end(
+        lambda: read_starting(folder) is not None or is_daemon(folder, starting), starting
+    )
+    return f"stopped (process {starting}, which was starting)"
 
 
-def stop(client: ControlClient) -> str:
-    """Ask the daemon to end and wait until it has. Raises ControlError."""
-    address = client.address
-    folder = runtime_path(os.environ)
-    client.stop()
+def _wait_for_end(is_there: Callable[[], bool], pid: int) -> None:
     give_up_at = time.monotonic() + STOP_TIMEOUT_S
-    while read_address(folder) == address:
+    while is_there():
         if time.monotonic() > give_up_at:
             raise ControlError(
-                f"process {address.pid} was asked to end and is still there after"
-                f" {STOP_TIMEOUT_S:.0f} s.",
-                hint=f"Wait a little, or end process {address.pid} by force.",
+                f"process {pid} was asked to end and is still there after {STOP_TIMEOUT_S:.0f} s.",
+                hint=f"Wait a little, or end process {pid} by force.",
             )
         time.sleep(POLL_S)
-    return f"stopped (process {address.pid})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,8 +170,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_edit_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("prompt", help='the instruction, such as "make the background blue"')
-    add("--strength", type=float, default=1.0, metavar="0..1", help="how much of the edit is shown")
+    add("prompt", nargs="+", help='the instruction, such as "make the background blue"')
+    add(
+        "--strength", type=_share, default=1.0, metavar="0..1", help="how much of the edit is shown"
+    )
     add(
         "--region",
         type=_region,
@@ -153,6 +184,13 @@ def _add_edit_options(parser: argparse.ArgumentParser) -> None:
     add("--wait", action="store_true", help="wait until the edit is visible and print the seconds")
     add("--timeout", type=_seconds, default=30.0, metavar="S", help="longest wait in seconds (30)")
     add("--json", action="store_true", help="print the answer as JSON")
+
+
+def _share(text: str) -> float:
+    try:
+        return share_of(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:

@@ -31,7 +31,7 @@ class RunCommand(TyperCommand):
 
 def run(
     prompt: Annotated[
-        str | None, typer.Argument(help="First instruction; none = the picture as it is.")
+        list[str] | None, typer.Argument(help="First instruction; none = the picture as it is.")
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Where frames come from: KIND or KIND:TARGET.")
@@ -53,7 +53,7 @@ def run(
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps: 1, 2 or 4; left out = as many as fit.")
     ] = None,
-    strength: Annotated[float | None, typer.Option(help="How much of the edit, 0..1.")] = None,
+    strength: Annotated[str | None, typer.Option(help="How much of the edit, 0..1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
     mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,
     on_failure: Annotated[
@@ -72,9 +72,12 @@ def run(
     flags = dict(locals())  # the options, whose names are those of the settings
     for name in ("sink", "config", "quiet"):
         del flags[name]
+    from liveedit_cam.commands.words import joined, share_of
     from liveedit_cam.config import load_config
 
+    flags["prompt"] = joined(prompt) if prompt else None
     flags["sinks"] = tuple(sink) if sink else None
+    flags["strength"] = None if strength is None else share_of(strength)
     found = load_config(config, os.environ, flags)
     check_model(found.model)
     _serve(found, quiet=quiet)
@@ -100,17 +103,23 @@ def check_model(name: str) -> None:
 
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
-    from liveedit_cam.commands.serving import serve, stop_on_signals
-    from liveedit_cam.control.state import runtime_path
+    from liveedit_cam.commands.log_file import LogFile
+    from liveedit_cam.commands.serving import page_port, serve
+    from liveedit_cam.commands.signals import stop_on_signals
+    from liveedit_cam.control.state import LOG_NAME, runtime_path
     from liveedit_cam.daemon.service import Service
     from liveedit_cam.obs.session import ObsSession
 
+    folder = runtime_path(os.environ)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
             lambda: Service(config),
-            make_companions=[lambda commands: ObsSession(config, os.environ, commands)],
-            port=config.port,
-            folder=runtime_path(os.environ),
+            make_companions=[
+                lambda commands: ObsSession(config, os.environ, commands),
+                lambda commands: LogFile(folder / LOG_NAME),
+            ],
+            port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
+            folder=folder,
             display=display,
             stop=stop,
         )

@@ -6,34 +6,31 @@ step fails half-way. Knows neither options nor terminals.
 
 from __future__ import annotations
 
-import signal
+import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
-from liveedit_cam.control.app import Commands, create_app
+from liveedit_cam.commands.adapter import Adapted, Controller
+from liveedit_cam.control.app import create_app
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
-from liveedit_cam.errors import LiveEditError
-from liveedit_cam.obs import commands as obs
+from liveedit_cam.errors import LiveEditError, UsageError
+from liveedit_cam.registry import parse_spec
+from liveedit_cam.sinks import preview
 from liveedit_cam.types import Status
 
 TICK_S = 0.25
 """Time between two looks at the status, and longest reaction to a stop."""
 
 
-class DaemonCommands(Commands, obs.Commands, Protocol):
-    """The Controller, as far as web page and OBS need it."""
-
-
 class Runnable(Protocol):
     """What is needed of the daemon's Service."""
 
     @property
-    def controller(self) -> DaemonCommands:
+    def controller(self) -> Controller:
         """Where commands go."""
         ...
 
@@ -82,7 +79,7 @@ class Companion(Protocol):
 def serve(
     make_service: Callable[[], Runnable],
     *,
-    make_companions: Sequence[Callable[[DaemonCommands], Companion]] = (),
+    make_companions: Sequence[Callable[[Adapted], Companion]] = (),
     port: int,
     folder: Path,
     display: Display,
@@ -94,8 +91,11 @@ def serve(
     """
     with DaemonLock(folder) as lock, bind(port) as listener:
         service = make_service()
-        server = ControlServer(create_app(service.controller, lock.token, stop.set), listener)
-        companions = [make(service.controller) for make in make_companions]
+        found_port = listener.getsockname()[1]
+        address = DaemonAddress(pid=os.getpid(), port=found_port, token=lock.token)
+        controller = Adapted(service.controller, address.pictures_url)
+        server = ControlServer(create_app(controller, lock.token, stop.set), listener)
+        companions = [make(controller) for make in make_companions]
         with ExitStack() as undo:
             undo.callback(server.stop)
             undo.callback(service.stop)  # first, because it wakes the requests that wait
@@ -103,33 +103,30 @@ def serve(
                 undo.callback(companion.stop)
             service.start()
             server.start()
-            display.started(lock.publish(server.port), service.controller.status())
+            display.started(lock.publish(server.port), controller.status())
             while not stop.is_set() and not service.wait(TICK_S):
                 for companion in companions:
                     companion.poll()
-                display.show(service.controller.status())
-            display.show(service.controller.status())
+                display.show(controller.status())
+            display.show(controller.status())
         if service.failure is not None:
             raise service.failure
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, a kill or a closed terminal sets; a second Ctrl-C interrupts at once.
+def page_port(sinks: Sequence[str], port: int, usual_port: int) -> int:
+    """The port of the page: the one named in ``preview:PORT``, else ``port``.
 
-    Only for the main thread. The former handlers are put back in the end.
+    Raises UsageError where two different ones were asked for.
     """
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last two exist on one system each
-    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
-    before = [(number, signal.signal(number, on_signal)) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+    named = [
+        preview.port_of(target) for kind, target in map(parse_spec, sinks) if kind == "preview"
+    ]
+    wanted = {number for number in named if number is not None}
+    if port != usual_port:
+        wanted.add(port)
+    if len(wanted) > 1:
+        raise UsageError(
+            f"Got the ports {', '.join(map(str, sorted(wanted)))} for the page, expected one.",
+            hint="The preview is part of the control page: name its port once, with --port.",
+        )
+    return wanted.pop() if wanted else port

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from liveedit_cam.commands.log_file import rotate
+from liveedit_cam.commands.remote import STOP_TIMEOUT_S
+from liveedit_cam.commands.signals import stop_on_signals
 from liveedit_cam.control.client import ControlClient
-from liveedit_cam.control.state import DaemonAddress, DaemonLock, read_address, runtime_path
+from liveedit_cam.control.state import (
+    LOG_NAME,
+    DaemonAddress,
+    DaemonLock,
+    pass_start_on,
+    read_address,
+    runtime_path,
+)
 from liveedit_cam.errors import ControlError
 from liveedit_cam.types import State
 
@@ -24,6 +36,7 @@ LIVE_TIMEOUT_S = 30.0
 NOT_YET = (State.STARTING, State.WARMING, State.STOPPED)
 """States before the first picture, or just before the end of a run that failed."""
 TAIL_LINES = 20
+LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +50,29 @@ class Started:
 def start(context: typer.Context) -> None:
     """Edit the camera live in the background; takes what `run` takes (see run --help)."""
     folder = runtime_path(os.environ)
-    with DaemonLock(folder):  # refused here if one runs already, before its log is overwritten
-        log = folder / "daemon.log"
-        log.touch(mode=0o600)
-        log.write_bytes(b"")
-    child = _spawn([*context.args, "--quiet"], log)
-    found = _wait_until_live(child, folder, log)
+    with stop_on_signals() as stop:
+        with DaemonLock(folder):  # refused here if one runs already
+            log = _open_log(folder)
+        child = _spawn([*context.args, "--quiet"], log)
+        pass_start_on(folder, child.pid)
+        found = _wait_until_live(child, folder, log, stop)
     typer.echo(f"liveedit-cam runs (process {found.address.pid}, {found.state})")
     typer.echo(f"page: {found.address.page_url}")
     typer.echo(f"log:  {log}")
+
+
+def _open_log(folder: Path) -> Path:
+    """The log, private and not too long; what is in it stays. Raises ControlError."""
+    log = folder / LOG_NAME
+    try:
+        log.touch(mode=0o600)
+        rotate(log)
+    except OSError as error:
+        raise ControlError(
+            f"the log {log} cannot be written: {error.strerror or error}.",
+            hint="Make room or give yourself access, and start again.",
+        ) from error
+    return log
 
 
 def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -66,11 +93,15 @@ def _spawn(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_live(child: subprocess.Popen[bytes], folder: Path, log: Path) -> Started:
+def _wait_until_live(
+    child: subprocess.Popen[bytes], folder: Path, log: Path, stop: threading.Event
+) -> Started:
     """Wait for the first edited picture, or for the control plane where that takes long.
 
-    Raises ControlError where neither comes, typer.Exit with the child's code where it ended.
+    Raises ControlError where neither comes or ``stop`` is set, typer.Exit with the child's code
+    where it ended.
     """
+    began_at = log.stat().st_size
     started_at = time.monotonic()
     found: Started | None = None
     while child.poll() is None:
@@ -80,8 +111,12 @@ def _wait_until_live(child: subprocess.Popen[bytes], folder: Path, log: Path) ->
             return found
         if waited_s > ANSWER_TIMEOUT_S:
             break
-        time.sleep(0.1)
-    typer.echo(log_tail(log), err=True)
+        if stop.wait(LOOK_EVERY_S):
+            child.terminate()
+            child.wait(STOP_TIMEOUT_S)
+    if stop.is_set() or child.returncode in (0, -signal.SIGTERM):
+        raise ControlError("liveedit-cam was stopped while it started.")
+    typer.echo(log_tail(log, began_at), err=True)
     if child.returncode is None:
         child.terminate()
         raise ControlError(
@@ -105,7 +140,9 @@ def _look(folder: Path) -> Started | None:
         return None
 
 
-def log_tail(log: Path) -> str:
-    """The last lines of a log, "(the log is empty)" if there are none."""
-    lines = log.read_text("utf-8", errors="replace").splitlines()
+def log_tail(log: Path, began_at: int = 0) -> str:
+    """The last lines of a log from that byte on, "(the log is empty)" if there are none."""
+    text = log.read_bytes()
+    text = text[began_at:] if len(text) >= began_at else text  # it was cut short meanwhile
+    lines = text.decode("utf-8", errors="replace").splitlines()
     return "\n".join(lines[-TAIL_LINES:]) or "(the log is empty)"

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from liveedit_cam.commands.words import joined
 from liveedit_cam.cores import share_cores, usable_cores
 
 
@@ -43,7 +44,7 @@ def exit_on_signals() -> Iterator[None]:
 def process(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file to edit.")],
     result: Annotated[Path, typer.Argument(metavar="OUT", help="Video file to write, MP4.")],
-    instruction: Annotated[str, typer.Argument(help="The edit, in words.")],
+    instruction: Annotated[list[str], typer.Argument(help="The edit, in words.")],
     model: Annotated[str, typer.Option(help="Model, see `models list`.")] = "nano",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
@@ -57,7 +58,7 @@ def process(
         done = offline.process(
             source,
             result,
-            instruction,
+            joined(instruction),
             model=model,
             device=device,
             overwrite=overwrite,

@@ -9,24 +9,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from typing import Annotated, Protocol
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
-from liveedit_cam.control.guard import COOKIE, Guard
-from liveedit_cam.control.wire import status_to_json
+from liveedit_cam.control.guard import Guard, MayAsk
+from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
+from liveedit_cam.control.state import picture_key
+from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
+from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
-from liveedit_cam.types import EditInstruction, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Frame, Mode, Region, Status
 
-MAX_WAIT_S = 600.0
-"""Longest wait for an edit to become visible that one request may ask for."""
 ROUNDING = 1e-6
 """Shares such as 0.7 + 0.3 may come out a hair above 1."""
 
@@ -48,8 +50,12 @@ class Commands(Protocol):
         """One snapshot."""
         ...
 
-    def wait_visible(self, revision: int, timeout_s: float) -> float:
-        """Seconds from acceptance to visible. Raises ControlError, InstructionError."""
+    def shown(self) -> Frame | None:
+        """The frame written to the sinks last; None before the first."""
+        ...
+
+    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
+        """What became of that instruction; with 0 seconds at once. Raises ControlError."""
         ...
 
 
@@ -87,25 +93,49 @@ class ModeBody(BaseModel):
     mode: Mode
 
 
-def create_app(controller: Commands, token: str, on_stop: Callable[[], None]) -> FastAPI:
+def create_app(
+    controller: Commands,
+    token: str,
+    on_stop: Callable[[], None],
+    *,
+    picture_fps: float = MAX_FPS,
+) -> FastAPI:
     """Build the app for one run.
 
     ``token`` opens it; ``on_stop`` is called from a worker thread when a client asks the daemon to
-    end and must return at once.
+    end and must return at once. Pictures are made up to ``picture_fps`` times a second.
     """
     page = resources.files("liveedit_cam.control").joinpath("page.html").read_text("utf-8")
-    app = FastAPI(title="liveedit-cam", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, token=token, content_policy=content_policy(page))
+    app = FastAPI(
+        title="liveedit-cam", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+    )
+    app.add_middleware(Guard, may_ask=_rule(token), content_policy=content_policy(page))
     _add_error_answers(app)
     _add_commands(app, controller, on_stop)
+    _add_waiting(app, controller)
+    _add_pictures(app, Pictures(lambda: controller.shown(), max_fps=picture_fps))
 
-    @app.get("/")
+    @app.get("/", include_in_schema=False)
     def show_page() -> HTMLResponse:
-        response = HTMLResponse(page)
-        response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
-        return response
+        return HTMLResponse(page)
 
     return app
+
+
+def _rule(token: str) -> MayAsk:
+    """Everything is open to the token, the pictures to their key as well, the page to everybody.
+
+    The page itself holds nothing of the run: it reads the token from its own address.
+    """
+    pictures = picture_key(token)
+    picture_paths = {f"/{side}.{kind}" for side in Side for kind in ("jpg", "mjpeg")}
+
+    def may_ask(path: str, secret: str) -> bool:
+        is_token = secrets.compare_digest(secret.encode(), token.encode())
+        is_key = secrets.compare_digest(secret.encode(), pictures.encode())
+        return path == "/" or is_token or (is_key and path in picture_paths)
+
+    return may_ask
 
 
 def content_policy(page: str) -> str:
@@ -114,7 +144,7 @@ def content_policy(page: str) -> str:
         [
             "default-src 'none'",
             "connect-src 'self'",
-            "img-src 'self' http://127.0.0.1:*",
+            "img-src blob:",
             f"script-src {_hash_of('script', page)}",
             f"style-src {_hash_of('style', page)}",
             "base-uri 'none'",
@@ -135,13 +165,16 @@ def _hash_of(tag: str, page: str) -> str:
 def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None]) -> None:
     @app.post("/api/instruction", status_code=202)
     def instruct(body: InstructionBody, request: Request) -> JSONResponse:
-        accepted = controller.instruct(
-            body.prompt,
-            strength=body.strength,
-            region=None if body.region is None else Region(**body.region.model_dump()),
-            seed=body.seed,
-            origin="cli" if "authorization" in request.headers else "web",
-        )
+        try:
+            accepted = controller.instruct(
+                body.prompt,
+                strength=body.strength,
+                region=None if body.region is None else Region(**body.region.model_dump()),
+                seed=body.seed,
+                origin="web" if "origin" in request.headers else "cli",
+            )
+        except InstructionError as error:  # the other fields are checked: it is about the text
+            return JSONResponse({"field": "prompt", "reason": str(error)}, 422)
         return JSONResponse({"revision": accepted.revision, "prompt": accepted.prompt}, 202)
 
     @app.post("/api/mode")
@@ -153,31 +186,77 @@ def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None
     def status() -> Response:
         return Response(status_to_json(controller.status()), media_type="application/json")
 
-    @app.get("/api/wait")
-    def wait(
-        revision: Annotated[int, Query(ge=1)],
-        timeout_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 30.0,
-    ) -> JSONResponse:
-        seconds = controller.wait_visible(revision, timeout_s)
-        return JSONResponse({"revision": revision, "seconds": seconds})
-
     @app.post("/api/stop", status_code=202)
     def stop() -> JSONResponse:
         on_stop()
         return JSONResponse({"stopping": True}, 202)
 
 
+def _add_waiting(app: FastAPI, controller: Commands) -> None:
+    waiting = Waiting(lambda revision: controller.wait_settled(revision, 0.0))
+
+    @app.get("/api/wait")
+    async def wait(
+        request: Request,
+        revision: Annotated[int, Query(ge=1)],
+        until: Until = Until.VISIBLE,
+        timeout_s: Annotated[float, Query(ge=0, le=MAX_POLL_S, allow_inf_nan=False)] = MAX_POLL_S,
+    ) -> JSONResponse:
+        try:
+            found = await waiting.wait(revision, until, timeout_s, has_left=request.is_disconnected)
+        except TooManyWaiting as error:
+            return _unavailable(str(error))
+        answer = {
+            "revision": found.revision,
+            "encoded_s": found.encoded_s,
+            "visible_s": found.visible_s,
+            "refused": found.refused,
+            "notice": found.notice,
+            "changed": None if found.visible_s is None else controller.status().changed,
+        }
+        return JSONResponse(answer)
+
+
+def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
+    @app.get("/{side}.jpg")
+    async def picture(side: Side, seen: Annotated[int, Query(ge=0)] = 0) -> Response:
+        """Another picture than number ``seen``; 204 where there is none for a second."""
+        try:
+            with pictures.viewer():
+                found = await pictures.next(side, seen)
+        except TooManyViewers as error:
+            return _unavailable(str(error))
+        if found is None:
+            return Response(status_code=204)
+        headers = {"X-Picture": str(found.number)}
+        return Response(found.jpeg, media_type="image/jpeg", headers=headers)
+
+    @app.get("/{side}.mjpeg", response_model=None)
+    async def stream(side: Side) -> Response:
+        """All pictures, for programs that play motion JPEG."""
+        if pictures.is_full:
+            return _unavailable("too many are looking already.")
+
+        async def parts() -> AsyncIterator[bytes]:
+            with pictures.viewer():
+                async for part in pictures.stream(side):
+                    yield part
+
+        kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+        return StreamingResponse(parts(), media_type=kind)
+
+
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse({"error": reason, "hint": "Try again in a moment."}, 503)
+
+
 def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def not_valid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = [str(part) for part in first["loc"] if part not in ("body", "query")]
+        where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
         reason = f"{first['msg']}, got {shown(first['input'])}."
         return JSONResponse({"field": ".".join(where) or "body", "reason": reason}, 422)
-
-    @app.exception_handler(InstructionError)
-    def not_usable(request: Request, error: InstructionError) -> JSONResponse:
-        return JSONResponse({"field": "prompt", "reason": str(error)}, 422)
 
     @app.exception_handler(LiveEditError)
     def refused(request: Request, error: LiveEditError) -> JSONResponse:

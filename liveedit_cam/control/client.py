@@ -7,29 +7,32 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from liveedit_cam.control.state import DaemonAddress, read_address
-from liveedit_cam.control.wire import Accepted, status_from_json
+from liveedit_cam.control.state import DaemonAddress, read_address, read_starting
+from liveedit_cam.control.wire import MAX_POLL_S, Accepted, Progress, status_from_json
 from liveedit_cam.errors import ControlError, InstructionError
 from liveedit_cam.types import Mode, Region, Status
 
 TIMEOUT_S = 5.0
-"""Longest wait for an answer that needs no work; ``wait_visible`` adds its own."""
+"""Longest wait for an answer that needs no work; a wait for an instruction adds its own."""
 
 
 def find_daemon(folder: Path) -> ControlClient:
     """Client of the daemon that left its address in ``folder``. Raises ControlError."""
-    address = read_address(folder)
-    if address is None:
-        raise _not_running()
-    if address.port == 0:
+    starting = read_starting(folder)
+    if starting is not None:
         raise ControlError(
-            f"liveedit-cam is still starting (process {address.pid}).",
+            f"liveedit-cam is still starting (process {starting}).",
             hint="Try again in a moment.",
         )
+    address = read_address(folder)
+    if address is None or address.port == 0:
+        raise not_running()
     return ControlClient(address)
 
 
@@ -65,13 +68,35 @@ class ControlClient:
         except (ValueError, KeyError, TypeError) as error:
             raise self._strange(f"a status this version does not know ({error})") from error
 
-    def wait_visible(self, revision: int, timeout_s: float) -> float:
-        """Seconds from acceptance until the edit was visible.
+    def wait_encoded(self, revision: int, timeout_s: float) -> Progress:
+        """What becomes of an instruction until the engine has read it. Raises ControlError.
 
-        Raises InstructionError if it was rejected, ControlError if it took longer.
+        ``timeout_s`` at most 25 seconds; where they pass, what is known then.
         """
-        path = f"/api/wait?revision={revision}&timeout_s={timeout_s}"
-        return float(self._call("GET", path, timeout_s=timeout_s + TIMEOUT_S)["seconds"])
+        return self._wait(revision, "encoded", timeout_s)
+
+    def wait_visible(
+        self, revision: int, timeout_s: float, now: Callable[[], float] = time.monotonic
+    ) -> Progress:
+        """What becomes of an instruction until it is visible or refused. Raises ControlError.
+
+        Where ``timeout_s`` seconds pass, what is known then.
+        """
+        give_up_at = now() + timeout_s
+        while True:
+            left_s = max(0.0, give_up_at - now())
+            found = self._wait(revision, "visible", min(left_s, MAX_POLL_S))
+            is_final = found.visible_s is not None or found.refused is not None
+            if is_final or left_s <= MAX_POLL_S:
+                return found
+
+    def _wait(self, revision: int, until: str, timeout_s: float) -> Progress:
+        path = f"/api/wait?revision={revision}&until={until}&timeout_s={timeout_s}"
+        answer = self._call("GET", path, timeout_s=timeout_s + TIMEOUT_S)
+        try:
+            return Progress(**answer)
+        except TypeError as error:
+            raise self._strange(f"an answer this version does not know ({error})") from error
 
     def stop(self) -> None:
         """Ask the daemon to end; it answers at once and ends soon after. Raises ControlError."""
@@ -91,7 +116,7 @@ class ControlClient:
             response = connection.getresponse()
             code, text = response.status, response.read()
         except ConnectionRefusedError as error:
-            raise _not_running() from error
+            raise not_running() from error
         except TimeoutError as error:
             raise ControlError(
                 f"liveedit-cam (process {self.address.pid}) gave no answer for {timeout_s:.0f} s.",
@@ -123,7 +148,8 @@ class ControlClient:
         )
 
 
-def _not_running() -> ControlError:
+def not_running() -> ControlError:
+    """The error for whoever looks for a daemon where there is none."""
     return ControlError(
         "no liveedit-cam is running.", hint="Start one with `liveedit-cam run` and try again."
     )

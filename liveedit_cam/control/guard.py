@@ -1,23 +1,31 @@
 """Decides who may talk to the control plane, before any route runs.
 
 A page of another site, open in the same browser, can reach 127.0.0.1 too. So each request must name
-us as its host, come from our own page or from no page at all, and carry the token. Knows no routes.
+us as its host, come from our own page or from no page at all, and carry a secret in its
+Authorization header. No cookie and no address ever holds one: a browser sends cookies to every port
+of this computer, also to that of another user. Knows no routes.
 """
 
 from __future__ import annotations
 
-import secrets
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 * 1024
-COOKIE = "liveedit_cam_token"
+BODY_TIMEOUT_S = 10.0
+"""Longest time a body may take to arrive."""
 OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+MayAsk = Callable[[str, str], bool]
+"""Whether a path is open to whoever shows that secret ("" = none): ``(path, secret)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +38,26 @@ class Refusal:
     hint: str
 
     def response(self) -> JSONResponse:
-        """The refusal as the client sees it."""
-        return JSONResponse({"error": self.error, "hint": self.hint}, self.status)
+        """The refusal as the client sees it; what else it sends is not read."""
+        body = {"error": self.error, "hint": self.hint}
+        return JSONResponse(body, self.status, {"Connection": "close"})
 
 
 class Guard:
-    """ASGI wrapper around the app: host, origin, token and size first, safe headers last."""
+    """ASGI wrapper around the app: host, origin, secret and size first, safe headers last."""
 
-    def __init__(self, app: ASGIApp, token: str, content_policy: str) -> None:
-        """Let those pass who know ``token``; ``content_policy`` is the page's CSP header."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        may_ask: MayAsk,
+        content_policy: str,
+        *,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
+        """Let those pass who may ask; ``content_policy`` is the page's CSP header."""
         self._app = app
-        self._token = token
+        self._may_ask = may_ask
+        self._body_timeout_s = body_timeout_s
         self._headers = {
             "Content-Security-Policy": content_policy,
             "X-Content-Type-Options": "nosniff",
@@ -59,15 +76,13 @@ class Guard:
             await send(message)
 
         request = Request(scope, receive)
-        in_address = _take_from_address(request)
-        refusal = (
-            check_host(request)
-            or check_origin(request)
-            or check_token(request, in_address, self._token)
-        )
+        refusal = check_host(request) or check_origin(request) or self._check_secret(request)
         body = b""
         if refusal is None:
-            read = await _read_body(request)
+            try:
+                read = await _read_body(request, self._body_timeout_s)
+            except ClientDisconnect:
+                return  # nobody is there to be answered
             if isinstance(read, Refusal):
                 refusal = read
             else:
@@ -76,6 +91,18 @@ class Guard:
             await refusal.response()(scope, receive, send_safely)
             return
         await self._app(scope, _replay(body, receive), send_safely)
+
+    def _check_secret(self, request: Request) -> Refusal | None:
+        """Refuse whoever shows no secret, or one that does not open this path."""
+        kind, _, bearer = request.headers.get("authorization", "").partition(" ")
+        secret = bearer if kind.lower() == "bearer" else ""
+        if self._may_ask(request.url.path, secret):
+            return None
+        return Refusal(
+            401,
+            "the token is missing or wrong.",
+            "Run `liveedit-cam status` for the page's address of today.",
+        )
 
 
 def check_host(request: Request) -> Refusal | None:
@@ -100,40 +127,23 @@ def check_origin(request: Request) -> Refusal | None:
     )
 
 
-def check_token(request: Request, in_address: str, token: str) -> Refusal | None:
-    """Refuse whoever shows no token: in the header, the cookie or the page's address."""
-    kind, _, bearer = request.headers.get("authorization", "").partition(" ")
-    in_header = bearer if kind.lower() == "bearer" else ""
-    shown = (in_header, request.cookies.get(COOKIE, ""), in_address)
-    if any(secrets.compare_digest(one.encode(), token.encode()) for one in shown):
-        return None
-    return Refusal(
-        401,
-        "the token is missing or wrong.",
-        "Run `liveedit-cam status` for the page's address of today.",
-    )
-
-
-def _take_from_address(request: Request) -> str:
-    """The token in the page's address, "" if none; the query is then emptied, lest it be logged."""
-    if request.url.path != "/":
-        return ""
-    token = request.query_params.get("token", "")
-    request.scope["query_string"] = b""
-    return token
-
-
-async def _read_body(request: Request) -> bytes | Refusal:
+async def _read_body(request: Request, timeout_s: float) -> bytes | Refusal:
     """The whole body, at most MAX_BODY_BYTES; a longer one is never kept in memory."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            return Refusal(
-                413,
-                f"the request is longer than {MAX_BODY_BYTES} bytes.",
-                "An instruction is a sentence or two: send less.",
-            )
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    return Refusal(
+                        413,
+                        f"the request is longer than {MAX_BODY_BYTES} bytes.",
+                        "An instruction is a sentence or two: send less.",
+                    )
+    except TimeoutError:
+        return Refusal(
+            408, f"the request was not complete after {timeout_s:g} s.", "Send it again, whole."
+        )
     return body
 
 

@@ -6,17 +6,27 @@ line in a log. Knows nothing of the routes.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import sys
 import threading
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+from liveedit_cam.control.connections import MAX_HEADER_BYTES, Connection, Seldom
 from liveedit_cam.errors import ControlError
 
 GRACE_S = 2
 """Seconds a request under way may take once the server stops."""
+BACKLOG = 512
+"""Connections that wait to be accepted."""
+
+_log = logging.getLogger(__name__)
+_LOGGERS = (_log, logging.getLogger("uvicorn.error"))
+"""Those whose lines a client can cause."""
 
 
 def bind(port: int) -> socket.socket:
@@ -45,19 +55,34 @@ class _Server(uvicorn.Server):
         self.is_ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._tell)
         await super().startup(sockets)
         self.is_ready.set()
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """One line for what the loop meets outside a request, such as no file descriptor left."""
+        if not self.should_exit:  # a retry of the loop's may come after the port was closed
+            _log.warning("%s: %s", context["message"], context.get("exception"))
 
 
 class ControlServer:
     """The control plane's HTTP server. The thread that calls ``start`` also calls ``stop``."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        connection: type[Connection] = Connection,
+    ) -> None:
         """Serve ``app`` on a socket of ``bind``, which this object closes in the end."""
         config = uvicorn.Config(
             app,
+            http=connection,
+            loop="asyncio",
+            backlog=BACKLOG,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             log_config=None,  # the program's own logging decides
-            access_log=False,  # a request line may hold the token
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
@@ -66,10 +91,13 @@ class ControlServer:
         self._listener = listener
         self._server = _Server(config)
         self._failure: BaseException | None = None
+        self._seldom = Seldom()
         self._thread = threading.Thread(target=self._run, name="control-server", daemon=True)
 
     def start(self) -> None:
         """Serve from now on; returns once requests are answered. Raises ControlError."""
+        for logger in _LOGGERS:
+            logger.addFilter(self._seldom)
         self._thread.start()
         self._server.is_ready.wait()
         if self._failure is not None:
@@ -83,6 +111,8 @@ class ControlServer:
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
+        for logger in _LOGGERS:
+            logger.removeFilter(self._seldom)
         self._listener.close()
 
     def _run(self) -> None:

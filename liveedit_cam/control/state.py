@@ -7,6 +7,8 @@ the daemon lives, so a lock file left by a killed process is simply taken over. 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -14,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +31,8 @@ else:
 RUNTIME_VARIABLE = "LIVEEDIT_CAM_RUNTIME_DIR"
 """Environment variable that names the folder; unset = the platform's own place."""
 
+LOG_NAME = "daemon.log"
+"""What a daemon in the background writes, in that folder."""
 LOCK_TRIES = 5
 """A lock that was just given up may still be held for a moment; 5 tries, 20 ms apart."""
 
@@ -45,8 +49,24 @@ class DaemonAddress:
 
     @property
     def page_url(self) -> str:
-        """Address of the web page, with the token that opens it."""
-        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+        """Address of the web page, with the token that opens it.
+
+        It stands in the fragment: a browser keeps that to itself and sends it to no server.
+        """
+        return f"http://127.0.0.1:{self.port}/#token={self.token}"
+
+    @property
+    def pictures_url(self) -> str:
+        """Address of the page that shows the pictures and can change nothing."""
+        return f"http://127.0.0.1:{self.port}/#key={picture_key(self.token)}"
+
+
+def picture_key(token: str) -> str:
+    """The secret that opens the pictures of a run and nothing else, made from the run's token.
+
+    For programs that keep it in their own files, as OBS does; nobody can get the token from it.
+    """
+    return hmac.new(token.encode(), b"pictures", hashlib.sha256).hexdigest()[:32]
 
 
 def runtime_path(environ: Mapping[str, str], platform: str = sys.platform) -> Path:
@@ -93,13 +113,23 @@ class DaemonLock:
         open_folder(folder)
         self.folder = folder
         self.token = secrets.token_urlsafe(32)
-        self._descriptor = self._take(sleep)
-        _write_private(folder / "token", self.token)
-        self._write_address(port=0)
+        self._descriptor: int | None = None
+        with _told(folder):
+            self._descriptor = self._take(sleep)
+            try:
+                _write_private(folder / "token", self.token)
+                self._write_address(port=0)
+            except OSError:
+                self.release()
+                raise
 
     def publish(self, port: int) -> DaemonAddress:
-        """Tell clients that the control plane answers on ``port`` from now on."""
-        self._write_address(port)
+        """Tell clients that the control plane answers on ``port`` from now on.
+
+        Raises ControlError where the folder has become full or read-only.
+        """
+        with _told(self.folder):
+            self._write_address(port)
         return DaemonAddress(pid=os.getpid(), port=port, token=self.token)
 
     def release(self) -> None:
@@ -108,14 +138,8 @@ class DaemonLock:
             return
         for name in ("token", "daemon.json"):
             (self.folder / name).unlink(missing_ok=True)
-        if sys.platform == "win32":  # an open file cannot be removed there
-            os.close(self._descriptor)
-            with contextlib.suppress(OSError):  # the next daemon may hold it already
-                (self.folder / "lock").unlink(missing_ok=True)
-        else:  # removed while still held, so that nobody locks a file about to vanish
-            (self.folder / "lock").unlink(missing_ok=True)
-            os.close(self._descriptor)
-        self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        _give_up(descriptor, self.folder / "lock")
 
     def __enter__(self) -> DaemonLock:
         return self
@@ -128,18 +152,78 @@ class DaemonLock:
     ) -> None:
         self.release()
 
-    def _take(self, sleep: Callable[[float], None]) -> int | None:
-        path = self.folder / "lock"
+    def _take(self, sleep: Callable[[float], None]) -> int:
         for _ in range(LOCK_TRIES):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            if _lock(descriptor) and _is_same_file(descriptor, path):
+            descriptor = _locked(self.folder / "lock")
+            if descriptor is not None:
                 return descriptor
-            os.close(descriptor)
             sleep(0.02)
         raise _running_already(self.folder)
 
     def _write_address(self, port: int) -> None:
         _write_private(self.folder / "daemon.json", json.dumps({"pid": os.getpid(), "port": port}))
+
+
+class StartNote:
+    """Names the process that is to become the daemon until it holds the lock itself.
+
+    So ``stop`` finds it from its first moment on. Held by ``start``; one left by a ``start`` that
+    was killed counts no more. Also a context manager.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Begin a start, in this process. Raises ControlError while another one is under way."""
+        open_folder(folder)
+        self._folder = folder
+        with _told(folder):
+            self._descriptor = _locked(folder / "start.lock")
+        if self._descriptor is None:
+            raise ControlError(
+                "another `liveedit-cam start` is under way.",
+                hint="Wait for it, or end it with `liveedit-cam stop`.",
+            )
+        pass_start_on(folder, os.getpid())
+
+    def __enter__(self) -> StartNote:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        (self._folder / "start.pid").unlink(missing_ok=True)
+        _give_up(descriptor, self._folder / "start.lock")
+
+
+def pass_start_on(folder: Path, pid: int) -> None:
+    """Name another process in the note that this one's StartNote holds. Raises ControlError."""
+    with _told(folder):
+        _write_private(folder / "start.pid", str(pid))
+
+
+def read_starting(folder: Path) -> int | None:
+    """The process that is just becoming the daemon of this folder; None where there is none.
+
+    That is a ``start``, what it has launched, or one that holds the lock and opens its devices.
+    """
+    address = read_address(folder)
+    if address is not None:
+        is_opening = address.port == 0 and _is_held(folder / "lock")
+        return address.pid if is_opening else None
+    try:
+        pid = int((folder / "start.pid").read_text("utf-8"))
+    except (OSError, ValueError):  # none, or one that is written or removed this very moment
+        return None
+    return pid if _is_held(folder / "start.lock") else None
+
+
+def is_daemon(folder: Path, pid: int) -> bool:
+    """Whether that process holds this folder and lives. Raises ControlError."""
+    address = read_address(folder)
+    return address is not None and address.pid == pid and _is_held(folder / "lock")
 
 
 def read_address(folder: Path) -> DaemonAddress | None:
@@ -174,13 +258,63 @@ def _running_already(folder: Path) -> ControlError:
     )
 
 
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """A folder that is full or read-only is one message to the user."""
+    try:
+        yield
+    except OSError as error:
+        raise ControlError(
+            f"the runtime folder {folder} cannot be written: {error.strerror or error}.",
+            hint=f"Make room or give yourself access, or set {RUNTIME_VARIABLE} to another folder.",
+        ) from error
+
+
 def _write_private(path: Path, text: str) -> None:
     """Replace a file in one step, readable by its owner only."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    beside.replace(path)
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _locked(path: Path) -> int | None:
+    """Descriptor of the lock file, made where it is missing; None where somebody holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if _lock(descriptor) and _is_same_file(descriptor, path):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _give_up(descriptor: int | None, path: Path) -> None:
+    """Remove a lock file that is held; nothing where it is not."""
+    if descriptor is None:
+        return
+    if sys.platform == "win32":  # an open file cannot be removed there
+        os.close(descriptor)
+        with contextlib.suppress(OSError):  # the next one may hold it already
+            path.unlink(missing_ok=True)
+    else:  # removed while still held, so that nobody locks a file about to vanish
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process holds that lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:

@@ -9,6 +9,9 @@ from typing import Any
 
 from liveedit_cam.types import Latency, LatencyMode, Mode, Region, State, Status
 
+MAX_POLL_S = 25.0
+"""Longest wait that one request may ask for; who wants to wait longer asks again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -17,6 +20,23 @@ class Accepted:
     revision: int
     """Number of the instruction; the status shows it once its edit is visible."""
     prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the daemon knows of an instruction so far; seconds count from its acceptance."""
+
+    revision: int
+    encoded_s: float | None
+    """None = the engine has not read it yet."""
+    visible_s: float | None
+    """None = not visible yet."""
+    refused: str | None
+    """Why the engine cannot use it; None = it was not refused."""
+    notice: str | None
+    """What the user should know of it, such as words not understood; None = nothing."""
+    changed: float | None
+    """Share of the picture it changes, 0..1; None = not known."""
 
 
 def status_to_json(status: Status) -> str:

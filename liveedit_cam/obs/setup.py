@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from liveedit_cam.errors import ControlError
 from liveedit_cam.obs import lookup
@@ -153,15 +153,21 @@ def renew_pictures(link: ObsLink, preview_url: str) -> tuple[str, ...]:
         found = link.request("GetInputSettings", {"inputName": name})["inputSettings"]
         address = urlsplit(str(found.get("input", "")))
         is_ours = address.hostname == "127.0.0.1" and address.path == _PICTURE_PATH
-        if is_ours and found["input"] != wanted["input"]:
+        given = (found.get("input"), found.get("ffmpeg_options"))
+        if is_ours and given != (wanted["input"], wanted["ffmpeg_options"]):
             link.request("SetInputSettings", {"inputName": name, "inputSettings": wanted})
             renewed.append(name)
     return tuple(renewed)
 
 
 def picture_settings(preview_url: str) -> dict[str, Any]:
-    """Settings of a media source that plays the edited picture of a preview page."""
-    address = urlsplit(preview_url)._replace(path=_PICTURE_PATH).geturl()
+    """Settings of a media source that plays the edited picture of a preview page.
+
+    The key goes into a header, as everywhere: it stands in no address.
+    """
+    page = urlsplit(preview_url)
+    address = page._replace(path=_PICTURE_PATH, fragment="").geturl()
+    (key,) = parse_qs(page.fragment)["key"]
     return {
         "is_local_file": False,
         "input": address,
@@ -174,7 +180,7 @@ def picture_settings(preview_url: str) -> dict[str, Any]:
         "clear_on_media_end": False,
         # Motion JPEG has no times; without this OBS plays it at 25 pictures per second, and a
         # faster stream falls behind without limit.
-        "ffmpeg_options": "use_wallclock_as_timestamps=1",
+        "ffmpeg_options": f"use_wallclock_as_timestamps=1 headers='Authorization: Bearer {key}'",
     }
 
 

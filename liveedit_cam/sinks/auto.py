@@ -36,7 +36,7 @@ def describe() -> str:
 
 
 def create(target: str, *, width: int, height: int, fps: float) -> Sink:
-    """Open what there is. Raises UsageError on a target, SinkError where no port is free."""
+    """Open what there is. Raises UsageError on a target."""
     if target:
         raise UsageError(
             f"The sink auto takes no target, got {target!r}.",
@@ -45,7 +45,7 @@ def create(target: str, *, width: int, height: int, fps: float) -> Sink:
     open_one = partial(open_sink, width=width, height=height, fps=fps)
     return Auto(
         open_camera=partial(open_first, [partial(open_one, kind) for kind in camera_kinds()]),
-        preview=_open_preview(width, height, fps),
+        preview=preview.Preview(width, height, fps),
         retry_writes=max(1, round(RETRY_S * fps)),
         executor=ThreadPoolExecutor(1, thread_name_prefix="auto-camera"),
     )
@@ -156,12 +156,3 @@ class Auto:
 def _close_result(attempt: Future[Sink]) -> None:
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().close()
-
-
-def _open_preview(width: int, height: int, fps: float) -> Sink:
-    """On the usual port; on any free one where that is taken."""
-    try:
-        return preview.Preview(preview.DEFAULT_PORT, width, height, fps)
-    except SinkError as error:
-        log.info("%s Any free port is taken instead.", error.message)
-        return preview.Preview(0, width, height, fps)

@@ -1,11 +1,12 @@
-"""A Controller that remembers what it was told, for the tests of the control plane."""
+"""A Controller that remembers what it was told, and a daemon served for the tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from liveedit_cam.control.wire import Progress
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import EditInstruction, Latency, Mode, Region, State, Status
+from liveedit_cam.types import EditInstruction, Frame, Latency, Mode, Region, State, Status
 
 STATUS = Status(
     state=State.LIVE,
@@ -15,7 +16,7 @@ STATUS = Status(
     notice='the model does not know "galaxy"',
     source="pattern",
     sinks=("memory", "preview"),
-    preview_url="http://127.0.0.1:8643/?key=k",
+    preview_url="http://127.0.0.1:8642/#key=k",
     model="nano",
     device="cpu",
     capture_fps=30.0,
@@ -27,10 +28,17 @@ STATUS = Status(
 
 @dataclass
 class FakeController:
-    """Accepts every prompt but "refuse me"; revision 7 is visible after 0.42 s, 8 never is."""
+    """Accepts every prompt but "refuse me"; revision 7 is visible after 0.42 s, 8 never is.
+
+    9 was refused by the engine, and 10 is encoded and not visible. It also has what the daemon's
+    Controller has for a whole run.
+    """
 
     found: Status = STATUS
     instructions: list[EditInstruction] = field(default_factory=list)
+    frame: Frame | None = None
+    num_looks: int = 0
+    """How often somebody asked what became of an instruction."""
 
     def instruct(
         self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
@@ -44,15 +52,38 @@ class FakeController:
         self.found = replace(self.found, instruction=prompt, revision=7)
         return instruction
 
+    def prepare(self, prompt: str) -> None:
+        """Nothing is encoded here."""
+
     def set_mode(self, mode: Mode) -> None:
         self.found = replace(self.found, mode=mode)
+
+    def note_obs(self, state: str, detail: str | None) -> None:
+        self.found = replace(self.found, obs=state, obs_detail=detail)
 
     def status(self) -> Status:
         return self.found
 
+    def shown(self) -> Frame | None:
+        return self.frame
+
+    def wait_settled(self, revision: int, timeout_s: float) -> Progress:
+        self.num_looks += 1
+        assert timeout_s == 0, "a request must not hold a thread"
+        known = {
+            7: Progress(7, 0.1, 0.42, None, 'the model does not know "galaxy"', None),
+            8: Progress(8, None, None, None, None, None),
+            9: Progress(9, None, None, "The model refused instruction 9.", None, None),
+            10: Progress(10, 0.1, None, None, "no galaxies", None),
+        }
+        if revision not in known:
+            raise ControlError(f"Got revision {revision}.", hint="Use one that was answered.")
+        return known[revision]
+
     def wait_visible(self, revision: int, timeout_s: float) -> float:
-        if revision == 7:
-            return 0.42
-        if revision == 9:
-            raise InstructionError("The model refused instruction 9.")
-        raise ControlError(f"Instruction {revision} was not visible.", hint="Look at the status.")
+        found = self.wait_settled(revision, 0.0)
+        if found.refused is not None:
+            raise InstructionError(found.refused)
+        if found.visible_s is None:
+            raise ControlError(f"Instruction {revision} was not visible.")
+        return found.visible_s

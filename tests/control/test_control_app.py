@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from control_fakes import STATUS, FakeController
 from fastapi.testclient import TestClient
 
 from liveedit_cam.control.app import Commands, content_policy, create_app
-from liveedit_cam.control.guard import COOKIE, MAX_BODY_BYTES
+from liveedit_cam.control.guard import MAX_BODY_BYTES
+from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.wire import status_from_json
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.controller import Controller
@@ -69,12 +71,12 @@ def test_an_instruction_reaches_the_controller_whole(
     assert controller.instructions == [expected]
 
 
-def test_the_web_page_is_told_apart_from_a_program(controller: FakeController) -> None:
+def test_the_web_page_is_told_apart_from_a_program(
+    client: TestClient, controller: FakeController
+) -> None:
     """Catches an origin in the status that names the wrong sender."""
-    client = client_of(controller)
-    client.headers.pop("Authorization")
-    client.cookies.set(COOKIE, TOKEN)
-    assert client.post("/api/instruction", json={"prompt": "x"}).status_code == 202
+    answer = client.post("/api/instruction", json={"prompt": "x"}, headers={"Origin": OURS})
+    assert answer.status_code == 202
     assert controller.instructions[0].origin == "web"
 
 
@@ -141,7 +143,9 @@ def test_any_printable_text_is_accepted_as_it_is(prompt: str) -> None:
         ({"Authorization": "Bearer wrong"}, 401),
         ({"Authorization": f"Basic {TOKEN}"}, 401),
         ({"Authorization": TOKEN}, 401),
-        ({"Authorization": "Bearer", "Cookie": f"{COOKIE}=wrong"}, 401),
+        ({"Authorization": "Bearer"}, 401),
+        ({"Authorization": "", "Cookie": f"liveedit_cam_token={TOKEN}"}, 401),
+        ({"Authorization": f"Bearer {picture_key(TOKEN)}"}, 401),
         ({"Authorization": "Bearer tökén".encode()}, 401),
         ({"Host": "localhost:8642"}, 200),
         ({"Host": "localhost"}, 200),
@@ -175,7 +179,11 @@ def test_who_may_ask(client: TestClient, headers: dict[str, str | bytes], code: 
         ("GET", "/api/status"),
         ("GET", "/api/wait?revision=7"),
         ("POST", "/api/stop"),
-        ("GET", "/"),
+        ("GET", "/api/openapi.json"),
+        ("GET", "/source.jpg"),
+        ("GET", "/edited.jpg"),
+        ("GET", "/source.mjpeg"),
+        ("GET", "/edited.mjpeg"),
         ("GET", "/nothing"),
     ],
 )
@@ -184,22 +192,29 @@ def test_no_route_is_open(client: TestClient, method: str, path: str) -> None:
     assert client.request(method, path, headers={"Authorization": ""}).status_code == 401
 
 
-def test_the_token_in_the_address_opens_the_page_only(client: TestClient) -> None:
-    """Catches tokens in the addresses of commands, where they would end up in histories."""
-    answer = client.get(f"/api/status?token={TOKEN}", headers={"Authorization": ""})
-    assert answer.status_code == 401
+@pytest.mark.parametrize("path", ["/api/status", "/edited.jpg", "/edited.mjpeg"])
+@pytest.mark.parametrize("name", ["token", "key"])
+def test_no_secret_is_taken_from_an_address(client: TestClient, path: str, name: str) -> None:
+    """Catches secrets in the addresses of requests, where they end up in logs and histories."""
+    for secret in (TOKEN, picture_key(TOKEN)):
+        answer = client.get(f"{path}?{name}={secret}", headers={"Authorization": ""})
+        assert answer.status_code == 401
 
 
-def test_the_page_sets_a_cookie_that_opens_the_rest(client: TestClient) -> None:
-    """Catches a cookie that scripts can read or that other sites' requests carry."""
-    client.headers.pop("Authorization")
-    page = client.get(f"/?token={TOKEN}")
+def test_the_page_is_open_and_holds_no_secret(client: TestClient) -> None:
+    """Issue 15: a cookie goes to every port of this computer, also to that of another user."""
+    page = client.get("/", headers={"Authorization": ""})
     assert page.status_code == 200
-    cookie = page.headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
-    assert client.get("/api/status").status_code == 200
-    assert client.get("/").status_code == 200
+    for secret in (TOKEN, picture_key(TOKEN)):
+        assert secret not in page.text
+        assert secret not in str(page.headers)
+    assert all("set-cookie" not in client.get(path).headers for path in ("/", "/api/status"))
+
+
+def test_the_interface_is_described_to_whoever_has_the_token(client: TestClient) -> None:
+    """Catches a route that is served and not described."""
+    paths = client.get("/api/openapi.json").json()["paths"]
+    assert {"/api/instruction", "/api/wait", "/{side}.jpg"} <= set(paths)
 
 
 def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
@@ -257,24 +272,44 @@ def test_the_mode_is_set_and_answered(client: TestClient, controller: FakeContro
 @pytest.mark.parametrize(
     ("query", "code", "key"),
     [
-        ("revision=7", 200, "seconds"),
-        ("revision=8&timeout_s=0", 409, "error"),
-        ("revision=9", 422, "reason"),
+        ("revision=7", 200, "visible_s"),
+        ("revision=7&until=encoded", 200, "notice"),
+        ("revision=8&timeout_s=0", 200, "visible_s"),
+        ("revision=10&until=encoded&timeout_s=25", 200, "notice"),
+        ("revision=9", 200, "refused"),
+        ("revision=99", 409, "error"),
+        ("revision=7&until=later", 422, "reason"),
         ("", 422, "reason"),
         ("revision=0", 422, "reason"),
         ("revision=x", 422, "reason"),
         ("revision=7&timeout_s=-1", 422, "reason"),
         ("revision=7&timeout_s=nan", 422, "reason"),
-        ("revision=7&timeout_s=1e9", 422, "reason"),
+        ("revision=7&timeout_s=26", 422, "reason"),
     ],
 )
-def test_waiting_tells_seconds_or_why_not(
-    client: TestClient, query: str, code: int, key: str
-) -> None:
+def test_waiting_tells_what_is_known(client: TestClient, query: str, code: int, key: str) -> None:
     """Catches a wait that cannot end, and an error that looks like a result."""
     answer = client.get(f"/api/wait?{query}")
     assert answer.status_code == code
     assert key in answer.json()
+
+
+def test_one_answer_tells_all_of_an_instruction(
+    client: TestClient, controller: FakeController
+) -> None:
+    """Catches a client that has to ask for the status again and again."""
+    controller.found = replace(STATUS, changed=0.3)
+    assert client.get("/api/wait?revision=7").json() == {
+        "revision": 7,
+        "encoded_s": 0.1,
+        "visible_s": 0.42,
+        "refused": None,
+        "notice": 'the model does not know "galaxy"',
+        "changed": 0.3,
+    }
+    refused = client.get("/api/wait?revision=9").json()
+    assert refused["refused"] == "The model refused instruction 9."
+    assert "field" not in refused
 
 
 def test_stop_is_passed_on() -> None:

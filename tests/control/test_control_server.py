@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 from control_fakes import STATUS, FakeController
 
-from liveedit_cam.commands.serving import serve, stop_on_signals
+from liveedit_cam.commands.serving import page_port, serve
+from liveedit_cam.commands.signals import stop_on_signals
 from liveedit_cam.control.app import create_app
 from liveedit_cam.control.client import ControlClient, find_daemon
 from liveedit_cam.control.server import ControlServer, bind
@@ -28,6 +30,7 @@ from liveedit_cam.errors import (
     InstructionError,
     LiveEditError,
     SourceError,
+    UsageError,
 )
 from liveedit_cam.types import Mode, Region, Status
 
@@ -68,7 +71,8 @@ def test_each_command_makes_the_round_trip(daemon: Daemon) -> None:
     found = replace(daemon.controller.found, strength=0.5, region=region, seed=3)
     daemon.controller.found = found
     assert client.status() == found
-    assert client.wait_visible(7, timeout_s=1.0) == 0.42
+    assert client.wait_visible(7, timeout_s=1.0).visible_s == 0.42
+    assert client.wait_encoded(10, timeout_s=1.0).notice == "no galaxies"
     assert client.set_mode(Mode.BYPASS) is Mode.BYPASS
     assert client.status().mode is Mode.BYPASS
     client.stop()
@@ -82,9 +86,9 @@ def test_a_refusal_comes_back_as_the_same_kind_of_error(daemon: Daemon) -> None:
         client.instruct("refuse me", strength=1.0, region=None, seed=0)
     with pytest.raises(InstructionError, match="strength"):
         client.instruct("x", strength=2.0, region=None, seed=0)
-    with pytest.raises(ControlError, match="not visible") as caught:
-        client.wait_visible(8, timeout_s=0.0)
-    assert caught.value.hint == "Look at the status."
+    with pytest.raises(ControlError, match="Got revision 99") as caught:
+        client.wait_visible(99, timeout_s=0.0)
+    assert caught.value.hint == "Use one that was answered."
 
 
 def test_a_wrong_token_is_refused(daemon: Daemon) -> None:
@@ -95,7 +99,7 @@ def test_a_wrong_token_is_refused(daemon: Daemon) -> None:
 
 
 def test_the_token_is_in_no_log(daemon: Daemon, caplog: pytest.LogCaptureFixture) -> None:
-    """Catches an access log with the page's address, which holds the token.
+    """Catches an access log of addresses: a user may paste the token into a query.
 
     caplog gives every logger a handler, so uvicorn logs here although it is told not to.
     """
@@ -209,6 +213,7 @@ class FakeDisplay:
         self.addresses.append(address)
         client = ControlClient(address)
         assert client.status() == status
+        assert status.preview_url == address.pictures_url
         if self.on_started == "stop":
             client.stop()
 
@@ -225,7 +230,8 @@ def test_a_run_ends_with_its_source_and_leaves_nothing(tmp_path: Path) -> None:
     service, display = FakeService(), FakeDisplay()
     run(tmp_path, service, display)
     assert service.calls == ["start", "wait", "wait", "stop"]
-    assert display.shown == [STATUS, STATUS]
+    shown = replace(STATUS, preview_url=display.addresses[0].pictures_url)
+    assert display.shown == [shown, shown]
     assert list(tmp_path.iterdir()) == []
     bind(display.addresses[0].port).close()
 
@@ -265,9 +271,16 @@ def test_lock_and_port_come_before_the_camera(tmp_path: Path, daemon: Daemon) ->
     assert read_address(tmp_path) is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+STOPS = [
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if name in signal.Signals.__members__
+]
+
+
+@pytest.mark.parametrize("number", STOPS)
 def test_a_signal_is_a_clean_stop(number: signal.Signals) -> None:
-    """Catches a Ctrl-C that leaves devices open, and handlers that stay after the run."""
+    """Catches a Ctrl-C or a closed terminal that leaves devices open, and handlers that stay."""
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
         assert not stop.is_set()
@@ -276,3 +289,40 @@ def test_a_signal_is_a_clean_stop(number: signal.Signals) -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP there")
+def test_nohup_is_respected() -> None:
+    """Catches a camera that ends with the terminal although it was told not to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("sinks", "port", "expected"),
+    [
+        (("auto",), 8642, 8642),
+        (("auto",), 9000, 9000),
+        (("preview",), 8642, 8642),
+        (("preview:8650",), 8642, 8650),
+        (("virtual-camera", "preview:8650"), 8650, 8650),
+        (("preview:0",), 8642, 0),
+    ],
+)
+def test_the_page_listens_where_the_preview_was_asked_for(
+    sinks: tuple[str, ...], port: int, expected: int
+) -> None:
+    """Catches preview:PORT, once a server of its own, that is silently ignored."""
+    assert page_port(sinks, port, usual_port=8642) == expected
+
+
+def test_the_page_has_one_port() -> None:
+    """Catches one of two ports that is silently ignored."""
+    for sinks, port in ((("preview:8650",), 9000), (("preview:1", "preview:2"), 8642)):
+        with pytest.raises(UsageError, match="expected one"):
+            page_port(sinks, port, usual_port=8642)

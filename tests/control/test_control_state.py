@@ -13,8 +13,13 @@ import pytest
 from liveedit_cam.control.state import (
     DaemonAddress,
     DaemonLock,
+    StartNote,
+    is_daemon,
     open_folder,
+    pass_start_on,
+    picture_key,
     read_address,
+    read_starting,
     runtime_path,
 )
 from liveedit_cam.errors import ControlError
@@ -85,7 +90,9 @@ def test_the_address_is_what_was_published(tmp_path: Path) -> None:
         assert before == DaemonAddress(pid=os.getpid(), port=0, token=lock.token)
         published = lock.publish(8642)
         assert read_address(tmp_path) == published
-        assert published.page_url == f"http://127.0.0.1:8642/?token={lock.token}"
+        assert published.page_url == f"http://127.0.0.1:8642/#token={lock.token}"
+        assert published.pictures_url == f"http://127.0.0.1:8642/#key={picture_key(lock.token)}"
+        assert lock.token not in published.pictures_url
 
 
 def test_each_run_has_its_own_token(tmp_path: Path) -> None:
@@ -144,6 +151,56 @@ def test_the_lock_follows_the_life_of_its_process(tmp_path: Path, ends_how: str)
     assert left.port == 4711  # the killed one could not clean up
     with DaemonLock(tmp_path, sleep=no_sleep) as lock:
         assert read_address(tmp_path) == DaemonAddress(os.getpid(), 0, lock.token)
+
+
+def test_a_start_is_known_from_its_first_moment(tmp_path: Path) -> None:
+    """Issue 15: a stop one second after a start said "nothing is running", then it went live."""
+    assert read_starting(tmp_path) is None
+    with StartNote(tmp_path):
+        assert read_starting(tmp_path) == os.getpid()
+        pass_start_on(tmp_path, 4711)
+        assert read_starting(tmp_path) == 4711
+        with pytest.raises(ControlError, match=r"another .* is under way"):
+            StartNote(tmp_path)
+        with DaemonLock(tmp_path) as lock:
+            assert read_starting(tmp_path) == os.getpid()
+            assert is_daemon(tmp_path, os.getpid())
+            lock.publish(8642)
+            assert read_starting(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_note_of_the_dead_names_nobody(tmp_path: Path) -> None:
+    """Catches a stop that ends a stranger who got the number of a start killed long ago."""
+    (tmp_path / "start.pid").write_text(str(os.getpid()))
+    (tmp_path / "start.lock").write_text("")
+    assert read_starting(tmp_path) is None
+    (tmp_path / "start.pid").unlink()
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "daemon.json").write_text('{"pid": 4711, "port": 0}')
+    (tmp_path / "lock").write_text("")
+    assert read_starting(tmp_path) is None
+    assert not is_daemon(tmp_path, 4711)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+@pytest.mark.parametrize("name", ["token", "daemon.json"])
+def test_a_full_folder_is_one_message(tmp_path: Path, name: str) -> None:
+    """Catches a traceback, and a lock that stays although the daemon did not start."""
+    (tmp_path / f"{name}.{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(ControlError, match=r"cannot be written: No space left.*RUNTIME_DIR"):
+        DaemonLock(tmp_path)
+    DaemonLock(tmp_path).release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_becomes_unwritable_is_one_message(tmp_path: Path) -> None:
+    """Catches a traceback once the devices are open and the address is to be written."""
+    with DaemonLock(tmp_path) as lock:
+        (tmp_path / f"daemon.json.{os.getpid()}").mkdir()
+        with pytest.raises(ControlError, match="cannot be written: Is a directory"):
+            lock.publish(8642)
+        (tmp_path / f"daemon.json.{os.getpid()}").rmdir()
 
 
 def test_a_broken_address_says_what_to_do(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from liveedit_cam.errors import LiveEditError
 from liveedit_cam.types import Latency, Status
 
 KINDS = ["color_source_v3", "ffmpeg_source", "text_ft2_source", "text_ft2_source_v2"]
-PREVIEW = "http://127.0.0.1:8643/?key=k"
+PREVIEW = "http://127.0.0.1:8642/#key=k"
 
 
 class Desk:

@@ -197,8 +197,9 @@ def test_add_source_shows_the_edited_picture(desk: Desk, camera: Camera, shell: 
     """Catches the source picture instead of the edited one, the page, and a lost time option."""
     assert shell.run("add-source").out == 'created the media source "LiveEdit"\n'
     settings = desk.inputs["LiveEdit"]["inputSettings"]
-    assert settings["input"] == "http://127.0.0.1:8643/edited.mjpeg?key=k"
-    assert settings["ffmpeg_options"] == "use_wallclock_as_timestamps=1"
+    assert settings["input"] == "http://127.0.0.1:8642/edited.mjpeg"
+    options = "use_wallclock_as_timestamps=1 headers='Authorization: Bearer k'"
+    assert settings["ffmpeg_options"] == options
     assert (settings["buffering_mb"], settings["is_local_file"]) == (0, False)
     transform = desk.transforms[0]["sceneItemTransform"]
     assert (transform["boundsWidth"], transform["boundsHeight"]) == (1920, 1080)
@@ -207,10 +208,11 @@ def test_add_source_shows_the_edited_picture(desk: Desk, camera: Camera, shell: 
 def test_add_source_again_renews_the_address(desk: Desk, camera: Camera, shell: Shell) -> None:
     """Catches a source that keeps the key of the last run, and one the user sized anew."""
     shell.run("add-source", "--name", "Me")
-    camera.found = Status(preview_url="http://127.0.0.1:8650/?key=new")
+    camera.found = Status(preview_url="http://127.0.0.1:8650/#key=new")
     assert shell.run("add-source", "--name", "Me").out.startswith("renewed the address of")
     settings = desk.inputs["Me"]["inputSettings"]
-    assert settings["input"] == "http://127.0.0.1:8650/edited.mjpeg?key=new"
+    assert settings["input"] == "http://127.0.0.1:8650/edited.mjpeg"
+    assert settings["ffmpeg_options"].endswith(" headers='Authorization: Bearer new'")
     assert len(desk.transforms) == 1
 
 
@@ -285,7 +287,8 @@ def test_the_picture_gets_the_address_of_this_run(desk: Desk, obs: FakeObs) -> N
         }
         new = PREVIEW.replace("key=k", "key=new")
         assert renew_pictures(link, new) == ("LiveEdit",)
-        assert desk.inputs["LiveEdit"]["inputSettings"]["input"].endswith("edited.mjpeg?key=new")
+        settings = desk.inputs["LiveEdit"]["inputSettings"]
+        assert settings["ffmpeg_options"].endswith(" headers='Authorization: Bearer new'")
         assert desk.inputs["Film"]["inputSettings"]["input"].endswith("film.mp4")
         assert renew_pictures(link, new) == ()
     finally:

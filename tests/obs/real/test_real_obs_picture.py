@@ -9,16 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
+from typing import cast
 
 import numpy as np
 import pytest
 from real_obs import decode, wait_until
 from recorder import PATIENCE_S
 
+from liveedit_cam.control.app import Commands, create_app
+from liveedit_cam.control.server import ControlServer, bind
+from liveedit_cam.control.state import DaemonAddress
 from liveedit_cam.obs import setup
 from liveedit_cam.obs.link import ObsLink
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.sinks.preview import Preview
 from liveedit_cam.types import Frame
 
 WIDTH, HEIGHT, FPS = 640, 360, 30.0
@@ -29,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Writes 30 numbered pictures per second to a preview, and remembers when."""
+    """Shows 30 numbered pictures per second, as a Controller would, and remembers when."""
 
-    def __init__(self, preview: Preview) -> None:
+    def __init__(self) -> None:
         self.written_at: list[float] = []
-        self._preview = preview
+        self._shown: Frame | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -43,7 +46,10 @@ class Writer:
             pacer.wait()
             index = len(self.written_at)
             self.written_at.append(time.monotonic())
-            self._preview.write(Frame(numbered(index), index, self.written_at[-1], revision=1))
+            self._shown = Frame(numbered(index), index, self.written_at[-1], revision=1)
+
+    def shown(self) -> Frame | None:
+        return self._shown
 
     def __enter__(self) -> Writer:
         self._thread.start()
@@ -71,16 +77,17 @@ def number_in(picture: np.ndarray) -> int:
 @contextmanager
 def playing(link: ObsLink, name: str, max_fps: float) -> Iterator[Writer]:
     """Our picture as a source of OBS, once OBS shows it; gone afterwards."""
-    preview = Preview(0, WIDTH, HEIGHT, FPS, max_fps=max_fps)
-    assert preview.url is not None
-    try:
-        with Writer(preview) as writer:
-            setup.add_picture(link, name, preview.url)
+    with Writer() as writer:
+        app = create_app(cast("Commands", writer), "t", lambda: None, picture_fps=max_fps)
+        server = ControlServer(app, bind(0))
+        server.start()
+        try:
+            setup.add_picture(link, name, DaemonAddress(1, server.port, "t").pictures_url)
             wait_until(lambda: look(link, name) > 0, PATIENCE_S, "the picture is in OBS")
             yield writer
             link.request("RemoveInput", {"inputName": name})
-    finally:
-        preview.close()
+        finally:
+            server.stop()
 
 
 def look(link: ObsLink, name: str) -> int:
@@ -93,7 +100,7 @@ def look(link: ObsLink, name: str) -> int:
 def test_our_picture_stays_fresh(link: ObsLink, max_fps: float) -> None:
     """Catches a stream that OBS plays slower than we write it: it falls behind without limit.
 
-    15 is what the preview sends; 30 is where OBS without our time-stamp option was 1 s late after
+    15 is what the page sends; 30 is where OBS without our time-stamp option was 1 s late after
     6 s and 5 s after 30. 250 ms is the bar; LIVEEDIT_CAM_SLOW=1 looks after a whole minute.
     """
     name = f"LiveEdit {max_fps:g}"

@@ -139,12 +139,13 @@ def test_the_script_saves_its_keys_and_ends_cleanly(
 
 def test_our_picture_is_a_media_source_as_large_as_the_canvas(fresh: ObsLink) -> None:
     """Catches a small picture in the corner, and an old address after a restart of ours."""
-    assert setup.add_picture(fresh, "picture", "http://127.0.0.1:9/?key=old")
+    assert setup.add_picture(fresh, "picture", "http://127.0.0.1:9/#key=old")
     found = fresh.request("GetSceneItemId", {"sceneName": "Setup", "sourceName": "picture"})
     item = {"sceneName": "Setup", "sceneItemId": found["sceneItemId"]}
     transform = fresh.request("GetSceneItemTransform", item)["sceneItemTransform"]
     assert (transform["boundsWidth"], transform["boundsHeight"]) == (640, 360)
-    assert not setup.add_picture(fresh, "picture", "http://127.0.0.1:9/?key=new")
+    assert not setup.add_picture(fresh, "picture", "http://127.0.0.1:9/#key=new")
     found = fresh.request("GetInputSettings", {"inputName": "picture"})
-    assert found["inputSettings"]["input"] == "http://127.0.0.1:9/edited.mjpeg?key=new"
+    assert found["inputSettings"]["input"] == "http://127.0.0.1:9/edited.mjpeg"
+    assert found["inputSettings"]["ffmpeg_options"].endswith("'Authorization: Bearer new'")
     fresh.request("RemoveInput", {"inputName": "picture"})

@@ -1,0 +1,74 @@
+"""The daemon's Controller as the control plane wants it: one that knows where the page is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from liveedit_cam.control.wire import Progress
+from liveedit_cam.daemon.ledger import Settled
+from liveedit_cam.types import EditInstruction, Frame, Mode, Region, Status
+
+
+class Controller(Protocol):
+    """The daemon's Controller, as far as page, command line and OBS need it."""
+
+    def instruct(
+        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+    ) -> EditInstruction:
+        """Accept an instruction and number it. Raises InstructionError."""
+        ...
+
+    def prepare(self, prompt: str) -> None:
+        """Have a prompt encoded that may come. Raises InstructionError."""
+        ...
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change what the sinks show."""
+        ...
+
+    def note_obs(self, state: str, detail: str | None) -> None:
+        """Put where the connection to OBS stands into the status."""
+        ...
+
+    def status(self) -> Status:
+        """One snapshot."""
+        ...
+
+    def shown(self) -> Frame | None:
+        """The frame written to the sinks last; None before the first."""
+        ...
+
+    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
+        """What became of an instruction, in up to so many seconds. Raises ControlError."""
+        ...
+
+
+class Adapted:
+    """Hands everything on; the status also says where a browser sees the pictures."""
+
+    def __init__(self, controller: Controller, pictures_url: str) -> None:
+        """``pictures_url`` is for people and programs that may look and change nothing."""
+        self._controller = controller
+        self._pictures_url = pictures_url
+        self.instruct = controller.instruct
+        self.prepare = controller.prepare
+        self.set_mode = controller.set_mode
+        self.note_obs = controller.note_obs
+        self.shown = controller.shown
+
+    def status(self) -> Status:
+        """One snapshot."""
+        return replace(self._controller.status(), preview_url=self._pictures_url)
+
+    def wait_settled(self, revision: int, timeout_s: float) -> Progress:
+        """What became of that instruction. Raises ControlError for one nobody gave."""
+        settled = self._controller.wait_settled(revision, timeout_s)
+        return Progress(
+            revision=revision,
+            encoded_s=settled.encoded_s,
+            visible_s=settled.visible_s,
+            refused=settled.refused,
+            notice=settled.notice,
+            changed=None if settled.visible_s is None else self._controller.status().changed,
+        )
