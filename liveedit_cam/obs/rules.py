@@ -163,6 +163,7 @@ class RuleFile:
         """Nothing is read before the first ``reload``."""
         self._path = path
         self._seen: tuple[int, int] | None = None
+        self._read: tuple[int, int] | None = None
         self._is_read = False
         self.book = RuleBook()
         """The newest rules without a mistake."""
@@ -170,11 +171,16 @@ class RuleFile:
         """Why the file as it stands is not used; None = it is."""
 
     def reload(self) -> bool:
-        """Read the file if its time or size changed; True if ``book`` or ``problem`` is new."""
-        seen = self._stamp()
-        if self._is_read and seen == self._seen:
+        """Read the file if its time or size changed; True if ``book`` or ``problem`` is new.
+
+        A change counts when the next call finds it as it was: an editor that is saving leaves an
+        empty file for a moment, and that one has no rules.
+        """
+        seen, before = self._stamp(), self._seen
+        self._seen = seen
+        if self._is_read and (seen == self._read or seen != before):
             return False
-        self._is_read, self._seen = True, seen
+        self._is_read, self._read = True, seen
         try:
             self.book, self.problem = load_rules(self._path), None
         except LiveEditError as error:

@@ -268,10 +268,10 @@ def test_changed_rules_count_without_a_restart(path: Path) -> None:
     """Catches rules that need a restart, and a mistake in the file that turns OBS off."""
     stage = Stage(path, SCENES)
     path.write_text(SCENES.replace("make it night", "snow everywhere"))
-    stage.tick()
+    stage.settle()
     assert stage.switch("Night") == [("snow everywhere", 1.0, "obs:scene")]
     path.write_text(SCENES + "[[rule]]\nwhen = 3\n")
-    stage.tick()
+    stage.settle()
     assert "line 11: got when = 3" in str(stage.bridge.notice)
     assert stage.switch("Day") == [Mode.EDIT, DAY]
 
@@ -282,7 +282,7 @@ def test_a_mended_rule_takes_its_complaint_along(path: Path) -> None:
     stage.emit("CustomEvent", liveedit="go")
     assert "a defect in the daemon" in str(stage.bridge.notice)
     path.write_text(SCENES)
-    stage.tick()
+    stage.settle()
     assert stage.bridge.notice is None
 
 

@@ -270,7 +270,7 @@ def test_rules_change_without_a_restart(rig: Rig, link: ObsLink, tmp_path: Path)
     """Catches rules read once; a broken file leaves the old ones and says its line."""
     path = tmp_path / "obs.toml"
     path.write_text(path.read_text("utf-8").replace('"make me gold"', '"make me blue"'), "utf-8")
-    time.sleep(0.3)
+    time.sleep(1.0)  # a change counts at the second look
     link.request("BroadcastCustomEvent", {"eventData": {"liveedit": "wave"}})
     rig.recorder.wait_for("make me blue")
     path.write_text(f"{path.read_text('utf-8')}\n[[rule]]\nwhen = 7\n", "utf-8")
