@@ -63,15 +63,10 @@ _PLUGIN_FAILURES = (
 class Backend(Protocol):
     """One kind: a module, or a row of a table."""
 
-    @property
-    def create(self) -> Callable[..., Any]:
-        """Makes the source, sink, editor or trigger."""
-        ...
-
-    @property
-    def describe(self) -> Callable[[], str]:
-        """One line of help."""
-        ...
+    create: Callable[..., Any]
+    """Makes the source, sink, editor or trigger."""
+    describe: Callable[[], str]
+    """One line of help."""
 
 
 def parse_spec(spec: str) -> tuple[str, str]:
