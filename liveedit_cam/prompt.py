@@ -86,7 +86,8 @@ def checked_prompt(prompt: object) -> str:
     text = _normalised(prompt)
     _check_length(text)
     if not any(character.isalnum() for character in text):
-        got = shown(prompt.strip()) if prompt.strip() else "an empty instruction"
+        is_blank = all(unicodedata.category(character)[0] in "ZC" for character in prompt)
+        got = "an empty instruction" if is_blank else shown(prompt.strip())
         raise InstructionError(
             f"Got {got}, expected at least one word.",
             hint='Write what to change, such as "make the background blue".',

@@ -433,6 +433,8 @@ def test_devices_tell_what_is_missing() -> None:
     assert "No virtual camera: load v4l2loopback." in shown
     assert "--sink virtual-camera" not in shown
     assert "--sink pipewire" in shown
+    shown = in_words(Devices((), (), None, "load v4l2loopback.", "start PipeWire."))
+    assert "No PipeWire camera: start PipeWire." in shown
 
 
 def test_a_camera_says_why_auto_leaves_it() -> None:

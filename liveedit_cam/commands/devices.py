@@ -51,7 +51,7 @@ def in_words(found: Devices) -> str:
     sources = [*found.cameras, *found.screens, Device("--source pattern", "a moving test scene")]
     lines = ["Sources", table([(device.option, device.description) for device in sources])]
     if not found.cameras:
-        lines.append("No camera was found.")
+        lines.append("No camera was found. Until one is plugged in, auto takes the test scene.")
     if found.no_screen is not None:
         lines.append(f"No screen: {found.no_screen}")
     lines.append("\nSinks")
@@ -63,6 +63,8 @@ def in_words(found: Devices) -> str:
     lines.append(table([(device.option, device.description) for device in sinks]))
     if found.no_virtual_camera is not None:
         lines.append(f"No virtual camera: {found.no_virtual_camera}")
+        if found.no_pipewire is not None:
+            lines.append(f"No PipeWire camera: {found.no_pipewire}")
     return "\n".join(lines)
 
 

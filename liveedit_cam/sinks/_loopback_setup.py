@@ -135,18 +135,18 @@ def no_device_error(setup: Setup) -> SinkError:
     sign = f". {_SIGN_MODULE}" if setup.is_secure_boot else ""
     if setup.is_installed:
         return SinkError(
-            "There is no virtual camera: the kernel module v4l2loopback is installed, but not "
+            "The kernel module v4l2loopback, which makes virtual cameras, is installed, but not "
             "loaded.",
             hint=f"Run: {LOAD_MODULE}{sign}",
         )
     if setup.is_built_elsewhere:
         return SinkError(
-            "There is no virtual camera: the kernel module v4l2loopback is installed, but not "
+            "The kernel module v4l2loopback, which makes virtual cameras, is installed, but not "
             "built for the kernel that runs.",
             hint=f"Run: {_BUILD_MODULE}  and then: {LOAD_MODULE}{sign}. {_NOT_BUILDABLE}",
         )
     return SinkError(
-        "There is no virtual camera: the kernel module v4l2loopback is not loaded, and not "
+        "The kernel module v4l2loopback, which makes virtual cameras, is not loaded, and not "
         "installed for the kernel that runs.",
         hint=f"Run: {setup.install_command}  and then: {LOAD_MODULE}{sign}",
     )

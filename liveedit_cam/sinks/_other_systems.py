@@ -40,7 +40,8 @@ _NO_SUCH_NAME = ("No camera registered with this name", "supports only the")
 
 
 _FED = frozenset({"obs virtual camera", "unity video capture"})
-"""Names of the cameras that the library writes to, in small letters."""
+"""Names of the cameras that the library writes to, in small letters; one of Unity Capture that was
+given another name is not recognised, though it can be named as a sink."""
 
 
 class LibraryCamera(Protocol):

@@ -184,7 +184,7 @@ class Camera:
                 if waited_s >= _TELL_S and not is_told:
                     is_told = True
                     log.warning(
-                        "%s: no picture yet, waiting up to %g s", label(self._device), limit_s
+                        "%s: no picture yet, waiting up to %.0f s", label(self._device), limit_s
                     )
                 self._arrived.wait(_LOOK_S)
             if self._opened is None:

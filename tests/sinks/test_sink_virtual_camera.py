@@ -265,5 +265,5 @@ def test_looking_for_a_virtual_camera_starts_no_stream(tmp_path: Path) -> None:
     driver.refusal = PermissionError(errno.EACCES, "denied")
     with pytest.raises(SinkError, match="may not write"):
         check(tree(tmp_path / "other"), driver.open)
-    with pytest.raises(SinkError, match="no virtual camera"):
+    with pytest.raises(SinkError, match="makes virtual cameras"):
         check(tmp_path / "nothing", driver.open)
