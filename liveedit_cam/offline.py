@@ -93,9 +93,10 @@ def process(
     are made square, HDR is tone-mapped. ``load`` makes a stream of a model's name and a device.
     Raises InstructionError, SourceError, SinkError, UsageError, WeightsError.
     """
-    _check(source_path, out_path, instruction, overwrite)
+    prompt = checked_prompt(instruction)
+    _check(source_path, out_path, overwrite)
     stream = load(model, device)
-    conditioning = stream.encode_text(instruction)
+    conditioning = stream.encode_text(prompt)
     partial = out_path.with_name(f".{out_path.stem}.{secrets.token_hex(4)}.partial.mp4")
     try:
         partial.touch(exist_ok=False)  # a folder that cannot be written is told before the work
@@ -118,13 +119,15 @@ def process(
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+    if conditioning.unread:
+        end = f'the instruction is too long, its end is not read: "{conditioning.unread}"'
+        notes = (*notes, end)
     if path != out_path:
         notes = (*notes, f"{out_path.name} was taken meanwhile; the result is {path.name}")
     return Processed(path, writer.num_frames, conditioning.unknown, notes)
 
 
-def _check(source_path: Path, out_path: Path, instruction: str, overwrite: bool) -> None:
-    checked_prompt(instruction)
+def _check(source_path: Path, out_path: Path, overwrite: bool) -> None:
     if not source_path.is_file():
         raise SourceError(f"got {source_path}, which is no file", hint="Give a video file.")
     if source_path.stat().st_size == 0:

@@ -48,6 +48,7 @@ class PlainDisplay:
     def started(self, address: DaemonAddress, status: Status) -> None:
         """Print the page's address and where the picture goes."""
         self._write(f"page: {address.page_url}")
+        self._write(f"source: {status.source}")
         for sink in status.sinks:
             self._write(f"sink: {sink}")
 

@@ -37,7 +37,7 @@ COMMANDS = {
 }
 """Name and purpose of each command here."""
 
-NOTICE_TIMEOUT_S = 0.1
+NOTICE_TIMEOUT_S = 0.06
 """Longest wait for what the engine thinks of an instruction; it answers within some milliseconds,
 unless it is loading. The status has it later."""
 HINT = 'If something should change: a thing is found by its colour, "change the blue shirt to red".'

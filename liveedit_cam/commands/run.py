@@ -113,7 +113,7 @@ def _serve(config: Config, *, quiet: bool) -> None:
     folder = runtime_path(os.environ)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
-            lambda: Service(config),
+            lambda: Service(config, cancel=stop),
             make_companions=[
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),

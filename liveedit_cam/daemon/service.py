@@ -51,13 +51,15 @@ class Service:
         config: Config,
         *,
         editor: str | None = None,
+        cancel: Event | None = None,
         now: Callable[[], float] = time.monotonic,
         open_source: Callable[..., Source] = registry.open_source,
         open_sink: Callable[..., Sink] = registry.open_sink,
     ) -> None:
         """Open nothing yet. ``editor``: ``"module:function"`` of one, instead of the config's.
 
-        ``open_source`` and ``open_sink`` take a spec, as the registry's do.
+        ``cancel`` ends the opening of a slow source; None = ``stop`` does. ``open_source`` and
+        ``open_sink`` take a spec, as the registry's do.
         """
         self._config = config
         self._source_spec = config.source
@@ -66,6 +68,7 @@ class Service:
         self._now = now
         self._size = (config.width, config.height)
         self._stop = Event()
+        self._cancel = cancel or self._stop
         self._ends = Ends(source=Event(), editing=Event(), run=Event())
         self._open = ExitStack()
         self._editing: Editing | None = None
@@ -183,7 +186,15 @@ class Service:
         A camera that fails in a call must not become another lens, or the drawn scene.
         """
         config = self._config
-        source = self._open_source_of(self._source_spec, loop=config.loop, realtime=config.realtime)
+        source = self._open_source_of(
+            self._source_spec,
+            loop=config.loop,
+            realtime=config.realtime,
+            width=config.width,
+            height=config.height,
+            fps=config.fps,
+            stop=self._cancel,
+        )
         _, target = registry.parse_spec(self._source_spec)
         if not target and isinstance(source, ChosenSource):
             self._source_spec = source.spec

@@ -36,7 +36,6 @@ from liveedit_cam.daemon.controller import Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
-from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.types import Frame, Status
 
 TOKEN = "the-token"
@@ -72,7 +71,6 @@ def served() -> Iterator[DaemonAddress]:
         Board(Status()),
         Metrics(),
         FrameInbox(8),
-        Playout(capacity=8),
         shown,
         now=time.monotonic,
     )
