@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from liveedit_cam.model.field import fields_of
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
@@ -53,8 +52,7 @@ class PaintingEditor:
     def edit(
         self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
     ) -> list[EditField]:
-        pictures = np.stack([self._paint(frame.pixels) for frame in frames])
-        return fields_of(frames, pictures, conditioning.instruction.revision)
+        return [self._field(frame, conditioning.instruction.revision) for frame in frames]
 
     def report(self) -> EditorReport:
         return EditorReport()
@@ -65,12 +63,15 @@ class PaintingEditor:
     def close(self) -> None:
         """Nothing to free."""
 
-    def _paint(self, camera: np.ndarray) -> np.ndarray:
+    def _field(self, frame: ModelFrame, revision: int) -> EditField:
         if self._count % 10 == 0:
-            colours = [[int(value) for value in camera[at(y), at(x, 0)]] for y, x in CAMERA_POINTS]
+            camera = frame.pixels
+            colours = [[int(v) for v in camera[at(y), at(x, 0)]] for y, x in CAMERA_POINTS]
             self._note.write_text(json.dumps(colours))
         self._count += 1
-        return paint(camera, self._count)
+        cells = painting(self._count)
+        grey = frame.pixels[..., 1].copy()
+        return EditField(cells, None, grey, frame.index, frame.captured_at, revision, frame.part)
 
 
 def at(place: int, bar: int = BARS.start) -> int:
@@ -78,10 +79,26 @@ def at(place: int, bar: int = BARS.start) -> int:
     return (place - bar) // SCALE
 
 
+def painting(count: int) -> np.ndarray:
+    """Cells that make the bands and the counter, whatever was there: change = colour - own."""
+    cells = np.zeros((12, 45, 80), np.float32)
+
+    def fill(rows: slice, columns: slice, colour: Sequence[int]) -> None:
+        for channel in range(3):
+            cells[4 * channel, rows, columns] = -1
+            cells[9 + channel, rows, columns] = colour[channel] / 255
+
+    for (y, _), colour in zip(PAINTED_POINTS, PAINTED, strict=True):
+        fill(slice(at(y - 45) // 4, at(y + 45) // 4), slice(0, 40), colour)
+    grey = 16 + count * 8 % 224
+    fill(slice(at(380) // 4, 45), slice(at(400, 0) // 4, at(560, 0) // 4), (grey,) * 3)
+    return cells
+
+
 def paint(camera: np.ndarray, count: int) -> np.ndarray:
-    """The small picture that readers must see large: ``camera`` with bands and the counter."""
+    """The full picture that readers must see: ``camera`` with the bands and the counter."""
     picture = camera.copy()
     for (y, _), colour in zip(PAINTED_POINTS, PAINTED, strict=True):
-        picture[at(y - 45) : at(y + 45), : at(SIZE[0] // 2, 0)] = colour
-    picture[at(384) :, at(400, 0) : at(560, 0)] = 16 + count * 8 % 224
+        picture[y - 45 : y + 45, : SIZE[0] // 2] = colour
+    picture[380 : BARS.stop, 400:560] = 16 + count * 8 % 224
     return picture
