@@ -7,7 +7,7 @@ from typing import Protocol
 
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.daemon.ledger import Settled
-from liveedit_cam.types import EditInstruction, Frame, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
 
 
 class Controller(Protocol):
@@ -25,6 +25,10 @@ class Controller(Protocol):
 
     def set_mode(self, mode: Mode) -> None:
         """Change what the sinks show."""
+        ...
+
+    def set_latency(self, latency: LatencyMode) -> None:
+        """Change how a frame gets its edit."""
         ...
 
     def note_obs(self, state: str, detail: str | None) -> None:
@@ -54,6 +58,7 @@ class Adapted:
         self.instruct = controller.instruct
         self.prepare = controller.prepare
         self.set_mode = controller.set_mode
+        self.set_latency = controller.set_latency
         self.note_obs = controller.note_obs
         self.shown = controller.shown
 

@@ -27,7 +27,7 @@ from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
 from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
-from liveedit_cam.types import EditInstruction, Frame, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
 
 ROUNDING = 1e-6
 """Shares such as 0.7 + 0.3 may come out a hair above 1."""
@@ -44,6 +44,10 @@ class Commands(Protocol):
 
     def set_mode(self, mode: Mode) -> None:
         """Change what the sinks show."""
+        ...
+
+    def set_latency(self, latency: LatencyMode) -> None:
+        """Change how a frame gets its edit."""
         ...
 
     def status(self) -> Status:
@@ -91,6 +95,13 @@ class ModeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     mode: Mode
+
+
+class LatencyBody(BaseModel):
+    """Body of ``POST /api/latency``."""
+
+    model_config = ConfigDict(extra="forbid")
+    latency: LatencyMode
 
 
 def create_app(
@@ -181,6 +192,11 @@ def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None
     def set_mode(body: ModeBody) -> JSONResponse:
         controller.set_mode(body.mode)
         return JSONResponse({"mode": body.mode.value})
+
+    @app.post("/api/latency")
+    def set_latency(body: LatencyBody) -> JSONResponse:
+        controller.set_latency(body.latency)
+        return JSONResponse({"latency": body.latency.value})
 
     @app.get("/api/status")
     def status() -> Response:

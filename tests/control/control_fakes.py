@@ -6,7 +6,16 @@ from dataclasses import dataclass, field, replace
 
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import EditInstruction, Frame, Latency, Mode, Region, State, Status
+from liveedit_cam.types import (
+    EditInstruction,
+    Frame,
+    Latency,
+    LatencyMode,
+    Mode,
+    Region,
+    State,
+    Status,
+)
 
 STATUS = Status(
     state=State.LIVE,
@@ -57,6 +66,9 @@ class FakeController:
 
     def set_mode(self, mode: Mode) -> None:
         self.found = replace(self.found, mode=mode)
+
+    def set_latency(self, latency: LatencyMode) -> None:
+        self.found = replace(self.found, latency=latency)
 
     def note_obs(self, state: str, detail: str | None) -> None:
         self.found = replace(self.found, obs=state, obs_detail=detail)

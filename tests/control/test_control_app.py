@@ -342,3 +342,17 @@ def test_an_unknown_route_is_answered_as_json(
     answer = client.request(method, path)
     assert answer.status_code == code
     assert path in answer.json()["error"]
+
+
+@pytest.mark.parametrize("latency", ["exact", "live"])
+def test_the_latency_is_switched(controller: FakeController, latency: str) -> None:
+    """Catches a switch on the page that changes nothing."""
+    answer = client_of(controller).post("/api/latency", json={"latency": latency})
+    assert answer.json() == {"latency": latency}
+    assert controller.status().latency == latency
+
+
+def test_another_latency_is_refused_with_its_field(controller: FakeController) -> None:
+    """Catches a daemon that takes any word."""
+    answer = client_of(controller).post("/api/latency", json={"latency": "never"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "latency")
