@@ -29,7 +29,7 @@ from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.wire import Progress, status_from_json
 from liveedit_cam.sources._camera_list import DeviceInfo
-from liveedit_cam.types import EditInstruction, Latency, Mode, Region, State, Status
+from liveedit_cam.types import EditInstruction, Latency, LatencyMode, Mode, Region, State, Status
 
 HEAVY = ("numpy", "pydantic", "rich", "typer", "fastapi", "uvicorn", "torch", "cv2", "httpx")
 STATUS = Status(
@@ -63,6 +63,9 @@ class Controller:
 
     def set_mode(self, mode: Mode) -> None:
         self.found = replace(self.found, mode=mode)
+
+    def set_latency(self, latency: LatencyMode) -> None:
+        self.found = replace(self.found, latency=latency)
 
     def status(self) -> Status:
         return self.found
