@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from liveedit_cam.evaluation.unseen import UNSEEN
+from liveedit_cam.training.regions import OWNERS, PLACES, REGIONS
 from liveedit_cam.training.spec import Family
 from liveedit_cam.training.wordings import (
     ADJECTIVES,
@@ -35,6 +36,7 @@ def choice(words: tuple[str, ...]) -> str:
 def grammar() -> re.Pattern[str]:
     """Every single edit the grammar can word with the plain colours."""
     colours = tuple(COLOURS) + tuple(f"{shade} {name}" for shade in SHADES for name in COLOURS)
+    things = choice(flat({region: region.words for region in REGIONS}))
     slots = {
         **{name: choice(words) for name, words in SLOTS.items()},
         "colour": choice(colours),
@@ -44,6 +46,8 @@ def grammar() -> re.Pattern[str]:
         "region": choice(flat(REGION_WORDS)),  # type: ignore[arg-type]
         "adjective": choice((*flat(ADJECTIVES), *colours)),  # type: ignore[arg-type]
         "adverb": choice((*SLIGHT_WORDS, *STRONG_WORDS)),
+        "bare": things,
+        "target": choice(tuple(dict.fromkeys((*OWNERS, *PLACES)))) + " ?" + things,
     }
     templates = flat({kind: TEMPLATES[kind] for kind in TEMPLATES if kind != "join"})
     filled = [re.sub(r"\\\{(\w+)\\\}", lambda m: slots[m[1]], re.escape(t)) for t in templates]
