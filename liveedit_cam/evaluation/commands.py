@@ -22,6 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from liveedit_cam.errors import UsageError
 from liveedit_cam.evaluation.benchmark import Measured, codec_db, measure
+from liveedit_cam.evaluation.named import draw_named, measure_named
+from liveedit_cam.evaluation.named_report import named_markdown, named_means, named_tile
 from liveedit_cam.evaluation.pairs import NUM_PAIRS, Shelf, VideoPair, draw_pairs
 from liveedit_cam.evaluation.paper_metrics import NotRun, PaperMetrics
 from liveedit_cam.evaluation.plots import can_plot, draw_plots
@@ -48,6 +50,7 @@ from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.config import PRESETS, model_size
 from liveedit_cam.model.weights import named_folder
 from liveedit_cam.training.clips import Clip, load_clips
+from liveedit_cam.training.pictures import load_pictures
 
 SHORT_SIDE_PX, MAX_FRAMES = 480, 64
 """Real clips are measured at this short side, on their first so many frames."""
@@ -84,6 +87,10 @@ def quality(
     seed: Annotated[int, typer.Option(help="Seed of the pairs.")] = 0,
     pairs: Annotated[
         Path | None, typer.Option(help="pairs.json of another run, instead of drawing.")
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
     ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's own metrics, where their models are.")
@@ -126,7 +133,28 @@ def quality(
     summary = summarise(results, _codec_db(stream, shelf, chosen))
     report = Report(facts, len(chosen), results, summary, _not_run(metrics), ())
     _write_report(out, report)
-    typer.echo(json.dumps(last_line(summary)))
+    figures = last_line(summary)
+    if pictures is not None:
+        figures["named"] = _named(stream, pictures, seed, out)
+    typer.echo(json.dumps(figures))
+
+
+def _named(stream: EditStream, folder: Path, seed: int, out: Path) -> dict[str, float | None]:
+    """Measure the second set; writes named.md, named.json and named.jpg, returns the means."""
+    pictures = load_pictures(folder, "test", sharealike=True)
+    pairs = draw_named(pictures, seed)
+    results, tiles = [], []
+    for measured in measure_named(stream, pairs, pictures):
+        results.append(measured.result)
+        tiles.append(named_tile(measured))
+        if len(results) % 10 == 0:
+            typer.echo(f"{len(results)} of {len(pairs)} named pairs", err=True)
+    text = named_markdown(results)
+    (out / "named.md").write_text(text)
+    (out / "named.json").write_text(json.dumps([asdict(result) for result in results]) + "\n")
+    _write_picture(out / "named.jpg", stack(tiles, 3))
+    typer.echo(text)
+    return named_means(results)
 
 
 def weights_digest(model: str) -> str:
