@@ -319,7 +319,7 @@ def _is_right(
     where: Place,
     target_in: Callable[[Mask], Tensor],
 ) -> bool:
-    """Whether ``target`` is the nearest of all: the edit elsewhere, in other colours, not at all."""
+    """Whether ``target`` is the nearest: of the edit elsewhere, in other colours, not at all."""
     known = torch.from_numpy(where.known).float()[..., None]
     rivals = [target_in(mask) for mask in where.others.values()]
     if where.mask.any():
