@@ -248,7 +248,7 @@ def _edited(stream: Stream, picture: LabelledPicture, prompt: str) -> NDArray[np
     for _ in range(NUM_CHUNKS):
         frames = np.repeat(picture.pixels[None], stream.chunk_frames, axis=0)
         out = stream.edit(frames, conditioning)
-    return out[-1]
+    return np.asarray(out[-1], np.uint8)
 
 
 def _judge(

@@ -43,7 +43,7 @@ CURRICULUM = (
 
 
 PICTURE_CURRICULUM = (
-    Phase(1.00, 1, 24, (*((144, 256),) * 6, (176, 128), (128, 160)), long_share=0.12),
+    Phase(1.00, 1, 24, (*((144, 256),) * 5, *((96, 160),) * 3, (176, 128)), long_share=0.05),
 )
 """Where pictures are trained on: from weights that know clips already."""
 LONG = 3

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from liveedit_cam.training.augment import Picture, estrange
-from liveedit_cam.training.data import MISSPELT_SHARE, Pair, PairMaker
+from liveedit_cam.training.data import Pair, PairMaker
 from liveedit_cam.training.edits import apply_edit
-from liveedit_cam.training.instructions import Palette, draw_spec, fill, misspell
+from liveedit_cam.training.instructions import Palette, draw_spec, fill, misspell, plain_palette
 from liveedit_cam.training.pictures import (
     LEAST_SHARE,
     STREET,
@@ -27,28 +27,28 @@ from liveedit_cam.training.pictures import (
     table_of,
 )
 from liveedit_cam.training.regions import OWNERS, PLACES, REGIONS, Region
-from liveedit_cam.training.spec import EditSpec, Family, Scope
+from liveedit_cam.training.spec import RGB, EditSpec, Family, Scope
 from liveedit_cam.training.views import View, exposed, photograph
 from liveedit_cam.training.wordings import ADJECTIVES, AFTER, BEFORE, TEMPLATES
 
 KIND_SHARES = (
-    ("named", 0.66),
-    ("two", 0.04),
-    ("except", 0.05),
-    ("absent", 0.05),
-    ("subject", 0.15),
+    ("named", 0.62),
+    ("two", 0.02),
+    ("except", 0.04),
+    ("absent", 0.04),
+    ("subject", 0.23),
     ("whole", 0.05),
 )
 """Kinds of instruction of a picture and their shares."""
 LOOK_SHARES: tuple[tuple[Family, float], ...] = (
-    (Family.RECOLOUR, 0.68),
-    (Family.BLACK_AND_WHITE, 0.08),
-    (Family.DARKEN, 0.06),
-    (Family.BRIGHTEN, 0.06),
-    (Family.INVERT, 0.03),
-    (Family.BLUR, 0.04),
+    (Family.RECOLOUR, 0.76),
+    (Family.BLACK_AND_WHITE, 0.06),
+    (Family.DARKEN, 0.05),
+    (Family.BRIGHTEN, 0.05),
+    (Family.INVERT, 0.02),
+    (Family.BLUR, 0.02),
     (Family.PIXEL_ART, 0.02),
-    (Family.SEPIA, 0.03),
+    (Family.SEPIA, 0.02),
 )
 """What is made of a named thing."""
 ON_SUBJECT = (
@@ -66,6 +66,11 @@ ABSENT = ("dog", "cat", "car", "hat", "glasses", "scarf", "bag", "tie", "umbrell
           "bus", "dress", "cup", "bottle", "couch", "bicycle", "hair", "sky")  # fmt: skip
 """Things asked for where they are not."""
 SILVER_WHITE = ("silver white", (0.88, 0.90, 0.93))
+PLAIN_SHARE, NUM_PLAIN = 0.6, 3
+"""Share of the instructions in one of the so many first wordings, and of the plain colours: where
+everything is said in every way at once, little is learnt."""
+MISSPELT_SHARE = 0.12
+"""Share of the instructions with typos and words that say nothing; the clips' pairs have more."""
 PASTED_SHARE = 0.25
 """Share of the street people that stand before a view of a clip."""
 LEAST_SEEN = 0.003
@@ -81,7 +86,7 @@ class PictureMaker:
         """``old`` lends its random numbers and its clips as other places to stand."""
         self.old = old
         self.rng = old.rng
-        self.palette = palette
+        self.palette, self.plain = palette, plain_palette()
         self.pictures = list(pictures)
         self.shown = {p.name: self._regions_of(p) for p in self.pictures}
         self.by_region: dict[str, list[LabelledPicture]] = {}
@@ -201,14 +206,22 @@ class PictureMaker:
         family = rng.choices(families, shares)[0]
         values = {"target": target, "bare": bare}
         if family is Family.RECOLOUR:
-            name, colour = SILVER_WHITE if rng.random() < 0.02 else self.palette.draw(rng)
+            name, colour = SILVER_WHITE if rng.random() < 0.02 else self._colour()
             values["colour"] = name
             spec, kind = EditSpec(family, Scope.NAMED, colour), "recolour"
         else:
             values["adjective"] = rng.choice(ADJECTIVES[family])
             spec, kind = EditSpec(family, Scope.NAMED), "look"
-        prompt = fill(rng.choice(TEMPLATES[f"{kind}:{scope}"]), values, rng)
+        templates = TEMPLATES[f"{kind}:{scope}"]
+        if rng.random() < PLAIN_SHARE:
+            templates = templates[:NUM_PLAIN]
+        prompt = fill(rng.choice(templates), values, rng)
         return spec, rng.choice(BEFORE) + prompt + rng.choice(AFTER)
+
+    def _colour(self) -> tuple[str, RGB]:
+        """A colour and its name, mostly a plain one."""
+        is_plain = self.rng.random() < PLAIN_SHARE
+        return (self.plain if is_plain else self.palette).draw(self.rng)
 
     def _pair(self, view: View, mask: Picture, spec: EditSpec, prompt: str) -> Pair:
         if self.rng.random() < MISSPELT_SHARE:

@@ -126,7 +126,7 @@ def _read(
     fine = None
     if item.get("fine"):
         fine = _labels(folder / item["fine"], pixels.shape[:2])
-    rgb = np.ascontiguousarray(pixels[..., ::-1])
+    rgb = np.ascontiguousarray(pixels[..., ::-1], np.uint8)
     return LabelledPicture(
         name, item["set"], rgb, labels, fine, garments, item.get("attribution") or ""
     )
@@ -165,6 +165,6 @@ def _frames(
         if index in at:
             row = labels[at.index(index)]
             small = cv2.resize(pixels, row.shape[::-1], interpolation=cv2.INTER_AREA)
-            rgb = np.ascontiguousarray(small[..., ::-1])
+            rgb = np.ascontiguousarray(small[..., ::-1], np.uint8)
             found.append(LabelledPicture(f"{clip['clip']}-{index}", "clip", rgb, row, None, {}))
     return found

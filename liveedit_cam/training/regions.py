@@ -40,7 +40,7 @@ SHIRTS = ("shirt", "t-shirt", "blouse", "top", "sweater", "jumper", "sweatshirt"
 JACKETS = ("jacket", "coat", "blazer", "suit", "cape", "vest", "outwear", "cardigan")
 
 REGIONS: tuple[Region, ...] = (
-    Region("hair", ("hair", "hair", "hair", "hairstyle", "haircut", "hairdo"), (2,), weight=5.0),
+    Region("hair", ("hair", "hair", "hair", "hairstyle", "haircut", "hairdo"), (2,), weight=6.0),
     Region("face", ("face", "face", "face", "head", "cheeks"), (16,), weight=1.2),
     Region("skin", ("skin", "skin", "complexion"), (3, 16), weight=0.7),
     Region(
@@ -56,7 +56,7 @@ REGIONS: tuple[Region, ...] = (
             "upper body clothes",
         ),
         (4,),
-        weight=4.5,
+        weight=7.0,
         group="upper",
     ),
     Region(
@@ -66,7 +66,7 @@ REGIONS: tuple[Region, ...] = (
         weight=1.0,
         group="upper",
     ),
-    Region("jacket", ("jacket", "jacket", "coat"), fine=JACKETS, weight=2.0, group="upper"),
+    Region("jacket", ("jacket", "jacket", "coat"), fine=JACKETS, weight=2.5, group="upper"),
     Region(
         "coat",
         ("coat", "overcoat", "long coat", "winter coat"),
@@ -88,8 +88,8 @@ REGIONS: tuple[Region, ...] = (
         weight=0.8,
         group="upper",
     ),
-    Region("vest", ("vest", "waistcoat"), fine=("vest",), weight=0.25, group="upper"),
-    Region("blouse", ("blouse",), fine=("blouse",), weight=0.4, group="upper"),
+    Region("vest", ("vest", "waistcoat"), fine=("vest",), weight=0.1, group="upper"),
+    Region("blouse", ("blouse",), fine=("blouse",), weight=0.15, group="upper"),
     Region(
         "clothes",
         ("clothes", "clothes", "outfit", "clothing", "dress and clothes", "garments"),
@@ -104,16 +104,16 @@ REGIONS: tuple[Region, ...] = (
         weight=0.8,
         group="lower",
     ),
-    Region("skirt", ("skirt",), fine=("skirt",), weight=0.4, group="lower"),
-    Region("shorts", ("shorts",), fine=("shorts",), weight=0.25, group="lower"),
+    Region("skirt", ("skirt",), fine=("skirt",), weight=0.15, group="lower"),
+    Region("shorts", ("shorts",), fine=("shorts",), weight=0.1, group="lower"),
     Region("dress", ("dress", "dress", "gown"), (13,), weight=1.0, group="upper"),
-    Region("shoes", ("shoes", "boots", "sneakers"), (14,), weight=0.4),
+    Region("shoes", ("shoes", "boots", "sneakers"), (14,), weight=0.15),
     Region("bag", ("bag", "handbag", "purse", "backpack"), (15, 56, 58), weight=0.7),
     Region("glasses", ("glasses", "sunglasses", "shades", "spectacles"), (11,), weight=1.0),
     Region("hat", ("hat", "cap", "beanie"), (12,), weight=1.0),
     Region("scarf", ("scarf",), fine=("scarf",), weight=0.7),
-    Region("tie", ("tie", "necktie"), (59,), ("tie",), weight=0.3),
-    Region("belt", ("belt",), fine=("belt",), weight=0.1),
+    Region("tie", ("tie", "necktie"), (59,), ("tie",), weight=0.1),
+    Region("belt", ("belt",), fine=("belt",), weight=0.05),
     Region("sky", ("sky", "sky", "sky", "clouds"), (8,), weight=1.6, is_own=False),
     Region(
         "vegetation",
@@ -130,34 +130,36 @@ REGIONS: tuple[Region, ...] = (
         is_own=False,
         group="vehicle",
     ),
-    Region("bus", ("bus",), (37,), weight=0.4, is_own=False, group="vehicle"),
-    Region("truck", ("truck", "lorry"), (39,), weight=0.4, is_own=False, group="vehicle"),
-    Region("train", ("train",), (38,), weight=0.15, is_own=False, group="vehicle"),
-    Region("bicycle", ("bicycle", "bike"), (33,), weight=0.2, is_own=False, group="vehicle"),
+    Region("bus", ("bus",), (37,), weight=0.15, is_own=False, group="vehicle"),
+    Region("truck", ("truck", "lorry"), (39,), weight=0.15, is_own=False, group="vehicle"),
+    Region("train", ("train",), (38,), weight=0.05, is_own=False, group="vehicle"),
+    Region("bicycle", ("bicycle", "bike"), (33,), weight=0.06, is_own=False, group="vehicle"),
     Region(
-        "motorcycle", ("motorcycle", "motorbike"), (35,), weight=0.3, is_own=False, group="vehicle"
+        "motorcycle", ("motorcycle", "motorbike"), (35,), weight=0.1, is_own=False, group="vehicle"
     ),
-    Region("airplane", ("airplane", "plane"), (36,), weight=0.15, is_own=False, group="vehicle"),
-    Region("boat", ("boat", "ship"), (40,), weight=0.15, is_own=False, group="vehicle"),
-    Region("vehicle", ("vehicle", "vehicles"), VEHICLES, weight=0.4, is_own=False, group="vehicle"),
+    Region("airplane", ("airplane", "plane"), (36,), weight=0.05, is_own=False, group="vehicle"),
+    Region("boat", ("boat", "ship"), (40,), weight=0.05, is_own=False, group="vehicle"),
     Region(
-        "animal", ("animal", "animals", "pet"), ANIMALS, weight=0.4, is_own=False, group="animal"
+        "vehicle", ("vehicle", "vehicles"), VEHICLES, weight=0.15, is_own=False, group="vehicle"
     ),
-    Region("cat", ("cat", "kitten"), (47,), weight=0.3, is_own=False, group="animal"),
-    Region("dog", ("dog", "puppy"), (48,), weight=0.3, is_own=False, group="animal"),
-    Region("bird", ("bird",), (46,), weight=0.2, is_own=False, group="animal"),
-    Region("horse", ("horse",), (49,), weight=0.2, is_own=False, group="animal"),
-    Region("couch", ("couch", "sofa"), (89,), weight=0.2, is_own=False),
-    Region("chair", ("chair", "chairs"), (88,), weight=0.3, is_own=False),
-    Region("table", ("table", "desk", "dining table"), (92,), weight=0.4, is_own=False),
-    Region("bed", ("bed",), (91,), weight=0.15, is_own=False),
-    Region("screen", ("screen", "tv", "monitor", "laptop"), (94, 95), weight=0.3, is_own=False),
-    Region("cup", ("cup", "mug"), (73,), weight=0.3, is_own=False),
-    Region("bottle", ("bottle",), (71,), weight=0.2, is_own=False),
-    Region("bowl", ("bowl",), (77,), weight=0.15, is_own=False),
-    Region("book", ("book", "books"), (105,), weight=0.2, is_own=False),
-    Region("umbrella", ("umbrella",), (57,), weight=0.2, is_own=False),
-    Region("phone", ("phone", "cell phone"), (99,), weight=0.1, is_own=False),
+    Region(
+        "animal", ("animal", "animals", "pet"), ANIMALS, weight=0.15, is_own=False, group="animal"
+    ),
+    Region("cat", ("cat", "kitten"), (47,), weight=0.1, is_own=False, group="animal"),
+    Region("dog", ("dog", "puppy"), (48,), weight=0.1, is_own=False, group="animal"),
+    Region("bird", ("bird",), (46,), weight=0.06, is_own=False, group="animal"),
+    Region("horse", ("horse",), (49,), weight=0.06, is_own=False, group="animal"),
+    Region("couch", ("couch", "sofa"), (89,), weight=0.06, is_own=False),
+    Region("chair", ("chair", "chairs"), (88,), weight=0.1, is_own=False),
+    Region("table", ("table", "desk", "dining table"), (92,), weight=0.15, is_own=False),
+    Region("bed", ("bed",), (91,), weight=0.05, is_own=False),
+    Region("screen", ("screen", "tv", "monitor", "laptop"), (94, 95), weight=0.1, is_own=False),
+    Region("cup", ("cup", "mug"), (73,), weight=0.1, is_own=False),
+    Region("bottle", ("bottle",), (71,), weight=0.06, is_own=False),
+    Region("bowl", ("bowl",), (77,), weight=0.05, is_own=False),
+    Region("book", ("book", "books"), (105,), weight=0.06, is_own=False),
+    Region("umbrella", ("umbrella",), (57,), weight=0.06, is_own=False),
+    Region("phone", ("phone", "cell phone"), (99,), weight=0.05, is_own=False),
 )
 BY_NAME = {region.name: region for region in REGIONS}
 

@@ -110,7 +110,7 @@ def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
         settings.rollout_share,
         settings.first_step_share,
     )
-    curriculum = PICTURE_CURRICULUM if materials.pictures else CURRICULUM
+    curriculum: Sequence[Phase] = PICTURE_CURRICULUM if materials.pictures else CURRICULUM
     if settings.batch is not None:
         curriculum = _flat(settings)
     if settings.parts > 1:
