@@ -59,6 +59,11 @@ SAMPLE_BYTES = 1 << 16
 SHEET_ROWS = 30
 JPEG_QUALITY = 85
 
+Pictures = Annotated[
+    Path | None,
+    typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
+]
+
 app = typer.Typer(
     help="Measure how good a model is.",
     no_args_is_help=True,
@@ -88,10 +93,7 @@ def quality(
     pairs: Annotated[
         Path | None, typer.Option(help="pairs.json of another run, instead of drawing.")
     ] = None,
-    pictures: Annotated[
-        Path | None,
-        typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
-    ] = None,
+    pictures: Pictures = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's own metrics, where their models are.")
     ] = False,
@@ -133,10 +135,8 @@ def quality(
     summary = summarise(results, _codec_db(stream, shelf, chosen))
     report = Report(facts, len(chosen), results, summary, _not_run(metrics), ())
     _write_report(out, report)
-    figures = last_line(summary)
-    if pictures is not None:
-        figures["named"] = _named(stream, pictures, seed, out)
-    typer.echo(json.dumps(figures))
+    named = {} if pictures is None else {"named": _named(stream, pictures, seed, out)}
+    typer.echo(json.dumps({**last_line(summary), **named}))
 
 
 def _named(stream: EditStream, folder: Path, seed: int, out: Path) -> dict[str, float | None]:

@@ -141,7 +141,9 @@ class TeacherForcing:
         logits = editor.subject_logits(hidden[0], grid, source.shape[2])
         subject = subject_loss(logits, batch.subject, batch.has_subject)
         loss = error + 0.2 * subject + ANCHOR_WEIGHT * distance
-        values = {"edit": error.item(), "subject": subject.item(), "anchor": distance.item()}
+        values = {"edit": error.item(), "subject": subject.item()}
+        if editor.text is not None:
+            values["anchor"] = distance.item()
         return loss, values
 
     def _embeddings(self, editor: Editor, batch: LatentBatch) -> tuple[Tensor, Tensor]:
