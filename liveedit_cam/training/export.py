@@ -62,6 +62,25 @@ def _save_half(network: nn.Module, path: Path) -> None:
     partial.replace(path)
 
 
+def begin_from(start: Path | None, out: Path) -> None:
+    """Take codec and text encoder of the model folder ``start`` for runs that have none yet.
+
+    Does nothing where ``start`` is a checkpoint, or None. Raises UsageError for another folder.
+    """
+    if start is None or not start.is_dir():
+        return
+    for stage, name in (("codec", "codec"), ("text", "text"), ("text", "words")):
+        file = f"{name}.json" if name == "words" else f"{name}.safetensors"
+        if not (start / file).is_file():
+            raise UsageError(
+                f"got start = {start}, which holds no {file}",
+                hint="Name a model folder such as models/nano, or a checkpoint.pt.",
+            )
+        if not (out / stage / file).is_file():
+            (out / stage).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(start / file, out / stage / file)
+
+
 def load_codec(out: Path, config: ModelConfig) -> Codec:
     """The codec a run wrote, float32. Raises UsageError where the stage has not run."""
     trained = Codec(config.codec)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_model import TINY, tiny_codec, tiny_text
 
+from liveedit_cam.errors import UsageError
+from liveedit_cam.model.weight_files import load_weights
 from liveedit_cam.training import stages
 from liveedit_cam.training.batches import LatentBatch
 from liveedit_cam.training.drawn import drawn_clips
 from liveedit_cam.training.editor import Editor
+from liveedit_cam.training.export import begin_from, export_editor
 from liveedit_cam.training.instructions import plain_palette
-from liveedit_cam.training.loop import LoopConfig, Trainee
+from liveedit_cam.training.loop import LoopConfig, Run, Trainee
 from liveedit_cam.training.settings import StageSettings
 from liveedit_cam.training.teacher_forcing import TeacherForcing
 
@@ -118,3 +122,32 @@ def test_parts_resume_to_the_losses_they_would_have_had(tmp_path: Path) -> None:
     halves = train(tmp_path / "halves", 4)
     assert len(set(whole)) == len(whole) == 4
     assert torch.allclose(torch.tensor(whole), torch.tensor(halves), rtol=1e-5)
+
+
+def test_a_run_begins_from_a_model_folder(tmp_path: Path) -> None:
+    """Catches a start that misses a file, and a codec of an earlier stage written over."""
+    start, out = tmp_path / "model", tmp_path / "runs"
+    start.mkdir()
+    with pytest.raises(UsageError, match=r"no codec\.safetensors"):
+        begin_from(start, out)
+    for name in ("codec.safetensors", "text.safetensors", "words.json"):
+        (start / name).write_text(f"of the model: {name}")
+    (out / "codec").mkdir(parents=True)
+    (out / "codec" / "codec.safetensors").write_text("trained here")
+    begin_from(start, out)
+    assert (out / "codec" / "codec.safetensors").read_text() == "trained here"
+    assert (out / "text" / "words.json").read_text() == "of the model: words.json"
+
+
+def test_an_export_takes_the_text_encoder_that_learnt_beside_the_editor(tmp_path: Path) -> None:
+    """Catches a DiT shipped with the text encoder it no longer reads, and words nobody taught."""
+    pytest.importorskip("matplotlib")
+    editor = Editor(TINY, tiny_text())
+    Run(tmp_path / "editor", editor, LoopConfig(1)).save()
+    export_editor(TINY, tmp_path / "editor", tmp_path / "model.safetensors")
+    again = tiny_text()
+    load_weights(again, tmp_path / "text.safetensors")
+    assert editor.text is not None
+    for got, wanted in zip(again.parameters(), editor.text.parameters(), strict=True):
+        assert torch.allclose(got.float(), wanted, atol=1e-2)
+    assert "hairstyle" in json.loads((tmp_path / "words.json").read_text())
