@@ -165,7 +165,7 @@ def weights_digest(model: str) -> str:
     folder = named_folder(model) if model in PRESETS else Path(model)
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.suffix in (".md", ".toml"):  # what is said of the weights
+        if path.suffix in (".md", ".toml", ".txt"):  # what is said of the weights
             continue
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from liveedit_cam.evaluation.named import TAUGHT as NAMED_TAUGHT
+from liveedit_cam.evaluation.named import UNSEEN as NAMED_UNSEEN
 from liveedit_cam.evaluation.unseen import UNSEEN
 from liveedit_cam.training.regions import OWNERS, PLACES, REGIONS
 from liveedit_cam.training.spec import Family
@@ -59,6 +61,13 @@ def test_the_grammar_is_matched_at_all() -> None:
     """Catches a pattern that matches nothing, which would call every wording unseen."""
     for prompt in ("make it night", "please change red to navy now", "a bit warmer"):
         assert grammar().fullmatch(prompt), prompt
+
+
+def test_the_named_set_is_half_taught_and_half_unseen() -> None:
+    """Catches a wording of the second set on the wrong side."""
+    values = {"target": "my hair", "how": "blue"}
+    assert all(grammar().fullmatch(text.format(**values)) for text in NAMED_TAUGHT)
+    assert not any(grammar().fullmatch(text.format(**values)) for text in NAMED_UNSEEN)
 
 
 def test_no_unseen_wording_was_taught() -> None:
