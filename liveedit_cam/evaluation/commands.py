@@ -22,6 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from liveedit_cam.errors import UsageError
 from liveedit_cam.evaluation.benchmark import Measured, codec_db, measure
+from liveedit_cam.evaluation.named import draw_named, measure_named
+from liveedit_cam.evaluation.named_report import named_markdown, named_means, named_tile
 from liveedit_cam.evaluation.pairs import NUM_PAIRS, Shelf, VideoPair, draw_pairs
 from liveedit_cam.evaluation.paper_metrics import NotRun, PaperMetrics
 from liveedit_cam.evaluation.plots import can_plot, draw_plots
@@ -48,6 +50,7 @@ from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.config import PRESETS, model_size
 from liveedit_cam.model.weights import named_folder
 from liveedit_cam.training.clips import Clip, load_clips
+from liveedit_cam.training.pictures import load_pictures
 
 SHORT_SIDE_PX, MAX_FRAMES = 480, 64
 """Real clips are measured at this short side, on their first so many frames."""
@@ -55,6 +58,11 @@ SAMPLE_BYTES = 1 << 16
 """Read from the end of each model file to tell weights from others of the same size."""
 SHEET_ROWS = 30
 JPEG_QUALITY = 85
+
+Pictures = Annotated[
+    Path | None,
+    typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
+]
 
 app = typer.Typer(
     help="Measure how good a model is.",
@@ -85,6 +93,7 @@ def quality(
     pairs: Annotated[
         Path | None, typer.Option(help="pairs.json of another run, instead of drawing.")
     ] = None,
+    pictures: Pictures = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's own metrics, where their models are.")
     ] = False,
@@ -126,7 +135,26 @@ def quality(
     summary = summarise(results, _codec_db(stream, shelf, chosen))
     report = Report(facts, len(chosen), results, summary, _not_run(metrics), ())
     _write_report(out, report)
-    typer.echo(json.dumps(last_line(summary)))
+    named = {} if pictures is None else {"named": _named(stream, pictures, seed, out)}
+    typer.echo(json.dumps({**last_line(summary), **named}))
+
+
+def _named(stream: EditStream, folder: Path, seed: int, out: Path) -> dict[str, float | None]:
+    """Measure the second set; writes named.md, named.json and named.jpg, returns the means."""
+    pictures = load_pictures(folder, "test", sharealike=True)
+    pairs = draw_named(pictures, seed)
+    results, tiles = [], []
+    for measured in measure_named(stream, pairs, pictures):
+        results.append(measured.result)
+        tiles.append(named_tile(measured))
+        if len(results) % 10 == 0:
+            typer.echo(f"{len(results)} of {len(pairs)} named pairs", err=True)
+    text = named_markdown(results)
+    (out / "named.md").write_text(text)
+    (out / "named.json").write_text(json.dumps([asdict(result) for result in results]) + "\n")
+    _write_picture(out / "named.jpg", stack(tiles, 3))
+    typer.echo(text)
+    return named_means(results)
 
 
 def weights_digest(model: str) -> str:
@@ -137,7 +165,7 @@ def weights_digest(model: str) -> str:
     folder = named_folder(model) if model in PRESETS else Path(model)
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.suffix in (".md", ".toml"):  # what is said of the weights
+        if path.suffix in (".md", ".toml", ".txt"):  # what is said of the weights
             continue
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

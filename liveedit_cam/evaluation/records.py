@@ -174,6 +174,7 @@ def _spec(values: Any) -> EditSpec:
         second_colour=_colour(values["second_colour"]),
         side=None if side is None else Side(side),
         strength=float(values["strength"]),
+        region=values.get("region"),
         then=None if then is None else _spec(then),
     )
     _check(spec)

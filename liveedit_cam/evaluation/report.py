@@ -232,10 +232,10 @@ def triple(measured: Measured, width_px: int = 300) -> NDArray[np.uint8]:
     """Source, output and exact target of the last frame side by side under the instruction."""
     height = width_px * 9 // 16
     frames = (measured.source[-1], measured.output[-1], measured.target)
-    row = np.hstack([_fill(frame, width_px, height) for frame in frames])
+    row = np.hstack([fill_tile(frame, width_px, height) for frame in frames])
     pair, right = measured.result.pair, measured.result.understood[0].is_right
     text = f"{pair.number}: {pair.prompt}   [{gain_db(measured.result):+.1f} dB"
-    return _titled(row, f"{text}{'' if right else ', nearest to another edit'}]")
+    return titled(row, f"{text}{'' if right else ', nearest to another edit'}]")
 
 
 def stack(tiles: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
@@ -251,19 +251,20 @@ def contact_sheet(
     """Source beside edited under a line of text, uint8 (H, W, 3) RGB; portraits are cropped."""
     height = width_px * 9 // 16
     tiles = [
-        _titled(np.hstack([_fill(frame, width_px, height) for frame in (source, edited)]), text)
+        titled(np.hstack([fill_tile(frame, width_px, height) for frame in (source, edited)]), text)
         for source, edited, text in pairs
     ]
     return stack(tiles, columns)
 
 
-def _titled(row: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+def titled(row: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """A line of text above ``row``."""
     bar = np.full((26, row.shape[1], 3), GROUND, np.uint8)
     cv2.putText(bar, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (INK,) * 3, 1, cv2.LINE_AA)
     return np.vstack((bar, row))
 
 
-def _fill(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def fill_tile(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Scale to cover width x height; of what hangs over, keep the middle, of portraits the top."""
     scale = max(width / frame.shape[1], height / frame.shape[0])
     size = (max(width, round(frame.shape[1] * scale)), max(height, round(frame.shape[0] * scale)))

@@ -18,7 +18,7 @@ from liveedit_cam.model.weights import read_words
 from liveedit_cam.training import stages
 from liveedit_cam.training.clips import load_clips
 from liveedit_cam.training.codec_stage import codec_psnr, train_codec
-from liveedit_cam.training.export import export_model, load_codec, load_text
+from liveedit_cam.training.export import begin_from, export_model, load_codec, load_text
 from liveedit_cam.training.instructions import survey_palette
 from liveedit_cam.training.loop import LoopConfig, join_processes
 from liveedit_cam.training.settings import StageSettings, load_settings
@@ -115,6 +115,7 @@ def _stage(name: str, train: Train, about: str) -> None:
         _use_threads(settings.threads)
         join_processes()
         sizes = settings.model_sizes()
+        begin_from(settings.start, settings.out)
         networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
         train(settings, stages.gather(settings, *networks))
 

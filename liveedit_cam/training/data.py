@@ -120,6 +120,8 @@ class Pair:
     """Whether the subject mask means anything."""
     prompt: str
     spec: EditSpec
+    known: Tensor | None = None
+    """float32 (T, H, W); where the target is known, 0..1. None = everywhere."""
 
 
 class PairMaker:
@@ -176,7 +178,7 @@ class PairMaker:
         if self.drawn and rng.random() < DRAWN_SHARE:
             clip = rng.choice(self.drawn)
         offsets = self._frame_offsets(num_latents, frames_per_latent)
-        frames, subject = self._view(clip, offsets, size)
+        frames, subject = self.view(clip, offsets, size)
         if needs_subject and rng.random() < 0.5:
             frames, subject = self._over_other_clip(frames, subject, offsets, size)
         if rng.random() < 0.4:
@@ -193,7 +195,7 @@ class PairMaker:
         """Now and then something of a clip to wear, (H, W, 3)."""
         if self.rng.random() > CLOTH_SHARE:
             return None
-        view, _ = self._view(self.rng.choice(self.clips), np.zeros(1, np.int64), size)
+        view, _ = self.view(self.rng.choice(self.clips), np.zeros(1, np.int64), size)
         cloth: Picture = estrange(view, self.rng)[0]
         return cloth
 
@@ -222,7 +224,7 @@ class PairMaker:
             if spec.from_colour in present or not present or self.rng.random() < 0.05:
                 return spec, prompt
 
-    def _view(
+    def view(
         self, clip: Clip, offsets: NDArray[np.int64], size: tuple[int, int]
     ) -> tuple[Picture, Picture]:
         """A random crop with a slow pan, maybe mirrored; float32 (T, H, W, 3) and (T, H, W)."""
@@ -277,7 +279,7 @@ class PairMaker:
     ) -> tuple[Picture, Picture]:
         """Paste the subject over a view of another clip that shows little of its own subject."""
         for _ in range(3):
-            behind, other = self._view(self.rng.choice(self.clips), offsets, size)
+            behind, other = self.view(self.rng.choice(self.clips), offsets, size)
             if float(other.mean()) < 0.12:
                 return paste(frames, subject, estrange(behind, self.rng), self.rng)
         return frames, subject

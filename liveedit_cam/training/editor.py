@@ -6,13 +6,16 @@ from torch import Tensor, nn
 
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.text import TextEncoder
 
 
 class Editor(nn.Module):
-    """The DiT with its auxiliary subject head, which is not shipped."""
+    """The DiT with its auxiliary subject head, which is not shipped, and maybe its text encoder."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, text: TextEncoder | None = None) -> None:
+        """``text`` is an encoder that learns beside the DiT; None = it stays as it is."""
         super().__init__()
+        self.text = text
         self.dit = CausalDiT(config)
         self.subject_head = nn.Linear(config.dim, config.patch**2)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.training.colours import colour_membership, smoothstep
-from liveedit_cam.training.looks import look
+from liveedit_cam.training.looks import look, repaint
 from liveedit_cam.training.spec import EditSpec, Family, Scope
 
 SOFT_BORDER = 0.02
@@ -35,6 +35,8 @@ def _apply_one(frames: Tensor, subject: Tensor, spec: EditSpec) -> tuple[Tensor,
         assert spec.from_colour is not None, "REPLACE_COLOUR without from_colour"
         mask = mask * colour_membership(frames, spec.from_colour)
     edited = look(frames, mask, spec)
+    if spec.family is Family.RECOLOUR and spec.scope is Scope.NAMED and spec.colour is not None:
+        edited = repaint(frames, spec.colour)
     weight = spec.strength * mask.unsqueeze(-1)
     return torch.lerp(frames, edited, weight).clamp(0, 1), mask
 
@@ -43,7 +45,7 @@ def scope_mask(subject: Tensor, scope: Scope) -> Tensor:
     """Where ``scope`` is, 0..1; same shape as ``subject`` (T, H, W)."""
     if scope is Scope.WHOLE:
         return torch.ones_like(subject)
-    if scope is Scope.SUBJECT:
+    if scope in (Scope.SUBJECT, Scope.NAMED):
         return subject
     if scope is Scope.BACKGROUND:
         return 1 - subject

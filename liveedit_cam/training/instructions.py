@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 
 from liveedit_cam.errors import MissingDependencyError
 from liveedit_cam.training.colours import HUES, NAMES, NEUTRALS
+from liveedit_cam.training.regions import OWNERS, PLACES
+from liveedit_cam.training.regions import REGIONS as NAMED_REGIONS
 from liveedit_cam.training.spec import REGIONS, RGB, EditSpec, Family, Scope, Side
 from liveedit_cam.training.wordings import (
     ADJECTIVES,
@@ -212,7 +214,8 @@ def misspell(prompt: str, rng: random.Random) -> str:
 def known_words(palette: Palette) -> tuple[str, ...]:
     """Every word a wording can hold, sorted: what the model was taught."""
     texts = [*palette.names, *SHADES, *NAMES, *BEFORE, *AFTER, *DISTRACTORS]
-    texts += [*SLIGHT_WORDS, *STRONG_WORDS]
+    texts += [*SLIGHT_WORDS, *STRONG_WORDS, *OWNERS, *PLACES]
+    texts += [word for region in NAMED_REGIONS for word in region.words]
     tables: tuple[Mapping[object, Sequence[str]], ...] = (
         TEMPLATES,
         SLOTS,

@@ -131,6 +131,12 @@ def recolour(frames: Tensor, colour: RGB) -> Tensor:
     return (0.1 * frames + 0.9 * paint * (0.25 + 0.85 * luma(frames))).clamp(0, 1)
 
 
+def repaint(frames: Tensor, colour: RGB) -> Tensor:
+    """Like ``recolour``, lifted: dark hair and dark coats show their new colour, too."""
+    paint = frames.new_tensor(colour)
+    return (0.08 * frames + 0.92 * paint * (0.48 + 0.60 * luma(frames))).clamp(0, 1)
+
+
 def _affine(frames: Tensor, family: Family) -> Tensor:
     table = torch.tensor(AFFINE[family], dtype=frames.dtype, device=frames.device)
     return (frames @ table[:, :3].T + table[:, 3]).clamp(0, 1)

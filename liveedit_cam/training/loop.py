@@ -49,6 +49,8 @@ class LoopConfig:
     log_every: int = 20
     muon: bool = True
     """Use Muon for matrices inside blocks, AdamW for the rest; otherwise AdamW alone."""
+    text_rate: float = 1.0
+    """Learning rate of parameters called "text...." as a share of the others'."""
 
 
 class Ema:
@@ -94,12 +96,16 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
     """Muon for the weight matrices of repeated blocks, AdamW for everything else."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
+    text: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         is_matrix = parameter.ndim == 2 and "blocks." in name and config.muon
-        (matrices if is_matrix else others).append(parameter)
+        kind = text if name.startswith("text.") else matrices if is_matrix else others
+        kind.append(parameter)
+    groups: list[dict[str, Any]] = [{"params": others, "share": 1.0}]
+    groups += [{"params": text, "share": config.text_rate}] if text else []
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(
-            others, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
     ]
     if matrices:
@@ -119,7 +125,7 @@ class Trainee:
     def update(self, loss: Tensor, iteration: int) -> float:
         """One step down ``loss``; returns its value. Raises UsageError where it is not finite.
 
-        In several processes the gradients are averaged over them.
+        One without a graph left its gradients already. Several processes average theirs.
         """
         value = loss.item()
         if not math.isfinite(value):
@@ -127,13 +133,14 @@ class Trainee:
                 f"got a loss of {value} at iteration {iteration}, expected a finite one",
                 hint="Lower --learning-rate; the last checkpoint is kept.",
             )
-        loss.backward()
+        if loss.requires_grad:
+            loss.backward()
         average_gradients(self.module)
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip)
         factor = rate_factor(iteration, self.config)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * factor
+                group["lr"] = self.config.learning_rate * factor * group.get("share", 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.ema.update(self.module, iteration)

@@ -43,6 +43,9 @@ class StageSettings(BaseModel):
     """seed of data, noise and weights"""
     threads: int = Field(2, ge=1)
     """processor threads"""
+    parts: int = Field(1, ge=1)
+    """teacher forcing on a processor: parts of a batch, each worked on by one of ``threads``; keeps
+    two cores busy where other programs take turns on them"""
     device: str = "auto"
     """where to train: auto, cpu, cuda, cuda:1"""
     bfloat16: bool = False
@@ -59,8 +62,17 @@ class StageSettings(BaseModel):
     """Muon for the matrices inside blocks; false = AdamW alone"""
     rollout_share: float = Field(0.9, ge=0, le=1)
     """teacher forcing: share of the samples noised from the model's own estimate, as live"""
+    first_step_share: float = Field(0.5, ge=0, le=1)
+    """teacher forcing: share of those that learn the first step"""
+    pictures: Path | None = None
+    """teacher forcing: folder of labelled pictures; left out = clips alone"""
+    picture_share: float = Field(0.5, ge=0, le=1)
+    """share of the pairs that are of pictures, where there are any"""
+    text_rate: float = Field(0.0, ge=0, le=1)
+    """learning rate of the text encoder as a share of the editor's; 0 = it stays as it is"""
     start: Path | None = None
-    """checkpoint.pt of another stage to start from; left out = the stage's own rule"""
+    """checkpoint.pt of another stage, or a model folder, to start from; left out = the stage's own
+    rule"""
 
     def loop(self) -> LoopConfig:
         """The part the training loop reads."""
@@ -73,6 +85,7 @@ class StageSettings(BaseModel):
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,
             muon=self.muon,
+            text_rate=self.text_rate,
         )
 
     def model_sizes(self) -> ModelConfig:

@@ -51,6 +51,8 @@ class Scope(StrEnum):
     TOP = "top"
     BOTTOM = "bottom"
     CENTRE = "centre"
+    NAMED = "named"
+    """A thing that the instruction names; its mask is handed in as the subject's is."""
 
 
 REGIONS = (Scope.LEFT, Scope.RIGHT, Scope.TOP, Scope.BOTTOM, Scope.CENTRE)
@@ -81,5 +83,7 @@ class EditSpec:
     """Where the light of LIGHT comes from."""
     strength: float = 1.0
     """How much of the change is made: 0.5 for "slightly", 1.4 for "strongly"."""
+    region: str | None = None
+    """What NAMED names, as ``regions.REGIONS`` calls it; for records, the mask is handed in."""
     then: EditSpec | None = None
     """A second edit, made on the result of this one."""

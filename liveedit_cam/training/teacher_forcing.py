@@ -19,6 +19,7 @@ import random
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.model.attention import MaskedAttend, rotation_table, teacher_forcing_mask
@@ -32,8 +33,8 @@ from liveedit_cam.training.editor import Editor
 from liveedit_cam.training.loop import Draws
 from liveedit_cam.training.losses import diffusion_loss, subject_loss
 
-FIRST_STEP_SHARE = 0.5
-"""Share of the rolled-out samples that stop at the first step, which all others build on."""
+ANCHOR_WEIGHT = 4.0
+"""Of the squared distance of old prompts' embeddings from what they were."""
 
 
 def draw_sigmas(
@@ -92,23 +93,27 @@ class TeacherForcing:
         weights: Tensor,
         seed: int,
         rollout_share: float = 0.9,
+        first_step_share: float = 0.5,
     ) -> None:
         """``text`` is frozen; ``weights`` (C,) of the latent channels.
 
-        ``rollout_share`` of the samples, 0..1, are noised from the model's own estimate.
+        ``rollout_share`` of the samples, 0..1, are noised from the model's own estimate;
+        ``first_step_share`` of those stop at the first step, which all others build on.
         """
         self.config = config
         self.text = text
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self.weights = weights
         self.rollout_share = rollout_share
+        self.first_step_share = first_step_share
         self.draws = Draws(seed)
 
     def __call__(self, editor: Editor, batch: LatentBatch) -> tuple[Tensor, dict[str, float]]:
         """Weighted error of x0 plus 0.2 of the auxiliary subject loss."""
         source, target = batch.source, batch.target
         grid = editor.dit.grid(source)
-        inputs = self._inputs(editor.dit, batch, grid)
+        embeddings, distance = self._embeddings(editor, batch)
+        inputs = self._inputs(editor.dit, batch, grid, embeddings)
         steps = self._draw_steps(len(source))
         estimate = own_estimate(editor.dit, inputs, steps, self.schedule, self.draws.noise)
         sigma = draw_sigmas(self.schedule, self._chunks(source), self.draws.noise)
@@ -123,19 +128,44 @@ class TeacherForcing:
         )
         x0 = _predict(editor.dit, inputs, _noised(start, sigma, self.draws.noise), sigma)
         tap.remove()
-        error = diffusion_loss(self.config.prediction, x0, target, source, sigma, self.weights)
+        error = diffusion_loss(
+            self.config.prediction,
+            x0,
+            target,
+            source,
+            sigma,
+            self.weights,
+            batch.known,
+            batch.expected,
+        )
         logits = editor.subject_logits(hidden[0], grid, source.shape[2])
         subject = subject_loss(logits, batch.subject, batch.has_subject)
-        return error + 0.2 * subject, {"edit": error.item(), "subject": subject.item()}
+        loss = error + 0.2 * subject + ANCHOR_WEIGHT * distance
+        values = {"edit": error.item(), "subject": subject.item()}
+        if editor.text is not None:
+            values["anchor"] = distance.item()
+        return loss, values
+
+    def _embeddings(self, editor: Editor, batch: LatentBatch) -> tuple[Tensor, Tensor]:
+        """Of the prompts, and how far those of the old pairs went from the frozen encoder's."""
+        with torch.no_grad():
+            former = self.text(batch.prompts)
+        if editor.text is None:
+            return former, former.new_zeros(())
+        embeddings = editor.text(batch.prompts)
+        old = batch.num_old
+        if not old:
+            return embeddings, embeddings.new_zeros(())
+        return embeddings, F.mse_loss(embeddings[:old], former[:old])
 
     def _chunks(self, source: Tensor) -> tuple[int, int]:
         """Samples and chunks of a batch."""
         return len(source), max(1, source.shape[2] // self.config.chunk_latents)
 
-    def _inputs(self, dit: CausalDiT, batch: LatentBatch, grid: tuple[int, int]) -> Inputs:
+    def _inputs(
+        self, dit: CausalDiT, batch: LatentBatch, grid: tuple[int, int], embeddings: Tensor
+    ) -> Inputs:
         source, num_latents = batch.source, batch.source.shape[2]
-        with torch.no_grad():
-            embeddings = self.text(batch.prompts)
         positions, mask, past = list(range(num_latents)), None, None
         _, num_chunks = self._chunks(source)
         if num_chunks > 1:
@@ -151,8 +181,8 @@ class TeacherForcing:
     def _draw_steps(self, count: int) -> Tensor:
         """The step each sample is at, int64 (count,); -1 = noised from its target."""
         num_steps = len(self.schedule.sigmas)
-        shares = torch.full((num_steps,), (1 - FIRST_STEP_SHARE) / max(1, num_steps - 1))
-        shares[0] = FIRST_STEP_SHARE
+        shares = torch.full((num_steps,), (1 - self.first_step_share) / max(1, num_steps - 1))
+        shares[0] = self.first_step_share
         steps = torch.multinomial(shares, count, replacement=True, generator=self.draws.noise)
         is_own = torch.rand(count, generator=self.draws.noise) < self.rollout_share
         return torch.where(is_own, steps, -1)

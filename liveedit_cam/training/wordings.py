@@ -198,7 +198,7 @@ DISTRACTORS = (
     *("one", "every", "each", "any", "other", "such", "same", "own", "than", "then", "but", "for"),
     *("from", "by", "into", "over", "around", "during", "before", "after", "again", "still"),
     *("nice", "good", "great", "cool", "beautiful", "pretty", "fun", "kind", "sort", "style"),
-    *("frame", "frames", "shot", "camera", "screen", "stream", "face", "head", "body", "place"),
+    *("frame", "frames", "shot", "camera", "screen", "stream", "place"),
     *("whole", "entire", "full", "total", "complete", "simple", "real", "true", "new"),
     *("become", "becomes", "turned", "made", "painted", "coloured", "colored", "given", "appear"),
 )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from liveedit_cam.evaluation.named import TAUGHT as NAMED_TAUGHT
+from liveedit_cam.evaluation.named import UNSEEN as NAMED_UNSEEN
 from liveedit_cam.evaluation.unseen import UNSEEN
+from liveedit_cam.training.regions import OWNERS, PLACES, REGIONS
 from liveedit_cam.training.spec import Family
 from liveedit_cam.training.wordings import (
     ADJECTIVES,
@@ -35,6 +38,7 @@ def choice(words: tuple[str, ...]) -> str:
 def grammar() -> re.Pattern[str]:
     """Every single edit the grammar can word with the plain colours."""
     colours = tuple(COLOURS) + tuple(f"{shade} {name}" for shade in SHADES for name in COLOURS)
+    things = choice(flat({region: region.words for region in REGIONS}))
     slots = {
         **{name: choice(words) for name, words in SLOTS.items()},
         "colour": choice(colours),
@@ -44,6 +48,8 @@ def grammar() -> re.Pattern[str]:
         "region": choice(flat(REGION_WORDS)),  # type: ignore[arg-type]
         "adjective": choice((*flat(ADJECTIVES), *colours)),  # type: ignore[arg-type]
         "adverb": choice((*SLIGHT_WORDS, *STRONG_WORDS)),
+        "bare": things,
+        "target": choice(tuple(dict.fromkeys((*OWNERS, *PLACES)))) + " ?" + things,
     }
     templates = flat({kind: TEMPLATES[kind] for kind in TEMPLATES if kind != "join"})
     filled = [re.sub(r"\\\{(\w+)\\\}", lambda m: slots[m[1]], re.escape(t)) for t in templates]
@@ -55,6 +61,13 @@ def test_the_grammar_is_matched_at_all() -> None:
     """Catches a pattern that matches nothing, which would call every wording unseen."""
     for prompt in ("make it night", "please change red to navy now", "a bit warmer"):
         assert grammar().fullmatch(prompt), prompt
+
+
+def test_the_named_set_is_half_taught_and_half_unseen() -> None:
+    """Catches a wording of the second set on the wrong side."""
+    values = {"target": "my hair", "how": "blue"}
+    assert all(grammar().fullmatch(text.format(**values)) for text in NAMED_TAUGHT)
+    assert not any(grammar().fullmatch(text.format(**values)) for text in NAMED_UNSEEN)
 
 
 def test_no_unseen_wording_was_taught() -> None:

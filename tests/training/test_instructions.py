@@ -33,6 +33,8 @@ VALUES = {
     "region": "top",
     "adjective": "sepia",
     "adverb": "very",
+    "target": "my hair",
+    "bare": "hair",
 }
 
 
@@ -111,7 +113,7 @@ def test_drawn_edits_have_what_their_family_needs() -> None:
         if spec.family is Family.GRADIENT:
             assert spec.scope is Scope.BACKGROUND
     assert {spec.family for spec in drawn} == set(Family)
-    assert {spec.scope for spec in drawn} == set(Scope)
+    assert {spec.scope for spec in drawn} == set(Scope) - {Scope.NAMED}
     assert {spec.strength for spec in drawn} == {0.5, 1.0, 1.4}
     assert sum(spec.then is not None for spec in drawn) > 50
 
