@@ -13,16 +13,9 @@ from liveedit_cam.errors import EditorError
 from liveedit_cam.model import EditStream, TextConditioning, load
 from liveedit_cam.model.field import bind, seen_from
 from liveedit_cam.model.governor import Governor, memory_ladder
+from liveedit_cam.model.weights import what_it_knows
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
-
-KNOWS = (
-    "black and white, sepia, invert, night, darker, brighter, fog, snow, sunset, underwater, "
-    "thermal, neon, vintage, pencil sketch, spotlight; warm, cold, lavender or golden light; "
-    "coloured light from one side; a colour for the subject, the background or everything; blur or "
-    "a gradient behind the subject; change one colour into another; only the left or right half, "
-    "top, bottom or middle; leave it as it is"
-)
 
 NUM_REMEMBERED = 8
 """Prompts whose encoding is kept, so that scenes that come again cost nothing."""
@@ -35,14 +28,19 @@ def describe() -> str:
 
 def create(options: EditorOptions) -> DiffusionEditor:
     """Load the model on the device. Raises UsageError or WeightsError."""
-    return DiffusionEditor(load(options.model, options.device), options)
+    stream = load(options.model, options.device)
+    return DiffusionEditor(stream, options, what_it_knows(options.model))
 
 
 class DiffusionEditor:
     """An EditStream as an Editor."""
 
-    def __init__(self, stream: EditStream, options: EditorOptions) -> None:
-        """``options`` say how many steps a chunk has, and how old a field may get."""
+    def __init__(self, stream: EditStream, options: EditorOptions, knows: str = "") -> None:
+        """``options`` say how many steps a chunk has, and how old a field may get.
+
+        ``knows`` tells people what the model knows; "" = it is not said.
+        """
+        self._knows = knows
         self._stream = stream
         ladder = memory_ladder(
             stream.config,
@@ -74,7 +72,8 @@ class DiffusionEditor:
             notices.append(f'too long, its end is not read: "{text.unread}".')
         if text.unknown:
             words = ", ".join(f'"{word}"' for word in text.unknown)
-            notices.append(f"not understood: {words}. This model knows: {KNOWS}.")
+            known = f" This model knows: {self._knows}." if self._knows else ""
+            notices.append(f"not understood: {words}.{known}")
         return Conditioning(instruction, text, " ".join(notices) or None)
 
     def edit(

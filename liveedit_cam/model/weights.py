@@ -112,6 +112,15 @@ def read_config(path: Path) -> ModelConfig:
     return ModelConfig.from_dict(_read_json(path))
 
 
+def what_it_knows(model: str) -> str:
+    """What instructions a model knows, for people: the text of its ``knows.txt``; "" = none."""
+    path = _folder(model) / "knows.txt"
+    try:
+        return " ".join(path.read_text("utf-8").split())
+    except FileNotFoundError:
+        return ""
+
+
 def read_words(path: Path) -> frozenset[str]:
     """The words a model was taught. Raises WeightsError."""
     words = _read_json(path)

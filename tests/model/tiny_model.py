@@ -99,6 +99,7 @@ def write_folder(folder: Path, config: ModelConfig = TINY) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     (folder / "words.json").write_text(json.dumps(WORDS))
+    (folder / "knows.txt").write_text("black and white,\nblue")
     networks = (
         ("model", tiny_dit(config)),
         ("codec", tiny_codec(config.codec)),
