@@ -48,7 +48,7 @@ SOME_JSON = st.recursive(
     max_leaves=6,
 )
 WAITS = {"timeout_s": st.floats(0, 0.01), "seen": st.integers(100, 10**30)}
-"""Parameters that would make us wait for pictures and instructions that never come."""
+"""Parameters that, left out, would make us wait for what never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def calls(draw: st.DrawFn, whole: dict[str, Any]) -> Call:
         value = str(draw(st.one_of(right, right, SOME_JSON)))
         if one["in"] == "path":
             path = path.replace(f"{{{one['name']}}}", quote(value, safe="", errors="replace"))
-        elif draw(st.integers(0, 9)):
+        elif one["name"] in WAITS or draw(st.integers(0, 9)):
             query.append((one["name"], value))
     if not draw(st.integers(0, 9)):
         method = draw(st.sampled_from(["put", "delete", "head", "options", "patch", "trace"]))
