@@ -210,7 +210,7 @@ class _Reader:
         """What the file lacked and what was done to its colours, for the user."""
         notes = []
         if self.damage.num_packets:
-            notes.append(f"{self.damage.num_packets} damaged packets were left out")
+            notes.append(f"damaged packets left out: {self.damage.num_packets}")
         container = self.container
         if self._end_s is not None and container.duration:
             begin_s = (container.start_time or 0) / av.time_base

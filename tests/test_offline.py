@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -299,3 +301,11 @@ def test_model_and_device_are_checked_before_anything_is_written(clip: Path, mod
     out = clip.with_name("out.mp4")
     refused(UsageError, clip, out, "nanno")
     refused(WeightsError, clip, out, str(clip.parent))
+
+
+def test_the_command_line_loads_no_torch_before_it_is_needed() -> None:
+    """Catches settings made too late: libgomp reads how long to spin when torch is loaded, and
+    spinning threads doubled what ``process`` took beside another program."""
+    code = "import sys, liveedit_cam.commands.app; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"

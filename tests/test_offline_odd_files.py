@@ -126,7 +126,7 @@ def test_one_corrupt_packet_costs_one_packet(tmp_path: Path, suffix: str) -> Non
     source = odd_media.with_bad_packet(whole, tmp_path / f"in{suffix}", 40)
     done = through(source)
     assert 85 <= done.num_frames == len(shown(done.path)) < 90
-    assert done.notes == ("1 damaged packets were left out",)
+    assert done.notes == ("damaged packets left out: 1",)
 
 
 def test_a_recording_cut_short_keeps_what_there_is(tmp_path: Path) -> None:

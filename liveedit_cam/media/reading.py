@@ -177,9 +177,10 @@ class Pictures:
 
 def _pixels(picture: VideoFrame, kind: type[np.generic]) -> NDArray[Any]:
     """The memory of a packed RGB ``picture`` as (H, W, 3), not copied: 25 MB of 3840x2160."""
-    plane: Any = picture.planes[0]  # offers its memory, which its type does not say
-    rows: NDArray[Any] = np.frombuffer(plane, kind).reshape(picture.height, -1)
-    return rows[:, : 3 * picture.width].reshape(picture.height, picture.width, 3)
+    plane = picture.planes[0]
+    rows: NDArray[Any] = np.frombuffer(memoryview(plane), kind).reshape(picture.height, -1)
+    packed: NDArray[Any] = rows[:, : 3 * picture.width]
+    return packed.reshape(picture.height, picture.width, 3)
 
 
 def square_size(width: int, height: int, pixel_ratio: Fraction) -> tuple[int, int]:

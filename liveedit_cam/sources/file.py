@@ -156,7 +156,7 @@ class VideoFile:
                 hint="Choose another file.",
             )
         if damage.num_packets:
-            log.warning("%s: %d damaged packets were left out", self.name, damage.num_packets)
+            log.warning("%s: damaged packets left out: %d", self.name, damage.num_packets)
 
 
 def _checked_path(target: str) -> Path:
