@@ -202,8 +202,8 @@ class Rule:
 class Trigger(Protocol):
     """When a rule of one kind acts. Pure: no I/O, no state; called from the OBS thread.
 
-    A module in ``triggers/`` offers ``create() -> Trigger`` and ``describe() -> str`` (one line of
-    help with the form of its ``when``).
+    A row of ``obs/triggers.py``; outside the tree a module that offers ``create() -> Trigger`` and
+    ``describe() -> str`` (one line of help with the form of its ``when``).
     """
 
     @property
