@@ -308,7 +308,8 @@ class EditStream:
             moved = (source - self._last_source)[:, 0].abs().mean()
         self._last_source = source
         self._mask.plan(moved)
-        self.skip_ratio = self._mask.skip_ratio
+        has_middle = len(self.schedule.timesteps) > 2  # first and last step are always whole
+        self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
         x0 = denoise_chunk(
             self._denoiser,
             source,
