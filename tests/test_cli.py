@@ -383,11 +383,15 @@ def test_a_plain_line_comes_now_and_then() -> None:
     now, lines = [0.0], list[str]()
     display = PlainDisplay(write=lines.append, now=lambda: now[0])
     display.started(DaemonAddress(1, 8642, "t"), STATUS)
-    assert lines == ["page: http://127.0.0.1:8642/#token=t", "sink: preview:8643"]
+    assert lines == [
+        "page: http://127.0.0.1:8642/#token=t",
+        "source: pattern",
+        "sink: preview:8643",
+    ]
     for tick in range(41):
         now[0] = tick * PLAIN_EVERY_S / 20
         display.show(STATUS)
-    assert lines[2:] == [summary(STATUS)] * 3
+    assert lines[3:] == [summary(STATUS)] * 3
 
 
 def test_rows_leave_out_what_is_not_there() -> None:

@@ -207,7 +207,8 @@ def test_a_signal_leaves_no_partial_file(tmp_path: Path, number: signal.Signals)
     """Catches a partial file left by a kill or a closed terminal; the signal comes in mid-file."""
     source = odd_media.write_bars(tmp_path / "in.mp4", num_frames=9)
     program = (
-        "import os, sys\n"
+        "import os, signal, sys\n"
+        f"signal.signal({int(number)}, signal.SIG_DFL)\n"  # under nohup it would be ignored
         "sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from test_offline_odd_files import Unchanged\n"

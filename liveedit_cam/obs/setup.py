@@ -143,7 +143,7 @@ def add_picture(link: ObsLink, name: str, preview_url: str) -> bool:
 def renew_pictures(link: ObsLink, preview_url: str) -> tuple[str, ...]:
     """Give every media source that played a preview of this machine the address of this run.
 
-    The address holds a key that is new in each run. Returns the names of those renewed.
+    With it goes a key that is new in each run. Returns the names of those renewed.
     """
     wanted = picture_settings(preview_url)
     renewed = []

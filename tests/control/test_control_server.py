@@ -281,14 +281,18 @@ STOPS = [
 @pytest.mark.parametrize("number", STOPS)
 def test_a_signal_is_a_clean_stop(number: signal.Signals) -> None:
     """Catches a Ctrl-C or a closed terminal that leaves devices open, and handlers that stay."""
-    before = signal.getsignal(number)
-    with stop_on_signals() as stop:
-        assert not stop.is_set()
-        signal.raise_signal(number)
-        assert stop.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(number) is before
+    outside = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP would be ignored
+    try:
+        before = signal.getsignal(number)
+        with stop_on_signals() as stop:
+            assert not stop.is_set()
+            signal.raise_signal(number)
+            assert stop.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(number) is before
+    finally:
+        signal.signal(number, outside)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP there")

@@ -290,8 +290,9 @@ def test_our_picture_gets_its_address_though_obs_refuses_at_first(path: Path) ->
     """Issue 17. Catches an address noted as given before OBS has taken it: a black source until
     the next connection; and a question at every tick while OBS refuses."""
     stage = Stage(path, SCENES, kinds={"LiveEdit": "ffmpeg_source"}, refused="SetInputSettings")
-    stage.link.inputs["LiveEdit"] = {"input": "http://127.0.0.1:9/edited.mjpeg?key=old"}
-    preview = "http://127.0.0.1:9/?key=new"
+    old = {"input": "http://127.0.0.1:9/edited.mjpeg", "ffmpeg_options": "Bearer old'"}
+    stage.link.inputs["LiveEdit"] = dict(old)
+    preview = "http://127.0.0.1:9/#key=new"
     stage.commands.found = replace(stage.commands.found, preview_url=preview)
     for _ in range(9):
         stage.tick()
@@ -299,16 +300,16 @@ def test_our_picture_gets_its_address_though_obs_refuses_at_first(path: Path) ->
     assert "OBS refused SetInputSettings" in str(stage.bridge.notice)
     stage.link.refused = None
     stage.tick(1.0)
-    assert stage.link.inputs["LiveEdit"]["input"].endswith("edited.mjpeg?key=new")
+    assert "Bearer new'" in stage.link.inputs["LiveEdit"]["ffmpeg_options"]
     assert stage.bridge.notice is None
     asked = len(stage.link.requests)
     stage.tick(2.0)
     assert len(stage.link.requests) == asked
     stage.bridge.lost()
     stage.bridge.connected(stage.link)
-    stage.link.inputs["LiveEdit"]["input"] = "http://127.0.0.1:9/edited.mjpeg?key=old"
+    stage.link.inputs["LiveEdit"] = dict(old)
     stage.tick()
-    assert stage.link.inputs["LiveEdit"]["input"].endswith("edited.mjpeg?key=new")
+    assert "Bearer new'" in stage.link.inputs["LiveEdit"]["ffmpeg_options"]
 
 
 def test_a_name_that_is_missing_again_is_told_again(
