@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liveedit_cam.compositing import Carrier, CutDetector, put_on, put_on_exact
+from liveedit_cam.compositing.carry import _covered
 from liveedit_cam.types import EditField
 
 Picture = NDArray[np.uint8]
@@ -70,6 +71,23 @@ def test_an_edited_background_closes_behind_a_moving_hand() -> None:
     carried = put_on(after, Carrier().carry(made, after))
     uncovered = added(after, carried)[52:92, 102:116]
     assert (uncovered > 38).mean() > 0.85
+
+
+def test_what_is_uncovered_takes_the_change_of_what_looks_like_it() -> None:
+    """Catches a face that turns blue with the wall because it turned, and a wall left raw.
+
+    Left a dark wall, edited but for one column of cells; right a bright face, not edited. All the
+    cells at the border are uncovered.
+    """
+    picture = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    picture[:, 128:] = 200
+    cells = np.zeros((12, HEIGHT // 4, WIDTH // 4), np.float32)
+    cells[11, :, :31] = 0.3
+    uncovered = np.zeros((HEIGHT // 4, WIDTH // 4), bool)
+    uncovered[:, 30:34] = True
+    out = _covered(cells, uncovered, picture)
+    assert np.all(out[11, :, 30:32] == np.float32(0.3))
+    assert not out[:, :, 32:].any()
 
 
 def test_noise_on_a_flat_picture_moves_an_edit_by_little() -> None:
