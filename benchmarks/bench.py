@@ -15,6 +15,7 @@ from pathlib import Path
 
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
+from liveedit_cam.protocols import Sink
 from liveedit_cam.types import Status
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,13 +62,19 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 @contextmanager
-def live_service(config: Config, editor: str | None = None) -> Iterator[tuple[Service, float]]:
+def live_service(
+    config: Config, editor: str | None = None, sink: Sink | None = None
+) -> Iterator[tuple[Service, float]]:
     """A running service with its first edited frame on the sinks, and the seconds until then.
 
-    Raises LiveEditError where it cannot start, TimeoutError where no edited frame comes.
+    ``sink`` takes the place of those that ``config`` names. Raises LiveEditError where it cannot
+    start, TimeoutError where no edited frame comes.
     """
     began = time.monotonic()
-    service = Service(config, editor=editor)
+    if sink is None:
+        service = Service(config, editor=editor)
+    else:
+        service = Service(config, editor=editor, open_sink=lambda *_, **__: sink)
     service.start()
     try:
         while service.controller.status().frames_shown == 0:

@@ -21,13 +21,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from bench import Figure, live_service, print_result, watch
 
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
-from liveedit_cam.types import Latency, Status
+from liveedit_cam.types import Frame, Latency, Status
 
 QUESTION = "What does a live run cost and deliver?"
 LATENCY_EVERY = 8
@@ -65,6 +66,30 @@ class Costs:
     """0 where the system does not tell."""
 
 
+class NewPictures:
+    """A sink that keeps nothing but when a new picture came."""
+
+    name, url = "null", None
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self._last_captured_at = 0.0
+
+    def write(self, frame: Frame) -> None:
+        """Note the time of a picture of another capture than the last."""
+        if frame.captured_at != self._last_captured_at:
+            self._last_captured_at = frame.captured_at
+            self.times.append(time.monotonic())
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def longest_stop_ms(self, since: float) -> float:
+        """The longest time from one new picture to the next from ``since``, monotonic, on."""
+        times = [at for at in self.times if at >= since]
+        return max((1000 * (b - a) for a, b in pairwise(times)), default=0.0)
+
+
 def main() -> None:
     """Measure and print."""
     wanted = _parse()
@@ -80,9 +105,13 @@ def main() -> None:
         fps=wanted.fps,
     )
     editor = "slow_editor:create" if wanted.slow else None
-    with live_service(config, editor) as (service, first_frame_s), busy_neighbours(wanted.beside):
+    sink = NewPictures()
+    running = live_service(config, editor, sink)
+    with running as (service, first_frame_s), busy_neighbours(wanted.beside):
         service.wait(wanted.warmup)
+        began = time.monotonic()
         figures = measure(service, wanted.seconds)
+        figures["longest_stop_ms"] = sink.longest_stop_ms(began)
     asked = {name: getattr(wanted, name) for name in ("source", "prompt", "latency", "beside")}
     size = f"{wanted.width}x{wanted.height} at {wanted.fps:g}"
     print_result(QUESTION, {**asked, "size": size, "first_frame_s": first_frame_s, **figures})
