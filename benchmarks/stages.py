@@ -33,6 +33,7 @@ import torch.nn.functional as F  # noqa: E402
 from liveedit_cam.model import EditStream, ModelConfig, TextConditioning, load  # noqa: E402
 from liveedit_cam.model.config import model_size  # noqa: E402
 from liveedit_cam.model.field import fit  # noqa: E402
+from liveedit_cam.pixels import shrink  # noqa: E402
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
@@ -62,6 +63,12 @@ class PassClock:
     def _end(self) -> None:
         self._sync()
         self.spans.append((self._began, time.perf_counter()))
+
+
+def small_copies(frames: Pixels, config: ModelConfig) -> Pixels:
+    """Frames uint8 (T, H, W, 3) at the size the model edits them."""
+    height, width = model_size(config, *frames.shape[1:3])
+    return np.stack([shrink(one, width, height) for one in frames])
 
 
 def main() -> None:
@@ -99,7 +106,9 @@ def time_chunk(
 
     stream._resize(*model_size(stream.config, *chunk.shape[1:3]))
     stream._prepare(conditioning, 0)
-    small = torch.from_numpy(stream._shrink(chunk)).permute(3, 0, 1, 2)[None].float() / 255
+    small = (
+        torch.from_numpy(small_copies(chunk, stream.config)).permute(3, 0, 1, 2)[None].float() / 255
+    )
     source = stream.codec.encode(small.to(stream.device))
     mark()
     edited = stream._edit_latents(source, conditioning)

@@ -32,7 +32,7 @@ share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine
 import numpy as np  # noqa: E402 - after share_cores
 import torch  # noqa: E402
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan  # noqa: E402
-from stages import block_operations  # noqa: E402
+from stages import block_operations, small_copies  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from wan_passes import PlainCache, PlainPasses, TimedPasses  # noqa: E402
 
@@ -206,7 +206,7 @@ class Bench:
 
         stream._resize(*model_size(stream.config, *chunk.shape[1:3]))
         stream._prepare(self.text, 0)
-        small = torch.from_numpy(stream._shrink(chunk)).to(stream.device)
+        small = torch.from_numpy(small_copies(chunk, stream.config)).to(stream.device)
         small = small.permute(3, 0, 1, 2)[None].float() / 255
         mark()
         source = stream.codec.encode(small)

@@ -58,7 +58,7 @@ class Stream(Protocol):
         """Make an instruction ready."""
         ...
 
-    def edit(self, frames: Pixels, conditioning: TextConditioning) -> Pixels:
+    def edit(self, frames: Pixels, conditioning: TextConditioning, *, in_place: bool) -> Pixels:
         """Edit one chunk, uint8 (T, H, W, 3), the same shape out."""
         ...
 
@@ -105,7 +105,8 @@ def process(
             reader = _Reader(container, video)
             writer = _Writer(out, reader)
             for chunk in reader.chunks(writer.copy_sound, lambda: stream.chunk_frames):
-                writer.write(stream.edit(chunk.pixels, conditioning), chunk.pts)
+                edited = stream.edit(chunk.pixels, conditioning, in_place=True)
+                writer.write(edited, chunk.pts)
                 if progress:
                     progress(writer.num_frames, video.frames or None)
             writer.finish()

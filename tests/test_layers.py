@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "folders": set(),
     "registry": SEAMS,
     "compositing": VALUES,
-    "model": VALUES | {"compositing", "folders"},
+    "model": VALUES | {"compositing", "folders", "pixels"},
     "store": VALUES | {"folders", "model"},
     "evaluation": VALUES | {"model", "pixels", "training"},
     "training": VALUES | {"model", "pixels", "evaluation"},

@@ -158,7 +158,9 @@ def test_chunks_of_the_size_the_model_wants_next(clip: Path) -> None:
         def encode_text(self, prompt: str) -> TextConditioning:
             return TextConditioning(prompt, (), ())
 
-        def edit(self, frames: np.ndarray, conditioning: TextConditioning) -> np.ndarray:
+        def edit(
+            self, frames: np.ndarray, conditioning: TextConditioning, *, in_place: bool
+        ) -> np.ndarray:
             assert len(frames) == self.chunk_frames
             self.chunk_frames = 4
             return 255 - frames

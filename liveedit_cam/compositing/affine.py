@@ -22,13 +22,16 @@ _OFFSETS = 9
 """Planes of a field's cells before c: the nine of B."""
 
 
-def put_on(picture: Pixels, field: EditField) -> Pixels:
+def put_on(picture: Pixels, field: EditField, out: Pixels | None = None) -> Pixels:
     """The picture with the field's change; uint8 (H, W, 3) RGB of any size, taken and returned.
 
-    ``field`` covers all of ``picture``.
+    ``field`` covers all of ``picture``. ``out``, contiguous and of the picture's shape, takes the
+    result and may be the picture itself; None = a new one.
     """
+    out = np.empty(picture.shape, np.uint8) if out is None else out
     if field.rest is None and not field.cells.any():
-        return picture.copy()
+        out[:] = picture
+        return out
     height, width = picture.shape[:2]
     levels = field.cells.copy()
     levels[_OFFSETS:] *= _F(255)
@@ -37,9 +40,10 @@ def put_on(picture: Pixels, field: EditField) -> Pixels:
     rows, shares = _between(height, cells.shape[0])
     rest_rows, rest_shares = _between(height, rest.shape[0])
     flat = np.ascontiguousarray(picture).reshape(height, 3 * width)
-    out = np.empty_like(flat)
-    _blend(flat, cells, rows, shares, rest, rest_rows, rest_shares, out)
-    return out.reshape(height, width, 3)
+    assert out.flags.c_contiguous, f"out of shape {out.shape} and strides {out.strides}"
+    flat_out = out.reshape(height, 3 * width)
+    _blend(flat, cells, rows, shares, rest, rest_rows, rest_shares, flat_out)
+    return out
 
 
 def put_on_exact(picture: Pixels, field: EditField) -> Pixels:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,6 +30,7 @@ from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec
 from liveedit_cam.model.text import split_words, what_is_missing
+from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame
 
 if TYPE_CHECKING:
@@ -162,9 +162,11 @@ class EditStream:
         strength: float = 1.0,
         region: Region | None = None,
         seed: int = 0,
+        in_place: bool = False,
     ) -> Pixels:
         """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out.
 
+        ``in_place`` writes over ``frames`` and returns them: large pictures need half the memory.
         T must be ``chunk_frames``; H and W may be anything and may change, which starts a new
         stream (of a codec whose first chunk is shorter, T must then be that one's). Same seed, same
         frames from the last ``reset`` on. Raises EditorError.
@@ -175,10 +177,14 @@ class EditStream:
         self._resize(*model_size(self.config, *frames.shape[1:3]))
         if frames.shape[0] != self.chunk_frames:
             raise _refused(frames, self.chunk_frames, "H, W")
-        small = self._shrink(frames)
+        assert self._size is not None, "_resize sets the size"
+        small = np.stack([shrink(one, *self._size[::-1]) for one in frames])
         change = self.change(small, conditioning, strength=strength, region=region, seed=seed)
         fields = bind(change, [ModelFrame(one, t, 0.0) for t, one in enumerate(small)], 0)
-        return np.stack([put_on(one, field) for one, field in zip(frames, fields, strict=True)])
+        edited = frames if in_place else np.empty_like(frames)
+        for one, field, out in zip(frames, fields, edited, strict=True):
+            put_on(one, field, out)
+        return edited
 
     @torch.inference_mode()
     def change(
@@ -294,12 +300,6 @@ class EditStream:
                 self._cache.make_room()
                 self._dit.write_context(x0, source, conditioning.kv, self._cache)
                 self._cache.commit()
-
-    def _shrink(self, frames: Pixels) -> Pixels:
-        """Full-size frames at model size, uint8 (T, h, w, 3)."""
-        assert self._size is not None, "_resize sets the size"
-        size = self._size[::-1]
-        return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"

@@ -159,6 +159,18 @@ def test_the_compiled_loop_agrees_with_the_formula(size: tuple[int, int], has_re
     assert (apart > 0).mean() < 1e-3
 
 
+def test_a_picture_may_take_its_own_edit() -> None:
+    """Catches a loop that reads what it has just written."""
+    rng = np.random.default_rng(3)
+    picture = rng.integers(0, 255, (90, 160, 3), dtype=np.uint8)
+    cells = rng.normal(0, 0.3, (12, 9, 16)).astype(np.float32)
+    rest = rng.normal(0, 0.1, (3, 36, 64)).astype(np.float32)
+    field = EditField(cells, rest, picture[..., 0], 0, 0.0, 1)
+    expected = put_on(picture, field)
+    assert put_on(picture, field, picture) is picture
+    np.testing.assert_array_equal(picture, expected)
+
+
 def test_a_zero_field_gives_the_cameras_own_pixels() -> None:
     """Catches rounding where nothing is edited, in a picture that may not be written to."""
     picture = scene()
