@@ -40,7 +40,7 @@ SHIRTS = ("shirt", "t-shirt", "blouse", "top", "sweater", "jumper", "sweatshirt"
 JACKETS = ("jacket", "coat", "blazer", "suit", "cape", "vest", "outwear", "cardigan")
 
 REGIONS: tuple[Region, ...] = (
-    Region("hair", ("hair", "hair", "hair", "hairstyle", "haircut", "hairdo"), (2,), weight=6.0),
+    Region("hair", ("hair", "hair", "hair", "hairstyle", "haircut", "hairdo"), (2,), weight=16.0),
     Region("face", ("face", "face", "face", "head", "cheeks"), (16,), weight=1.2),
     Region("skin", ("skin", "skin", "complexion"), (3, 16), weight=0.7),
     Region(
