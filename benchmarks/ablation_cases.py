@@ -16,8 +16,13 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.evaluation.benchmark import Video, as_tensor
-from liveedit_cam.evaluation.pairs import (
+from liveedit_cam.lab.edits.apply import apply_edit
+from liveedit_cam.lab.edits.clips import Clip, load_clips
+from liveedit_cam.lab.edits.colours import HUES, colour_membership
+from liveedit_cam.lab.edits.spec import EditSpec, Family, Scope
+from liveedit_cam.lab.edits.wordings import COLOURS
+from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
+from liveedit_cam.lab.evaluation.pairs import (
     DRAWN_NAME,
     FIRST_SCENE_SEED,
     LEAST_FRAMES,
@@ -26,12 +31,7 @@ from liveedit_cam.evaluation.pairs import (
     Shelf,
     window,
 )
-from liveedit_cam.evaluation.phrasing import taught_wording
-from liveedit_cam.training.clips import Clip, load_clips
-from liveedit_cam.training.colours import HUES, colour_membership
-from liveedit_cam.training.edits import apply_edit
-from liveedit_cam.training.spec import EditSpec, Family, Scope
-from liveedit_cam.training.wordings import COLOURS
+from liveedit_cam.lab.evaluation.phrasing import taught_wording
 
 SHORT_SIDE_PX = 256
 """Clips are edited at this short side: compositing costs little, the network is what counts."""

@@ -13,11 +13,11 @@ from ablation_clock import BlockClock
 from ablation_records import DriftRow, SwitchRow, VariantRow
 from ablation_rig import Setup, Steps, Variant, compare, make_stream
 
-from liveedit_cam.evaluation.benchmark import Video, as_pixels, as_tensor
-from liveedit_cam.evaluation.metrics import capped_psnr
+from liveedit_cam.lab.edits.clips import Clip
+from liveedit_cam.lab.evaluation.benchmark import Video, as_pixels, as_tensor
+from liveedit_cam.lab.evaluation.metrics import capped_psnr
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.conditioning import KVPolicy
-from liveedit_cam.training.clips import Clip
 
 POLICIES: tuple[KVPolicy, ...] = ("keep", "recache", "reset")
 CHUNKS_BEFORE, CHUNKS_AFTER = 6, 8

@@ -22,8 +22,9 @@ from ablation_records import VariantRow
 from torch import Tensor
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.evaluation.benchmark import Video, as_tensor
-from liveedit_cam.evaluation.metrics import PictureFigures, capped_psnr, picture_figures
+from liveedit_cam.lab.edits.clips import Clip
+from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
+from liveedit_cam.lab.evaluation.metrics import PictureFigures, capped_psnr, picture_figures
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.conditioning import KVPolicy
@@ -41,7 +42,6 @@ from liveedit_cam.model.weights import (
     named_folder,
     read_config,
 )
-from liveedit_cam.training.clips import Clip
 
 LEAST_GAIN_DB = 6.0
 """Gain inside the mask, over the source, from which on an edit counts as made: half the error."""

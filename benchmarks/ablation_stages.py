@@ -23,9 +23,13 @@ from torch import Tensor
 
 from liveedit_cam.compositing import put_on
 from liveedit_cam.errors import UsageError
-from liveedit_cam.evaluation.benchmark import Video, as_tensor
-from liveedit_cam.evaluation.metrics import PictureFigures, picture_figures
-from liveedit_cam.evaluation.rivals import Judge
+from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
+from liveedit_cam.lab.evaluation.metrics import PictureFigures, picture_figures
+from liveedit_cam.lab.evaluation.rivals import Judge
+from liveedit_cam.lab.training.dmd import GUIDANCE
+from liveedit_cam.lab.training.editor import Editor
+from liveedit_cam.lab.training.foundation import NO_TEXT, sample_offline
+from liveedit_cam.lab.training.stages import DMD, FOUNDATION, TEACHER_FORCING
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.codec import CodecStream
 from liveedit_cam.model.config import model_size
@@ -34,10 +38,6 @@ from liveedit_cam.model.field import bind, fit
 from liveedit_cam.model.generator import denoise_chunk, predict_x0
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.schedule import FlowSchedule
-from liveedit_cam.training.dmd import GUIDANCE
-from liveedit_cam.training.editor import Editor
-from liveedit_cam.training.foundation import NO_TEXT, sample_offline
-from liveedit_cam.training.stages import DMD, FOUNDATION, TEACHER_FORCING
 from liveedit_cam.types import ModelFrame
 
 NUM_CHUNKS = 3

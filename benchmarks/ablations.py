@@ -56,7 +56,7 @@ from ablation_rig import LEAST_GAIN_DB, Setup, Steps, load_networks  # noqa: E40
 from ablation_sampler import size_part, steps_part  # noqa: E402
 from ablation_stages import checkpoints_stamp, stages_part  # noqa: E402
 
-from liveedit_cam.evaluation.commands import weights_digest  # noqa: E402
+from liveedit_cam.lab.evaluation.commands import weights_digest  # noqa: E402
 
 QUESTION = "Do the paper's ablations hold at our scale, and what of the parts it does not ablate?"
 PARTS: Mapping[str, Callable[[Setup], tuple[Row, ...]]] = {

@@ -25,11 +25,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from liveedit_cam.evaluation.benchmark import as_tensor
-from liveedit_cam.evaluation.flow import MotionFigures, motion_figures
+from liveedit_cam.lab.evaluation.benchmark import as_tensor
+from liveedit_cam.lab.evaluation.flow import MotionFigures, motion_figures
+from liveedit_cam.lab.evaluation.metrics import psnr
 from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.field import Steadier
-from liveedit_cam.training.losses import psnr
 
 
 class HoldsNothing(Steadier):

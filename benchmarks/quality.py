@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from liveedit_cam.errors import LiveEditError
-from liveedit_cam.evaluation.commands import app
+from liveedit_cam.lab.evaluation.commands import app
 
 if __name__ == "__main__":
     try:

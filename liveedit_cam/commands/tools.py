@@ -73,13 +73,13 @@ def process(
 
 def train(context: typer.Context) -> None:
     """Train a model from scratch (see train --help)."""
-    from liveedit_cam.training.commands import app
+    from liveedit_cam.lab.training.commands import app
 
     app(args=list(context.args), prog_name="liveedit-cam train")
 
 
 def bench(context: typer.Context) -> None:
     """Measure how well a model edits (see bench --help)."""
-    from liveedit_cam.evaluation.commands import app
+    from liveedit_cam.lab.evaluation.commands import app
 
     app(args=list(context.args), prog_name="liveedit-cam bench")

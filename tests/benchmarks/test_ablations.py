@@ -26,9 +26,9 @@ from ablation_sampler import sizes
 from ablation_stages import sample_causal, sample_live
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.evaluation.commands import weights_digest
+from liveedit_cam.lab.evaluation.commands import weights_digest
+from liveedit_cam.lab.training.foundation import sample_offline
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
-from liveedit_cam.training.foundation import sample_offline
 
 SWITCH_ROWS = (SwitchRow("keep", 3, 1.0, 0, 0.4, 1.0),)
 
