@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
-from ablation_cases import Case
 from bench import print_result
 
 from liveedit_cam.compositing import Carrier, put_on
+from liveedit_cam.lab.ablations.cases import Case
 from liveedit_cam.lab.edits.clips import Clip, load_clips
 from liveedit_cam.lab.edits.spec import EditSpec, Family, Scope
 from liveedit_cam.lab.edits.wordings import COLOURS

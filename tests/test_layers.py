@@ -40,6 +40,10 @@ MAY_IMPORT = {
     "lab.edits": VALUES,
     "lab.training": VALUES | {"model", "pixels", "lab.edits"},
     "lab.evaluation": VALUES | {"model", "pixels", "lab.edits"},
+    "lab.ablations": VALUES
+    | {"compositing", "cores", "model"}
+    | {"lab.edits", "lab.training", "lab.evaluation", "lab.machine"},
+    "lab.machine": {"model"},
     "media": VALUES,
     "sources": PICTURES | {"registry", "media"},
     "sinks": PICTURES | {"registry", "media"},

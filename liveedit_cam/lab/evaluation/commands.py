@@ -34,6 +34,7 @@ from liveedit_cam.lab.evaluation.records import (
     append_result,
     open_results,
     read_pairs,
+    weights_digest,
     write_pairs,
 )
 from liveedit_cam.lab.evaluation.report import (
@@ -49,13 +50,10 @@ from liveedit_cam.lab.evaluation.report import (
 )
 from liveedit_cam.lab.evaluation.summary import summarise
 from liveedit_cam.model import EditStream, load
-from liveedit_cam.model.config import PRESETS, model_size
-from liveedit_cam.model.weights import named_folder
+from liveedit_cam.model.config import model_size
 
 SHORT_SIDE_PX, MAX_FRAMES = 480, 64
 """Real clips are measured at this short side, on their first so many frames."""
-SAMPLE_BYTES = 1 << 16
-"""Read from the end of each model file to tell weights from others of the same size."""
 SHEET_ROWS = 30
 JPEG_QUALITY = 85
 
@@ -155,23 +153,6 @@ def _named(stream: EditStream, folder: Path, seed: int, out: Path) -> dict[str, 
     _write_picture(out / "named.jpg", stack(tiles, 3))
     typer.echo(text)
     return named_means(results)
-
-
-def weights_digest(model: str) -> str:
-    """Tells the weights of a model (name or folder) from others; fast, and the same for a copy.
-
-    Of each file its name, its size and its last 64 KiB.
-    """
-    folder = named_folder(model) if model in PRESETS else Path(model)
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.suffix in (".md", ".toml", ".txt"):  # what is said of the weights
-            continue
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - SAMPLE_BYTES))
-            digest.update(f"{path.relative_to(folder)} {size} ".encode() + file.read())
-    return digest.hexdigest()
 
 
 def _real_clips(media: Path | None) -> list[Clip]:

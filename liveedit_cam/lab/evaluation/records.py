@@ -6,7 +6,9 @@ dropped and its pair measured again. Knows no model.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,9 +22,13 @@ from liveedit_cam.lab.evaluation.flow import MotionFigures
 from liveedit_cam.lab.evaluation.metrics import PictureFigures
 from liveedit_cam.lab.evaluation.pairs import VideoPair, Wording
 from liveedit_cam.lab.evaluation.paper_metrics import PaperFigure
+from liveedit_cam.model.config import PRESETS
+from liveedit_cam.model.weights import named_folder
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 """What reading a wrong shape of JSON raises, json.JSONDecodeError among them."""
+SAMPLE_BYTES = 1 << 16
+"""Read from the end of each model file to tell weights from others of the same size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +203,20 @@ def _colour(values: Any) -> RGB | None:
         return None
     red, green, blue = (float(value) for value in values)
     return (red, green, blue)
+
+
+def weights_digest(model: str) -> str:
+    """Tells the weights of a model (name or folder) from others; fast, and the same for a copy.
+
+    Of each file its name, its size and its last 64 KiB.
+    """
+    folder = named_folder(model) if model in PRESETS else Path(model)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.suffix in (".md", ".toml", ".txt"):  # what is said of the weights
+            continue
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - SAMPLE_BYTES))
+            digest.update(f"{path.relative_to(folder)} {size} ".encode() + file.read())
+    return digest.hexdigest()

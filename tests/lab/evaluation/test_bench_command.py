@@ -10,8 +10,8 @@ from tiny_model import write_folder
 from typer.testing import CliRunner
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.lab.evaluation.commands import app, weights_digest
-from liveedit_cam.lab.evaluation.records import read_pairs
+from liveedit_cam.lab.evaluation.commands import app
+from liveedit_cam.lab.evaluation.records import read_pairs, weights_digest
 
 
 @pytest.fixture(scope="module")

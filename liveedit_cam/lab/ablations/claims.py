@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TypeVar
 
-from ablation_plots import PAPER_ATTENTION
-from ablation_records import Results, Row, SimilarityRow, StageRow, VariantRow
+from liveedit_cam.lab.ablations.plots import PAPER_ATTENTION
+from liveedit_cam.lab.ablations.records import Results, Row, SimilarityRow, StageRow, VariantRow
 
 R = TypeVar("R", bound=Row)
 

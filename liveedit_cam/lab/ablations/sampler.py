@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ablation_cache import no_cache
-from ablation_cases import LOCAL, WHOLE
-from ablation_records import VariantRow
-from ablation_rig import Setup, Variant, compare
-
+from liveedit_cam.lab.ablations.cache import no_cache
+from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE
+from liveedit_cam.lab.ablations.records import VariantRow
+from liveedit_cam.lab.ablations.rig import Setup, Variant, compare
 from liveedit_cam.model import ModelConfig
 
 SCALES = (1.0, 1.5, 2.0)

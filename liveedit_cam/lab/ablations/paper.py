@@ -13,15 +13,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-from ablation_claims import claims
-from ablation_plots import (
+from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.ablations.claims import claims
+from liveedit_cam.lab.ablations.plots import (
     DRIFT_FILE,
     KEEP_FILE,
     PAPER_ATTENTION,
     PAPER_FFN,
     SIMILARITY_FILE,
 )
-from ablation_records import (
+from liveedit_cam.lab.ablations.records import (
     DriftRow,
     PartRecord,
     Results,
@@ -31,8 +32,6 @@ from ablation_records import (
     SwitchRow,
     VariantRow,
 )
-
-from liveedit_cam.errors import UsageError
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 PLOT_PREFIX = "ablation-"

@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import machine
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -32,18 +31,19 @@ share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine
 
 import cv2  # noqa: E402 - after share_cores
 import torch  # noqa: E402
-from ablation_cache import (  # noqa: E402
+
+from liveedit_cam.lab.ablations.cache import (  # noqa: E402
     adaptive_part,
     cache_part,
     dilation_part,
     keep_part,
     similarity_part,
 )
-from ablation_cases import choose_clips  # noqa: E402
-from ablation_live import drift_part, switch_part, window_part  # noqa: E402
-from ablation_paper import renew  # noqa: E402
-from ablation_plots import draw_plots  # noqa: E402
-from ablation_records import (  # noqa: E402
+from liveedit_cam.lab.ablations.cases import choose_clips  # noqa: E402
+from liveedit_cam.lab.ablations.live import drift_part, switch_part, window_part  # noqa: E402
+from liveedit_cam.lab.ablations.paper import renew  # noqa: E402
+from liveedit_cam.lab.ablations.plots import draw_plots  # noqa: E402
+from liveedit_cam.lab.ablations.records import (  # noqa: E402
     ROWS,
     PartRecord,
     Results,
@@ -52,11 +52,11 @@ from ablation_records import (  # noqa: E402
     resume,
     write_results,
 )
-from ablation_rig import LEAST_GAIN_DB, Setup, Steps, load_networks  # noqa: E402
-from ablation_sampler import size_part, steps_part  # noqa: E402
-from ablation_stages import checkpoints_stamp, stages_part  # noqa: E402
-
-from liveedit_cam.lab.evaluation.commands import weights_digest  # noqa: E402
+from liveedit_cam.lab.ablations.rig import LEAST_GAIN_DB, Setup, Steps, load_networks  # noqa: E402
+from liveedit_cam.lab.ablations.sampler import size_part, steps_part  # noqa: E402
+from liveedit_cam.lab.ablations.stages import checkpoints_stamp, stages_part  # noqa: E402
+from liveedit_cam.lab.evaluation.records import weights_digest  # noqa: E402
+from liveedit_cam.lab.machine import this_machine  # noqa: E402
 
 QUESTION = "Do the paper's ablations hold at our scale, and what of the parts it does not ablate?"
 PARTS: Mapping[str, Callable[[Setup], tuple[Row, ...]]] = {
@@ -163,7 +163,7 @@ def stamp_of(name: str, options: Options) -> str:
 def _record(name: str, stamp: str, setup: Setup) -> PartRecord:
     began = time.perf_counter()
     rows = PARTS[name](setup)
-    facts = machine()
+    facts = this_machine()
     return PartRecord(
         name,
         stamp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablation_records import DriftRow, Results, SimilarityRow, VariantRow
+from liveedit_cam.lab.ablations.records import DriftRow, Results, SimilarityRow, VariantRow
 
 SIMILARITY_FILE, KEEP_FILE, DRIFT_FILE = "similarity.png", "keep.png", "drift.png"
 BLUE, ORANGE, GREEN = "#2f6fb3", "#d9822b", "#3d9a5c"

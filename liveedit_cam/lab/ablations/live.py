@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 import numpy as np
-from ablation_cases import LOCAL, WHOLE, Case
-from ablation_clock import BlockClock
-from ablation_records import DriftRow, SwitchRow, VariantRow
-from ablation_rig import Setup, Steps, Variant, compare, make_stream
 
+from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE, Case
+from liveedit_cam.lab.ablations.clock import BlockClock
+from liveedit_cam.lab.ablations.records import DriftRow, SwitchRow, VariantRow
+from liveedit_cam.lab.ablations.rig import Setup, Steps, Variant, compare, make_stream
 from liveedit_cam.lab.edits.clips import Clip
 from liveedit_cam.lab.evaluation.benchmark import Video, as_pixels, as_tensor
 from liveedit_cam.lab.evaluation.metrics import capped_psnr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,21 +11,25 @@ import pytest
 import torch
 from tiny_model import CPU, PAIRED, TINY, draw_latents, tiny_dit, tiny_text_kv, write_folder
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
-import ablations
-from ablation_cache import Listener, mean_cosine
-from ablation_cases import LOCAL, NOTHING, WHOLE, choose_clips, draw_cases
-from ablation_clock import BlockClock
-from ablation_live import by_minute, chunks_until, window_configs
-from ablation_paper import BEGIN, END, renew, slope
-from ablation_records import PartRecord, Results, SwitchRow, read_results, resume, write_results
-from ablation_rig import FixedShare, Setup, Steps, Variant, compare, load_networks
-from ablation_sampler import sizes
-from ablation_stages import sample_causal, sample_live
-
 from liveedit_cam.errors import UsageError
-from liveedit_cam.lab.evaluation.commands import weights_digest
+from liveedit_cam.lab.ablations import commands as ablations
+from liveedit_cam.lab.ablations.cache import Listener, mean_cosine
+from liveedit_cam.lab.ablations.cases import LOCAL, NOTHING, WHOLE, choose_clips, draw_cases
+from liveedit_cam.lab.ablations.clock import BlockClock
+from liveedit_cam.lab.ablations.live import by_minute, chunks_until, window_configs
+from liveedit_cam.lab.ablations.paper import BEGIN, END, renew, slope
+from liveedit_cam.lab.ablations.records import (
+    PartRecord,
+    Results,
+    SwitchRow,
+    read_results,
+    resume,
+    write_results,
+)
+from liveedit_cam.lab.ablations.rig import FixedShare, Setup, Steps, Variant, compare, load_networks
+from liveedit_cam.lab.ablations.sampler import sizes
+from liveedit_cam.lab.ablations.stages import sample_causal, sample_live
+from liveedit_cam.lab.evaluation.records import weights_digest
 from liveedit_cam.lab.training.foundation import sample_offline
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from statistics import fmean
 
 import torch.nn.functional as F
-from ablation_cases import LOCAL, NOTHING, WHOLE
-from ablation_records import SimilarityRow, VariantRow
-from ablation_rig import NUM_CHUNKS, Setup, Variant, compare, make_stream
 from torch import Tensor
 
+from liveedit_cam.lab.ablations.cases import LOCAL, NOTHING, WHOLE
+from liveedit_cam.lab.ablations.records import SimilarityRow, VariantRow
+from liveedit_cam.lab.ablations.rig import NUM_CHUNKS, Setup, Variant, compare, make_stream
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.config import ReusePart
 from liveedit_cam.model.mask_cache import MaskCache

@@ -15,14 +15,14 @@ from statistics import fmean, median
 import cv2
 import numpy as np
 import torch
-from ablation_cases import LOCAL, WHOLE, Case
-from ablation_clock import BlockClock
-from ablation_records import StageRow
-from ablation_rig import Networks, Setup
 from torch import Tensor
 
 from liveedit_cam.compositing import put_on
 from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE, Case
+from liveedit_cam.lab.ablations.clock import BlockClock
+from liveedit_cam.lab.ablations.records import StageRow
+from liveedit_cam.lab.ablations.rig import Networks, Setup
 from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.lab.evaluation.metrics import PictureFigures, picture_figures
 from liveedit_cam.lab.evaluation.rivals import Judge

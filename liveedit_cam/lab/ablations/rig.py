@@ -16,12 +16,12 @@ from statistics import fmean, median
 import numpy as np
 import torch
 import torch.nn.functional as F
-from ablation_cases import NOTHING, Case, draw_cases
-from ablation_clock import BlockClock
-from ablation_records import VariantRow
 from torch import Tensor
 
 from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.ablations.cases import NOTHING, Case, draw_cases
+from liveedit_cam.lab.ablations.clock import BlockClock
+from liveedit_cam.lab.ablations.records import VariantRow
 from liveedit_cam.lab.edits.clips import Clip
 from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.lab.evaluation.metrics import PictureFigures, capped_psnr, picture_figures
