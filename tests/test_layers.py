@@ -41,9 +41,10 @@ MAY_IMPORT = {
     "lab.training": VALUES | {"model", "pixels", "lab.edits"},
     "lab.evaluation": VALUES | {"model", "pixels", "lab.edits"},
     "lab.ablations": VALUES
-    | {"compositing", "cores", "model"}
+    | {"compositing", "model"}
     | {"lab.edits", "lab.training", "lab.evaluation", "lab.machine"},
     "lab.machine": {"model"},
+    "lab.commands": VALUES | {"lab.ablations", "lab.training"},
     "media": VALUES,
     "sources": PICTURES | {"registry", "media"},
     "sinks": PICTURES | {"registry", "media"},
@@ -55,7 +56,8 @@ MAY_IMPORT = {
     "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"offline", "model", "store", "lab.training", "lab.evaluation"},
+    | {"offline", "model", "store", "commands.lab"},
+    "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -91,10 +93,9 @@ OWNERS = {
     "starlette": ("control",),
     "uvicorn": ("control/server.py", "control/connections.py"),
     "pydantic": ("config.py", "control/app.py", "obs/rule_tables.py", "lab/training/settings.py"),
-    "accelerate": ("lab/training/loop.py",),
     "pydantic_core": ("config.py", "control/app.py", "obs/rule_tables.py"),
     "rich": ("commands/display.py", "commands/models.py", "lab"),
-    "typer": ("commands", "lab/training/commands.py", "lab/evaluation/commands.py"),
+    "typer": ("commands", "lab"),
     "matplotlib": ("lab",),
 }
 """Library -> the files and folders that may import it."""

@@ -1,49 +1,38 @@
 """Do the paper's ablations hold at our scale, and what of the parts it does not ablate?
 
-Eleven parts, one question each (--parts names some of them): the three stages, where the mask cache
-sits, how alike features are from latent to latent, keep ratio, adaptive threshold, dilation,
-number of tokens, number of steps, KV policy, window and sinks, drift. Clips are test clips of
---media, or drawn scenes, at a short side of 256 pixels. Each part is written to --out/results.json
-when it is done, so that an interrupted run goes on; plots lie beside it. All times but ``chunk_ms``
-are ratios inside one run. The last line of stdout is one JSON object.
-
-    python benchmarks/ablations.py --media ../shared/media [--model nano] [--parts cache,keep]
-    python benchmarks/ablations.py --paper docs/paper.md --parts none      (renews the page alone)
+Eleven parts, one question each: the three stages, where the mask cache sits, how alike features
+are from latent to latent, keep ratio, adaptive threshold, dilation, number of tokens, number of
+steps, KV policy, window and sinks, drift.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+import cv2
+import torch
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from liveedit_cam.cores import share_cores, usable_cores
-from liveedit_cam.errors import LiveEditError, UsageError
-
-share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine does
-
-import cv2  # noqa: E402 - after share_cores
-import torch  # noqa: E402
-
-from liveedit_cam.lab.ablations.cache import (  # noqa: E402
+from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.ablations.cache import (
     adaptive_part,
     cache_part,
     dilation_part,
     keep_part,
     similarity_part,
 )
-from liveedit_cam.lab.ablations.cases import choose_clips  # noqa: E402
-from liveedit_cam.lab.ablations.live import drift_part, switch_part, window_part  # noqa: E402
-from liveedit_cam.lab.ablations.paper import renew  # noqa: E402
-from liveedit_cam.lab.ablations.plots import draw_plots  # noqa: E402
-from liveedit_cam.lab.ablations.records import (  # noqa: E402
+from liveedit_cam.lab.ablations.cases import choose_clips
+from liveedit_cam.lab.ablations.live import drift_part, switch_part, window_part
+from liveedit_cam.lab.ablations.paper import renew
+from liveedit_cam.lab.ablations.plots import draw_plots
+from liveedit_cam.lab.ablations.records import (
     ROWS,
     PartRecord,
     Results,
@@ -52,11 +41,11 @@ from liveedit_cam.lab.ablations.records import (  # noqa: E402
     resume,
     write_results,
 )
-from liveedit_cam.lab.ablations.rig import LEAST_GAIN_DB, Setup, Steps, load_networks  # noqa: E402
-from liveedit_cam.lab.ablations.sampler import size_part, steps_part  # noqa: E402
-from liveedit_cam.lab.ablations.stages import checkpoints_stamp, stages_part  # noqa: E402
-from liveedit_cam.lab.evaluation.records import weights_digest  # noqa: E402
-from liveedit_cam.lab.machine import this_machine  # noqa: E402
+from liveedit_cam.lab.ablations.rig import LEAST_GAIN_DB, Setup, Steps, load_networks
+from liveedit_cam.lab.ablations.sampler import size_part, steps_part
+from liveedit_cam.lab.ablations.stages import checkpoints_stamp, stages_part
+from liveedit_cam.lab.evaluation.records import weights_digest
+from liveedit_cam.lab.machine import this_machine
 
 QUESTION = "Do the paper's ablations hold at our scale, and what of the parts it does not ablate?"
 PARTS: Mapping[str, Callable[[Setup], tuple[Row, ...]]] = {
@@ -90,8 +79,6 @@ class Options:
     threads: int
     device: str
     fresh: bool
-    paper: Path | None
-    bench: Path
 
 
 class BarSteps(Steps):
@@ -111,20 +98,54 @@ class BarSteps(Steps):
         self._bar.advance(self._task)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for and not there yet; returns the exit code."""
-    try:
-        options = parse(arguments)
-        results = measure(options) if options.parts else read_results(options.out / RESULTS_FILE)
-        draw_plots(results, options.out)
-        if options.paper is not None:
-            renew(options.paper, results, options.out, options.bench)
-            print(f"wrote {options.paper}")
-    except LiveEditError as error:
-        print(error)
-        return error.exit_code
-    print(json.dumps({"question": QUESTION, **asdict(results)}))
-    return 0
+def ablations(
+    model: Annotated[str, typer.Option(help="nano, or a folder that export wrote.")] = "nano",
+    media: Annotated[
+        Path | None, typer.Option(help="Folder of clips; none = drawn scenes.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="The stages' runs.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder of the results; a run in it goes on.")] = Path(
+        "runs/ablations"
+    ),
+    parts: Annotated[str, typer.Option(help='Some of the parts, or "none".')] = ",".join(PARTS),
+    clips: Annotated[int, typer.Option(min=1, help="Clips to edit.")] = 2,
+    minutes: Annotated[float, typer.Option(help="Length of the drift stream.")] = 10.0,
+    least_gain: Annotated[
+        float, typer.Option(help="dB from which on an edit counts as made.")
+    ] = LEAST_GAIN_DB,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what is in --out.")] = False,
+    paper: Annotated[
+        Path | None, typer.Option(help="Page whose figures to renew, docs/paper.md.")
+    ] = None,
+    bench: Annotated[Path, typer.Option(help="Report of bench quality, for that page.")] = Path(
+        "runs/bench/report.json"
+    ),
+) -> None:
+    """Do the paper's ablations hold at our scale? Eleven parts; resumes part by part.
+
+    On test clips of --media, or drawn scenes, at a short side of 256 pixels. All times but
+    ``chunk_ms`` are ratios inside one run. Writes results.json and plots to --out; the last line of
+    stdout is one JSON object. ``--parts none`` renews the page alone.
+    """
+    wanted = _chosen(parts)
+    options = Options(model, media, runs, out, wanted, clips, minutes, least_gain, threads, device,
+                      fresh)  # fmt: skip
+    results = measure(options) if wanted else read_results(out / RESULTS_FILE)
+    draw_plots(results, out)
+    if paper is not None:
+        renew(paper, results, out, bench)
+        typer.echo(f"wrote {paper}")
+    typer.echo(json.dumps({"question": QUESTION, **asdict(results)}))
+
+
+def _chosen(parts: str) -> tuple[str, ...]:
+    """The parts in their own order. Raises UsageError for one that does not exist."""
+    asked = [] if parts == "none" else parts.split(",")
+    if set(asked) - set(PARTS):
+        raise UsageError(f"got --parts {parts}, expected some of {', '.join(PARTS)}, or none")
+    return tuple(name for name in ROWS if name in asked)
 
 
 def measure(options: Options) -> Results:
@@ -181,39 +202,3 @@ def _bar() -> Progress:
     name = TextColumn("{task.description}", markup=False)
     columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)
-
-
-def parse(arguments: Sequence[str] | None) -> Options:
-    """Options of the command line. Raises UsageError for a part that does not exist."""
-    parser = argparse.ArgumentParser(description=QUESTION)
-    parser.add_argument("--model", default="nano", help="nano, or a folder that export wrote")
-    parser.add_argument("--media", type=Path, help="clips; left out = drawn scenes")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="the stages' runs")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--parts", default=",".join(PARTS), help='or "none"')
-    parser.add_argument("--clips", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=10.0, help="length of the drift stream")
-    parser.add_argument(
-        "--least-gain", type=float, default=LEAST_GAIN_DB, help="dB from which on an edit is made"
-    )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--fresh", action="store_true", help="forget what is in --out")
-    parser.add_argument("--paper", type=Path, help="page whose figures are renewed, docs/paper.md")
-    parser.add_argument(
-        "--bench", type=Path, default=Path("runs/bench/report.json"), help="for that page"
-    )
-    found = parser.parse_args(arguments)
-    asked = [] if found.parts == "none" else found.parts.split(",")
-    unknown = [name for name in asked if name not in PARTS]
-    if unknown or found.clips < 1:
-        raise UsageError(
-            f"got --parts {found.parts} --clips {found.clips}, expected parts out of "
-            f"{', '.join(PARTS)} and at least one clip"
-        )
-    parts = tuple(name for name in ROWS if name in asked)
-    return Options(**{**vars(found), "parts": parts})
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from liveedit_cam.lab.ablations.records import DriftRow, Results, SimilarityRow, VariantRow
 
 SIMILARITY_FILE, KEEP_FILE, DRIFT_FILE = "similarity.png", "keep.png", "drift.png"
@@ -16,8 +18,6 @@ PAPER_ATTENTION, PAPER_FFN = 0.893, 0.153
 
 def draw_plots(results: Results, folder: Path) -> tuple[str, ...]:
     """Write the plot of every finished part that has one; returns the file names."""
-    from matplotlib.figure import Figure
-
     drawn = []
     for record in results.parts:
         figure = Figure(figsize=(6.5, 3.6))

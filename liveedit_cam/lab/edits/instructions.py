@@ -12,7 +12,8 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from liveedit_cam.errors import MissingDependencyError
+from matplotlib.colors import CSS4_COLORS, XKCD_COLORS, to_rgb
+
 from liveedit_cam.lab.edits.colours import HUES, NAMES, NEUTRALS
 from liveedit_cam.lab.edits.regions import OWNERS, PLACES
 from liveedit_cam.lab.edits.regions import REGIONS as NAMED_REGIONS
@@ -75,18 +76,7 @@ def plain_palette() -> Palette:
 
 
 def survey_palette() -> Palette:
-    """``COLOURS`` and the one- and two-word colour names of matplotlib (CSS4, XKCD survey).
-
-    Raises MissingDependencyError where matplotlib is not installed.
-    """
-    try:
-        from matplotlib.colors import CSS4_COLORS, XKCD_COLORS, to_rgb
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Training takes colour names from matplotlib, which cannot be loaded: {error}.",
-            hint="Install it: pip install matplotlib",
-        ) from error
-
+    """``COLOURS`` and the one- and two-word colour names of matplotlib (CSS4, XKCD survey)."""
     names, colours = list(COLOURS), list(COLOURS.values())
     for full, value in {**XKCD_COLORS, **CSS4_COLORS}.items():
         name = full.removeprefix("xkcd:")

@@ -28,7 +28,7 @@ from liveedit_cam.lab.evaluation.named import draw_named, measure_named
 from liveedit_cam.lab.evaluation.named_report import named_markdown, named_means, named_tile
 from liveedit_cam.lab.evaluation.pairs import NUM_PAIRS, Shelf, VideoPair, draw_pairs
 from liveedit_cam.lab.evaluation.paper_metrics import NotRun, PaperMetrics
-from liveedit_cam.lab.evaluation.plots import can_plot, draw_plots
+from liveedit_cam.lab.evaluation.plots import draw_plots
 from liveedit_cam.lab.evaluation.records import (
     RunIdentity,
     append_result,
@@ -215,11 +215,7 @@ def _write_report(out: Path, report: Report) -> None:
     if misses:
         _write_sheet(out, "misses.jpg", misses)
         sheets.append("misses.jpg")
-    if can_plot():
-        report = replace(report, pictures=(*draw_plots(report.summary, out), *sheets))
-    else:
-        remark = "Plots not drawn: needs matplotlib (pip install matplotlib)."
-        report = replace(report, pictures=tuple(sheets), remarks=(remark,))
+    report = replace(report, pictures=(*draw_plots(report.summary, out), *sheets))
     text = markdown(report)
     (out / "report.md").write_text(text)
     (out / "report.json").write_text(json.dumps(as_json(report)) + "\n")

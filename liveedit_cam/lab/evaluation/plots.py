@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from liveedit_cam.lab.evaluation.summary import Row, Summary
 
@@ -13,13 +14,8 @@ BLUE, GREY, GREEN = "#2f6fb3", "#b9bfc6", "#3d9a5c"
 DPI = 110
 
 
-def can_plot() -> bool:
-    """Whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
-
-
 def draw_plots(summary: Summary, folder: Path) -> tuple[str, ...]:
-    """Write both plots to ``folder`` and return their file names. Needs ``can_plot()``."""
+    """Write both plots to ``folder`` and return their file names."""
     _draw_families(summary.by_family, folder / FAMILIES_FILE)
     _draw_right(summary, folder / RIGHT_FILE)
     return (FAMILIES_FILE, RIGHT_FILE)
@@ -27,8 +23,6 @@ def draw_plots(summary: Summary, folder: Path) -> tuple[str, ...]:
 
 def _draw_families(rows: Sequence[Row], path: Path) -> None:
     """Per family: the output's PSNR, and the unedited source's beside it."""
-    from matplotlib.figure import Figure
-
     ranked = sorted(rows, key=lambda row: row.whole_db)
     places = range(len(ranked))
     figure = Figure(figsize=(7, 0.8 + 0.27 * len(ranked)))
@@ -47,8 +41,6 @@ def _draw_families(rows: Sequence[Row], path: Path) -> None:
 
 def _draw_right(summary: Summary, path: Path) -> None:
     """Right-target rates: by scope, and by where the wording is from, with the bars."""
-    from matplotlib.figure import Figure
-
     shown = summary.wordings
     rates = [("wordings of training", shown.taught, 0.9), ("unseen wordings", shown.unseen, 0.8)]
     asked = [(name, rate, bar) for name, rate, bar in rates if rate is not None]

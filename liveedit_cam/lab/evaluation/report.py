@@ -46,8 +46,6 @@ class Report:
     """Metrics of the paper without a figure."""
     pictures: tuple[str, ...]
     """File names to show, in order."""
-    remarks: tuple[str, ...] = ()
-    """What else the reader must know, such as plots that could not be drawn."""
 
 
 def markdown(report: Report) -> str:
@@ -60,7 +58,6 @@ def markdown(report: Report) -> str:
         f"{done} of {report.num_pairs} pairs ({real} on real clips, {done - real} on drawn "
         f"scenes), {seed}; {facts.dtype} on {facts.device}, {facts.cores} cores, torch "
         f"{facts.torch}.",
-        *report.remarks,
         "## Bars",
         _bars(summary),
         "## How instructions are understood",

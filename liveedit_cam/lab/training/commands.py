@@ -19,7 +19,6 @@ from liveedit_cam.lab.training.export import begin_from, export_model, load_code
 from liveedit_cam.lab.training.loop import LoopConfig, join_processes
 from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.text_stage import Anchor, train_text
-from liveedit_cam.lab.training.toy import train_toy
 from liveedit_cam.model.config import NANO
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.weight_files import load_weights
@@ -66,7 +65,7 @@ def codec(
     threads: Threads = 2,
 ) -> None:
     """Fit the transform and train the decoder; prints PSNR on the test clips."""
-    _use_threads(threads)
+    use_threads(threads)
     loop = LoopConfig(iterations, learning_rate, muon=False)
     trained = train_codec(
         NANO, load_clips(media, "train", out / "clips"), out / "codec", loop, seed
@@ -88,7 +87,7 @@ def text(
     threads: Threads = 2,
 ) -> None:
     """Teach the text encoder what instructions ask."""
-    _use_threads(threads)
+    use_threads(threads)
     loop = LoopConfig(iterations, learning_rate, warmup_iterations=100, ema=0.99, muon=False)
     anchor = None
     if former is not None:
@@ -112,7 +111,7 @@ def _stage(name: str, train: Train, about: str) -> None:
         settings = load_settings(
             config, {"media": media, "out": out, "iterations": iterations, "seed": seed}
         )
-        _use_threads(settings.threads)
+        use_threads(settings.threads)
         join_processes()
         sizes = settings.model_sizes()
         begin_from(settings.start, settings.out)
@@ -138,21 +137,6 @@ _stage(
 
 
 @app.command()
-def toy(
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/toy"),
-    to: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("runs/toy/model"),
-    scale: Annotated[
-        float, typer.Option(min=0.001, help="Length of every stage; 1 = about two minutes.")
-    ] = 1.0,
-    threads: Threads = 2,
-) -> None:
-    """All stages in two minutes on drawn scenes: a very small model of your own, needs no clip."""
-    _use_threads(threads)
-    train_toy(out, to, scale)
-    print(f"wrote {to}; try it: liveedit-cam run --model {to} --source pattern 'make it night'")
-
-
-@app.command()
 def export(
     to: Annotated[Path, typer.Argument(help="Model folder to write.")],
     stage: Annotated[
@@ -168,6 +152,7 @@ def export(
     print(f"wrote {to}")
 
 
-def _use_threads(threads: int) -> None:
+def use_threads(threads: int) -> None:
+    """Of torch; cv2 works beside it on small pictures and takes one."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)

@@ -22,11 +22,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from liveedit_cam.errors import MissingDependencyError, UsageError
+from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.training.muon import Muon
 
 RANK_STRIDE = 1_000_003
@@ -168,20 +169,12 @@ def is_first_process() -> bool:
 
 
 def join_processes() -> None:
-    """Join the other processes where ``accelerate launch`` started several; else do nothing.
-
-    Raises MissingDependencyError without the package accelerate.
-    """
+    """Join the other processes where ``torchrun`` started several; else do nothing."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return
-    try:
-        from accelerate import PartialState
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Training in several processes needs accelerate, which cannot be loaded: {error}.",
-            hint="Install it: pip install accelerate",
-        ) from error
-    PartialState()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # "cuda" is this process's own card
+    dist.init_process_group()
 
 
 def own_seed(seed: int) -> int:
@@ -335,13 +328,9 @@ class Run:
         torch.set_rng_state(state["random"])
 
     def _plot(self) -> None:
-        """Draw loss.png from the log, where matplotlib is installed."""
+        """Draw loss.png from the log."""
         log = self.folder / "log.jsonl"
         if not log.is_file():
-            return
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
             return
         lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
         figure = Figure(figsize=(7, 3.5))

@@ -12,7 +12,6 @@ import torch
 from tiny_model import CPU, PAIRED, TINY, draw_latents, tiny_dit, tiny_text_kv, write_folder
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.lab.ablations import commands as ablations
 from liveedit_cam.lab.ablations.cache import Listener, mean_cosine
 from liveedit_cam.lab.ablations.cases import LOCAL, NOTHING, WHOLE, choose_clips, draw_cases
 from liveedit_cam.lab.ablations.clock import BlockClock
@@ -29,6 +28,7 @@ from liveedit_cam.lab.ablations.records import (
 from liveedit_cam.lab.ablations.rig import FixedShare, Setup, Steps, Variant, compare, load_networks
 from liveedit_cam.lab.ablations.sampler import sizes
 from liveedit_cam.lab.ablations.stages import sample_causal, sample_live
+from liveedit_cam.lab.commands import app
 from liveedit_cam.lab.evaluation.records import weights_digest
 from liveedit_cam.lab.training.foundation import sample_offline
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
@@ -255,7 +255,7 @@ def test_a_run_goes_on_and_says_what_is_missing(
     write_results(out / "results.json", known)
     told = ["--model", str(folder), "--out", str(out), "--runs", str(tmp_path), "--clips", "1"]
     told.append("--least-gain=-99")  # random weights make no edit
-    assert ablations.main([*told, "--parts", "stages,switch", "--threads", "1"]) == 0
+    app(["ablations", *told, "--parts", "stages,switch", "--threads", "1"], standalone_mode=False)
     printed = capsys.readouterr().out.splitlines()
     assert printed.count(f"not run: needs {tmp_path / 'foundation' / 'checkpoint.pt'}") == 2
     assert "switch: measured already" in printed
@@ -264,4 +264,5 @@ def test_a_run_goes_on_and_says_what_is_missing(
     last = parts["stages"]["rows"][-1]
     assert last["needs"] is None
     assert last["whole_db"] > 0
-    assert ablations.main([*told, "--parts", "nonsense"]) == UsageError.exit_code
+    with pytest.raises(UsageError, match="got --parts nonsense, expected some of stages"):
+        app(["ablations", *told, "--parts", "nonsense"], standalone_mode=False)

@@ -40,8 +40,7 @@ VALUES = {
 
 @pytest.fixture(scope="module")
 def survey() -> Palette:
-    """Every named colour; needs matplotlib."""
-    pytest.importorskip("matplotlib")
+    """Every named colour."""
     return survey_palette()
 
 

@@ -123,7 +123,6 @@ def test_pictures_show_source_output_and_target(measured: list[Measured]) -> Non
 
 def test_plots_are_drawn(summary: Summary, tmp_path: Path) -> None:
     """Catches a plot that fails where a family has no gain (no edit asked for)."""
-    pytest.importorskip("matplotlib")
     names = draw_plots(summary, tmp_path)
     assert all((tmp_path / name).stat().st_size > 5000 for name in names)
 

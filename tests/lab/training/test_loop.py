@@ -153,7 +153,6 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 
 def test_the_log_holds_means(tmp_path: Path) -> None:
     """Catches a log of last values: the loss of a line is the mean over its iterations."""
-    pytest.importorskip("matplotlib")
     losses = trained(tmp_path, replace(CONFIG, log_every=4))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [4, 8, 12]

@@ -141,7 +141,6 @@ def test_a_run_begins_from_a_model_folder(tmp_path: Path) -> None:
 
 def test_an_export_takes_the_text_encoder_that_learnt_beside_the_editor(tmp_path: Path) -> None:
     """Catches a DiT shipped with the text encoder it no longer reads, and words nobody taught."""
-    pytest.importorskip("matplotlib")
     editor = Editor(TINY, tiny_text())
     Run(tmp_path / "editor", editor, LoopConfig(1)).save()
     export_editor(TINY, tmp_path / "editor", tmp_path / "model.safetensors")
