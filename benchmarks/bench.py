@@ -11,7 +11,7 @@ from math import ceil
 
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
-from liveedit_cam.lab.machine import this_machine
+from liveedit_cam.lab.ablations.machine import this_machine
 from liveedit_cam.types import Status
 
 FIRST_FRAME_TIMEOUT_S = 180.0

@@ -24,10 +24,10 @@ from rich.progress import track
 from torch import Tensor
 
 from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE, Case, choose_clips, draw_cases
+from liveedit_cam.lab.ablations.machine import this_machine
 from liveedit_cam.lab.evaluation.benchmark import as_tensor
 from liveedit_cam.lab.evaluation.flow import MotionFigures, motion_figures
 from liveedit_cam.lab.evaluation.metrics import psnr
-from liveedit_cam.lab.machine import this_machine
 from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.field import Steadier
 

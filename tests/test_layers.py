@@ -34,16 +34,17 @@ MAY_IMPORT = {
     "folders": set(),
     "registry": SEAMS,
     "compositing": VALUES,
-    "model": VALUES | {"compositing", "folders"},
+    "model": VALUES | {"compositing", "folders", "model.wan", "model.speed"},
+    "model.wan": VALUES | {"model", "model.speed"},
+    "model.speed": VALUES | {"model"},
     "store": VALUES | {"folders", "model"},
     "lab": set(),
     "lab.edits": VALUES,
     "lab.training": VALUES | {"model", "pixels", "lab.edits"},
     "lab.evaluation": VALUES | {"model", "pixels", "lab.edits"},
     "lab.ablations": VALUES
-    | {"compositing", "model"}
-    | {"lab.edits", "lab.training", "lab.evaluation", "lab.machine"},
-    "lab.machine": {"model"},
+    | {"compositing", "model", "model.speed"}
+    | {"lab.edits", "lab.training", "lab.evaluation"},
     "lab.commands": VALUES | {"lab.ablations", "lab.training"},
     "media": VALUES,
     "sources": PICTURES | {"registry", "media"},
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"offline", "model", "store", "commands.lab"},
+    | {"offline", "model", "model.wan", "store", "commands.lab"},
     "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
@@ -69,9 +70,9 @@ OWNERS = {
     "torch": ("model", "lab", "editors", "offline.py", "store/needs.py"),
     "huggingface_hub": ("store/hub.py",),
     "filelock": ("store/hub.py",),
-    "transformers": ("model/umt5.py", "lab/evaluation/paper_metrics.py"),
-    "tokenizers": ("model/umt5.py",),
-    "ftfy": ("model/umt5.py",),
+    "transformers": ("model/wan/umt5.py", "lab/evaluation/paper_metrics.py"),
+    "tokenizers": ("model/wan/umt5.py",),
+    "ftfy": ("model/wan/umt5.py",),
     "safetensors": ("model", "lab"),
     "diffusers": ("model",),
     "av": ("media", "sources/file.py", "sinks/file.py", "offline.py", "lab"),

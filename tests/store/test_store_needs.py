@@ -9,8 +9,8 @@ import pytest
 from tiny_model import TINY
 
 from liveedit_cam.folders import shipped_models
-from liveedit_cam.model.checkpoint import expected_tensors
 from liveedit_cam.model.config import NANO, WAN_1_3B, ModelConfig
+from liveedit_cam.model.wan.checkpoint import expected_tensors
 from liveedit_cam.store.catalogue import Role, find_entry, read_catalogue
 from liveedit_cam.store.disk import free_bytes, in_words
 from liveedit_cam.store.needs import (

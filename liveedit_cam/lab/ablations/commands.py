@@ -30,6 +30,7 @@ from liveedit_cam.lab.ablations.cache import (
 )
 from liveedit_cam.lab.ablations.cases import choose_clips
 from liveedit_cam.lab.ablations.live import drift_part, switch_part, window_part
+from liveedit_cam.lab.ablations.machine import this_machine
 from liveedit_cam.lab.ablations.paper import renew
 from liveedit_cam.lab.ablations.plots import draw_plots
 from liveedit_cam.lab.ablations.records import (
@@ -45,7 +46,6 @@ from liveedit_cam.lab.ablations.rig import LEAST_GAIN_DB, Setup, Steps, load_net
 from liveedit_cam.lab.ablations.sampler import size_part, steps_part
 from liveedit_cam.lab.ablations.stages import checkpoints_stamp, stages_part
 from liveedit_cam.lab.evaluation.records import weights_digest
-from liveedit_cam.lab.machine import this_machine
 
 QUESTION = "Do the paper's ablations hold at our scale, and what of the parts it does not ablate?"
 PARTS: Mapping[str, Callable[[Setup], tuple[Row, ...]]] = {

@@ -30,9 +30,9 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import PRESETS
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.governor import FULL_STEPS
 from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.speed.fast import Speed
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.weight_files import load_weights
 from liveedit_cam.model.weights import (

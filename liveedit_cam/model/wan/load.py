@@ -15,12 +15,12 @@ from torch import Tensor
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.fast import Speed
-from liveedit_cam.model.prompt_cache import CachedPrompts
+from liveedit_cam.model.speed.fast import Speed
 from liveedit_cam.model.stream import EditStream
-from liveedit_cam.model.taehv import load_taehv
-from liveedit_cam.model.umt5 import Umt5Encoder
-from liveedit_cam.model.wan_vae import load_wan_vae
+from liveedit_cam.model.wan.prompt_cache import CachedPrompts
+from liveedit_cam.model.wan.taehv import load_taehv
+from liveedit_cam.model.wan.umt5 import Umt5Encoder
+from liveedit_cam.model.wan.vae import load_wan_vae
 from liveedit_cam.model.weight_files import load_weights_to
 
 FILES = ("config.json", "model.safetensors", "vae/config.json",

@@ -23,12 +23,12 @@ from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.errors import EditorError, WeightsError
 from liveedit_cam.model import WAN_1_3B, EditStream, TextConditioning, load
-from liveedit_cam.model.checkpoint import convert
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import CodecConfig, TextConfig
-from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.governor import memory_ladder
-from liveedit_cam.model.wan import load_wan
+from liveedit_cam.model.speed.fast import Speed
+from liveedit_cam.model.wan.checkpoint import convert
+from liveedit_cam.model.wan.load import load_wan
 from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import EditInstruction, ModelFrame
 

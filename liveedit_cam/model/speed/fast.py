@@ -26,7 +26,7 @@ from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import PLAIN_PARTS, Block, BlockParts, CausalDiT
 from liveedit_cam.model.generator import Denoiser
 from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.replay import Recorder, ReplayedDiT
+from liveedit_cam.model.speed.replay import Recorder, ReplayedDiT
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """q, k, v (B, N, H, D) to (B, N, H, D)."""

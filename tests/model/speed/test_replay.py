@@ -29,12 +29,12 @@ from liveedit_cam.model.attention import Kernels, attend, rotate
 from liveedit_cam.model.codec import CodecStream
 from liveedit_cam.model.config import ReusePart
 from liveedit_cam.model.dit import CausalDiT, TextKV
-from liveedit_cam.model.fast import Speed
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.replay import Recorder, ReplayedDiT
 from liveedit_cam.model.schedule import FlowSchedule
+from liveedit_cam.model.speed.fast import Speed
+from liveedit_cam.model.speed.replay import Recorder, ReplayedDiT
 
 GRID = (PAIRED.height // PAIRED.token_px, PAIRED.width // PAIRED.token_px)
 CHUNK_TOKENS = PAIRED.chunk_latents * GRID[0] * GRID[1]

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from liveedit_cam.errors import UsageError
 from liveedit_cam.model.attention import rotate, rotation_table
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.fast import (
+from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.speed.fast import (
     LARGEST_FP8,
     Fp8Linear,
     Speed,
@@ -31,8 +33,6 @@ from liveedit_cam.model.fast import (
     to_8bit,
     use_fp8,
 )
-from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.mask_cache import MaskCache
 
 GRID = (PAIRED.height // PAIRED.token_px, PAIRED.width // PAIRED.token_px)
 CHUNK_TOKENS = PAIRED.chunk_latents * GRID[0] * GRID[1]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from liveedit_cam.errors import MissingDependencyError, WeightsError
 from liveedit_cam.model.stream_codec import PromptEncoder
-from liveedit_cam.model.umt5 import PromptEmbedding, Umt5Encoder, clean_prompt, pad_rows
+from liveedit_cam.model.wan.umt5 import PromptEmbedding, Umt5Encoder, clean_prompt, pad_rows
 
 transformers = pytest.importorskip("transformers")
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_clock import Clock
 
 from liveedit_cam.errors import WeightsError
-from liveedit_cam.model.prompt_cache import CachedPrompts, read_presets
 from liveedit_cam.model.stream_codec import PromptEncoder
-from liveedit_cam.model.umt5 import PromptEmbedding
+from liveedit_cam.model.wan.prompt_cache import CachedPrompts, read_presets
+from liveedit_cam.model.wan.umt5 import PromptEmbedding
 
 MAX_TOKENS = 8
 WIDTH = 6
@@ -48,19 +49,8 @@ class LetterEncoder:
         self.num_freed += 1
 
 
-class Clock:
-    """Seconds that pass by one at each look."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
-
-
 def cached(folder: Path, encoder: LetterEncoder | None = None, **bounds: int) -> CachedPrompts:
-    return CachedPrompts(encoder or LetterEncoder(), folder, clock=Clock(), **bounds)
+    return CachedPrompts(encoder or LetterEncoder(), folder, clock=Clock(step_s=1.0).now, **bounds)
 
 
 def entries(folder: Path) -> list[Path]:

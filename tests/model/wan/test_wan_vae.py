@@ -12,7 +12,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 from liveedit_cam.errors import EditorError, WeightsError
 from liveedit_cam.model.stream_codec import StreamCodec
-from liveedit_cam.model.wan_vae import WanCodec, load_wan_vae
+from liveedit_cam.model.wan.vae import WanCodec, load_wan_vae
 
 CPU = torch.device("cpu")
 ROUNDING = 1e-5

@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from liveedit_cam.errors import WeightsError, shown
-from liveedit_cam.model.umt5 import PromptEmbedding, clean_prompt, pad_rows
+from liveedit_cam.model.wan.umt5 import PromptEmbedding, clean_prompt, pad_rows
 
 _log = logging.getLogger(__name__)
 

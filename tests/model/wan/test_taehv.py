@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from liveedit_cam.errors import EditorError, WeightsError
 from liveedit_cam.model.stream_codec import StreamCodec
-from liveedit_cam.model.taehv import TAEHV, TaehvCodec, load_taehv
+from liveedit_cam.model.wan.taehv import TAEHV, TaehvCodec, load_taehv
 
 CPU = torch.device("cpu")
 ROUNDING = 1e-5

@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 from tiny_model import TINY, tiny_dit
 
 from liveedit_cam.errors import WeightsError
-from liveedit_cam.model.checkpoint import (
+from liveedit_cam.model.config import WAN_1_3B, CodecConfig, ModelConfig
+from liveedit_cam.model.wan.checkpoint import (
     convert,
     expected_tensors,
     load_checkpoint,
     wan_names,
 )
-from liveedit_cam.model.config import WAN_1_3B, CodecConfig, ModelConfig
 
 WAN = replace(TINY, name="tiny-wan", codec=CodecConfig(latent_channels=16), num_layers=11)
 """32 input channels as the released model; eleven layers, so that layer 10 is not taken for 1."""
