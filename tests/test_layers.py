@@ -6,21 +6,17 @@ The rules are written as tables here; the checks read the source and run nothing
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from architecture import PACKAGE, imports_of, module_of
 
-import liveedit_cam
-
-ROOT = Path(liveedit_cam.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
 
 VALUES = {"types", "errors"}
 SEAMS = VALUES | {"protocols"}
-PICTURES = SEAMS | {"pixels", "pacing"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -40,24 +36,24 @@ MAY_IMPORT = {
     "store": VALUES | {"folders", "model"},
     "lab": set(),
     "lab.edits": VALUES,
-    "lab.training": VALUES | {"model", "pixels", "lab.edits"},
-    "lab.evaluation": VALUES | {"model", "pixels", "lab.edits"},
+    "lab.training": VALUES | {"model", "lab.edits"},
+    "lab.evaluation": VALUES | {"model", "lab.edits"},
     "lab.ablations": VALUES
     | {"compositing", "model", "model.speed"}
     | {"lab.edits", "lab.training", "lab.evaluation"},
     "lab.commands": VALUES | {"lab.ablations", "lab.training"},
     "media": VALUES,
-    "sources": PICTURES | {"registry", "media"},
-    "sinks": PICTURES | {"registry", "media"},
-    "editors": PICTURES | {"model"},
+    "sources": SEAMS | {"media", "pacing", "pixels"},
+    "sinks": SEAMS | {"media", "registry"},
+    "editors": SEAMS | {"model"},
     "engine": SEAMS | {"cores", "registry"},
-    "daemon": PICTURES | {"compositing", "config", "prompt", "registry", "engine"},
-    "control": SEAMS | {"config", "pixels", "prompt", "registry", "daemon"},
+    "daemon": SEAMS | {"compositing", "config", "engine", "pacing", "pixels", "prompt", "registry"},
+    "control": SEAMS | {"pixels"},
     "obs": SEAMS | {"config", "prompt", "registry"},
-    "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
-    "commands": PICTURES
+    "offline": SEAMS | {"media", "model", "pixels", "prompt"},
+    "commands": SEAMS
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"offline", "model", "model.wan", "store", "commands.lab"},
+    | {"offline", "model", "model.wan", "store"},
     "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
@@ -100,35 +96,6 @@ OWNERS = {
     "matplotlib": ("lab",),
 }
 """Library -> the files and folders that may import it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """One imported module and the line it stands on."""
-
-    module: str
-    line: int
-
-
-def modules() -> list[Path]:
-    return sorted(ROOT.rglob("*.py"))
-
-
-def imports_of(source: str) -> Iterator[Import]:
-    """All imports, also those inside functions, under TYPE_CHECKING and by import_module."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (Import(name.name, node.lineno) for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if module == "liveedit_cam":  # the names are its parts
-                yield from (Import(f"{module}.{name.name}", node.lineno) for name in node.names)
-            else:
-                yield Import(module, node.lineno)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            first = node.args[0]
-            if isinstance(first, ast.Constant):
-                yield Import(str(first.value), node.lineno)
 
 
 def part_of(module: str) -> str:
@@ -176,18 +143,29 @@ def long_functions(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_keeps_the_rules(path: Path) -> None:
     """Catches a wrong arrow, a library out of its place, and files or functions that grew."""
-    relative = path.relative_to(ROOT).as_posix()
+    relative = path.relative_to(PACKAGE).as_posix()
     source = path.read_text("utf-8")
-    part = part_of(relative.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    part = part_of(module_of(path) or "__init__")
     found = wrong_arrows(part, source) + foreign_libraries(relative, source)
     found += long_functions(source)
     num_lines = len(source.splitlines())
     if num_lines > MAX_FILE_LINES:
         found.append(f"{num_lines} lines, at most {MAX_FILE_LINES}")
     assert found == []
+
+
+def test_no_permission_is_unused() -> None:
+    """Catches an arrow that went and could come back unseen."""
+    used: dict[str, set[str]] = {part: set() for part in MAY_IMPORT}
+    for path in MODULES:
+        part = part_of(module_of(path) or "__init__")
+        found = (one.module.partition(".") for one in imports_of(path.read_text("utf-8")))
+        used[part] |= {part_of(module) for package, _, module in found if package == PACKAGE.name}
+    spare = {part: sorted(may - used[part] - SEAMS) for part, may in MAY_IMPORT.items()}
+    assert {part: names for part, names in spare.items() if names} == {}
 
 
 @pytest.mark.parametrize(
@@ -205,6 +183,11 @@ def test_a_module_keeps_the_rules(path: Path) -> None:
         ("control", "from liveedit_cam.obs.session import ObsSession"),
         ("daemon", "from liveedit_cam.obs import lookup"),
         ("obs", "from liveedit_cam.control.app import Commands"),
+        ("commands", "from liveedit_cam.lab.training.commands import app"),
+        ("model", "from liveedit_cam.lab.edits.spec import Family"),
+        ("lab.training", "from liveedit_cam.lab.evaluation.metrics import psnr"),
+        ("lab.evaluation", "from liveedit_cam.lab.training.loop import Run"),
+        ("lab.edits", "from liveedit_cam.lab.training.loop import Draws"),
     ],
 )
 def test_the_check_sees_a_wrong_arrow(part: str, source: str) -> None:
