@@ -1,20 +1,21 @@
 """How much there is to read: lines of code of the camera and of the laboratory, against a budget.
 
-A line counts where it holds code: no blank, no comment, no docstring. The numbers go down with every
-change that is no new capability; who adds one raises them and says so in the commit.
+A line counts where it holds code: no blank, no comment, no docstring. The numbers go down with
+every change that is no new capability; who adds one raises them and says so in the commit.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import sys
 import tokenize
 from pathlib import Path
 
 import pytest
 from architecture import PACKAGE, module_of, room_of
 
-BUDGET = {"camera": 14_640, "lab": 6_820}
+BUDGET = {"camera": 14_630, "lab": 6_820}
 NO_CODE = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.ENCODING),
@@ -25,8 +26,8 @@ def num_code_lines(source: str) -> int:
     """Lines with a token of code on them; a string that stands alone is documentation."""
     told: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str):
+        match node:
+            case ast.Expr(ast.Constant(value=str())):
                 told |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -45,7 +46,8 @@ def test_a_house_stays_within_its_budget(house: str, capsys: pytest.CaptureFixtu
     files = [path for path in PACKAGE.rglob("*.py") if house_of(path) == house]
     count = sum(num_code_lines(path.read_text("utf-8")) for path in files)
     with capsys.disabled():
-        print(f"\n{house}: {count} code lines in {len(files)} files, budget {BUDGET[house]}")
+        told = f"{house}: {count} code lines in {len(files)} files, budget {BUDGET[house]}"
+        sys.stdout.write(f"\n{told}\n")
     assert count <= BUDGET[house]
 
 

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "model": VALUES | {"compositing", "folders", "model.wan", "model.speed"},
     "model.wan": VALUES | {"model", "model.speed"},
     "model.speed": VALUES | {"model"},
-    "store": VALUES | {"folders", "model"},
+    "store": VALUES | {"folders", "model", "model.wan"},
     "lab": set(),
     "lab.edits": VALUES,
     "lab.training": VALUES | {"model", "lab.edits"},
