@@ -201,6 +201,7 @@ def test_two_at_once_to_one_name_stay_apart(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a program without asking it")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_partial_file(tmp_path: Path, number: signal.Signals) -> None:

@@ -243,6 +243,7 @@ def test_the_page_is_renewed_between_its_markers(tmp_path: Path) -> None:
         renew(page, results(), tmp_path, bench)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_run_is_reported_and_goes_on_where_it_stopped(model: Path, tmp_path: P
     assert again == [*marked, lines[2]]
 
 
+@pytest.mark.slow
 def test_pairs_of_another_run_can_be_taken(model: Path, tmp_path: Path) -> None:
     """Catches --pairs that is read but not used: two models must meet the same pairs."""
     first, second = tmp_path / "a", tmp_path / "b"
@@ -61,6 +62,7 @@ def test_pairs_of_another_run_can_be_taken(model: Path, tmp_path: Path) -> None:
         run("--model", model, "--out", first, "--count", "1", "--seed", "8")
 
 
+@pytest.mark.slow
 def test_metrics_without_their_models_say_what_they_need(model: Path, tmp_path: Path) -> None:
     """Catches a number that comes from anything but the named model."""
     empty = tmp_path / "weights"

@@ -52,6 +52,7 @@ def train(settings: Path, launcher: tuple[str, ...] = ()) -> dict[str, torch.Ten
     return weights
 
 
+@pytest.mark.slow
 def test_two_processes_learn_from_different_pairs(settings: Path) -> None:
     """Catches processes that draw the same pairs: their mean gradient would be one's own.
 

@@ -299,6 +299,7 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
     assert settings.loop().iterations == 20
 
 
+@pytest.mark.slow
 def test_the_toy_trains_every_stage_and_edits(tmp_path: Path) -> None:
     """Catches a stage that cannot follow the one before, and an export that cannot be loaded.
 

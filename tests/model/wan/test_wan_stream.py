@@ -212,6 +212,7 @@ def expect(engine: EngineSupervisor, kind: type[E]) -> E:
     raise AssertionError(f"no {kind.__name__} within {PATIENCE_S} s")
 
 
+@pytest.mark.slow
 def test_chunks_of_nine_and_twelve_travel_to_the_engine(engine: EngineSupervisor) -> None:
     """Catches a first size that is taken for all, and order lost on the way."""
     engine.instruct(EditInstruction(PROMPT, revision=1))
