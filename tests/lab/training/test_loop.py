@@ -62,6 +62,7 @@ def trained(folder: Path, config: LoopConfig = CONFIG, stop_at: int | None = Non
     return losses
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     """Catches lost optimiser state, random state, or a learning rate that starts to warm up again.
 

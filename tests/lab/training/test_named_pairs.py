@@ -40,6 +40,7 @@ def test_only_what_is_named_changes(maker: PictureMaker) -> None:
         assert torch.equal(pair.target[outside], pair.source[outside]), pair.prompt
 
 
+@pytest.mark.slow
 def test_some_pairs_name_what_is_not_there(maker: PictureMaker) -> None:
     """Catches a model that paints something whenever it is asked to."""
     pairs = maker.pairs(400, 1, 4, *SIZE)
@@ -113,6 +114,7 @@ def test_unknown_cells_do_not_count() -> None:
     assert edit_loss(wrong, source, source, torch.ones(3)).item() > 0
 
 
+@pytest.mark.slow
 def test_expected_changes_are_by_kind(maker: PictureMaker) -> None:
     """Catches one figure for all: small things would vanish beside whole pictures."""
     codec = Codec(NANO.codec)

@@ -92,6 +92,7 @@ def test_a_twin_has_the_same_weights_and_hooks_of_its_own() -> None:
     assert all(p.grad is not None for p in other.dit.blocks.parameters())
 
 
+@pytest.mark.slow
 def test_parts_resume_to_the_losses_they_would_have_had(tmp_path: Path) -> None:
     """Catches draws that depend on how threads took turns or on where a run was interrupted."""
 
