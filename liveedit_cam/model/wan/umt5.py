@@ -95,14 +95,12 @@ class Umt5Encoder:
         dtype: torch.dtype,
         *,
         max_tokens: int = MAX_TOKENS,
-        is_8bit: bool = False,
     ) -> None:
-        """Read nothing yet. ``is_8bit`` halves the memory, by bitsandbytes."""
+        """Read nothing yet."""
         self.folder = folder
         self.device = device
         self.dtype = dtype
         self.max_tokens = max_tokens
-        self.is_8bit = is_8bit
         self._loaded: tuple[UMT5EncoderModel, Tokenizer] | None = None
         self._identity: str | None = None
 
@@ -154,7 +152,7 @@ class Umt5Encoder:
             described = [self.folder / "config.json", self.folder / "tokenizer.json"]
             if not weights or not all(path.is_file() for path in described):
                 return None
-            digest = hashlib.sha256(b"8 bit" if self.is_8bit else b"")
+            digest = hashlib.sha256()
             for path in described:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
             for path in weights:
@@ -182,16 +180,10 @@ class Umt5Encoder:
     def _read_model(self) -> UMT5EncoderModel:
         """The network, ready to run; nothing in it is left at random."""
         try:
-            from transformers import BitsAndBytesConfig, UMT5EncoderModel
+            from transformers import UMT5EncoderModel
         except ImportError as error:
             raise _missing("The text encoder UMT5", "transformers", error) from error
         from_pretrained: Any = UMT5EncoderModel.from_pretrained  # two results, typed as one
-        in_8bit: Any = BitsAndBytesConfig
-        options: dict[str, Any] = {}
-        if self.is_8bit:
-            _require_8bit()
-            options["quantization_config"] = in_8bit(load_in_8bit=True)
-            options["device_map"] = {"": self.device}
         try:
             model, report = from_pretrained(
                 str(self.folder),
@@ -200,7 +192,6 @@ class Umt5Encoder:
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # reported below, with the missing ones
                 output_loading_info=True,
-                **options,
             )
         except _UNREADABLE as error:
             raise WeightsError(
@@ -215,8 +206,7 @@ class Umt5Encoder:
                 f"config.json or has them in another shape, such as {shown(wrong[0])}",
                 hint=_RENEW,
             )
-        model = model if self.is_8bit else model.to(self.device)
-        loaded: UMT5EncoderModel = model.eval().requires_grad_(False)
+        loaded: UMT5EncoderModel = model.to(self.device).eval().requires_grad_(False)
         return loaded
 
 
@@ -256,15 +246,6 @@ def _check_tokenizer(tokenizer: Tokenizer, config: Any, folder: Path) -> None:
             f"with {last}, expected at most {config.vocab_size} and [{config.eos_token_id}]",
             hint=_RENEW,
         )
-
-
-def _require_8bit() -> None:
-    for package in ("bitsandbytes", "accelerate"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(
-                f"The text encoder in 8 bit needs {package}, which is not installed.",
-                hint="Install it: pip install bitsandbytes accelerate, or leave 8 bit out.",
-            )
 
 
 def _missing(what: str, package: str, error: ImportError) -> MissingDependencyError:

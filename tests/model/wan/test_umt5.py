@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from liveedit_cam.errors import MissingDependencyError, WeightsError
+from liveedit_cam.errors import WeightsError
 from liveedit_cam.model.stream_codec import PromptEncoder
 from liveedit_cam.model.wan.umt5 import PromptEmbedding, Umt5Encoder, clean_prompt, pad_rows
 
@@ -168,7 +168,6 @@ def test_identity_follows_the_weights_not_the_dates(folder: Path, tmp_path: Path
     known = encoder(folder).identity()
     copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
     assert encoder(copy).identity() == known
-    assert encoder(copy, is_8bit=True).identity() != known
     weights = load_file(copy / "model.safetensors")
     weights = {name: 2 * tensor for name, tensor in weights.items()}
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
@@ -224,14 +223,6 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path, tmp_path: Path) -
     save_file(weights, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(WeightsError, match="expected at most 20"):
         encoder(copy)(["Add snow"])
-
-
-@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="it is there")
-def test_8_bit_without_its_library_says_what_to_install(folder: Path) -> None:
-    """Catches a silent fall-back to twice the memory."""
-    with pytest.raises(MissingDependencyError, match="pip install bitsandbytes") as caught:
-        Umt5Encoder(folder, CPU, torch.float32, is_8bit=True)(["Add snow"])
-    assert "leave 8 bit out" in str(caught.value)
 
 
 def test_rows_are_padded_with_zeros() -> None:
