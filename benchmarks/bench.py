@@ -1,58 +1,24 @@
-"""What the benchmarks share: facts of the machine, a live service, the last line of output."""
+"""What the benchmarks share: a live service, the last line of output."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import ceil
-from pathlib import Path
 
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
+from liveedit_cam.lab.ablations.machine import this_machine
 from liveedit_cam.protocols import Sink
 from liveedit_cam.types import Status
 
-ROOT = Path(__file__).resolve().parent.parent
 FIRST_FRAME_TIMEOUT_S = 180.0
 POLL_S = 0.02
 
 Figure = float | int | str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Where figures were measured."""
-
-    cores: int
-    """Cores this process may use."""
-    cpu: str
-    torch: str
-    dtype: str
-    """Number format of the editor."""
-    commit: str
-    """Commit of this checkout; ends in "+changes" where files differ from it."""
-
-
-def machine() -> Machine:
-    """Facts of this machine. Imports torch: call it after memory has been measured."""
-    import torch
-
-    from liveedit_cam.model.weights import choose_device, fastest_dtype
-
-    can_pin = hasattr(os, "sched_getaffinity")
-    return Machine(
-        cores=len(os.sched_getaffinity(0)) if can_pin else os.cpu_count() or 1,
-        cpu=_cpu_name(),
-        torch=torch.__version__,
-        dtype=str(fastest_dtype(choose_device("auto"))).removeprefix("torch."),
-        commit=_commit(),
-    )
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -98,7 +64,7 @@ def watch(service: Service, seconds: float, look: Callable[[Status], None]) -> S
 
 def print_result(question: str, figures: Mapping[str, Figure]) -> None:
     """Print the figures as a table, then all of it with the machine as one JSON line."""
-    facts = asdict(machine())
+    facts = asdict(this_machine())
     print(question)
     width = max(map(len, [*figures, *facts]))
     for name, value in [*figures.items(), *facts.items()]:
@@ -109,27 +75,3 @@ def print_result(question: str, figures: Mapping[str, Figure]) -> None:
         for name, value in figures.items()
     }
     print(json.dumps({"question": question, **rounded, "machine": facts}))
-
-
-def _cpu_name() -> str:
-    facts = Path("/proc/cpuinfo")
-    if facts.is_file():
-        for line in facts.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    commit = _git("rev-parse", "--short", "HEAD")
-    return f"{commit}+changes" if commit and _git("status", "--porcelain") else commit or "unknown"
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git here
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

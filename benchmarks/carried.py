@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
-from ablation_cases import Case
 from bench import print_result
 
 from liveedit_cam.compositing import Carrier, put_on
-from liveedit_cam.evaluation.pairs import DRAWN_NAME, FIRST_SCENE_SEED, Shelf
+from liveedit_cam.lab.ablations.cases import Case
+from liveedit_cam.lab.edits.clips import Clip, load_clips
+from liveedit_cam.lab.edits.spec import EditSpec, Family, Scope
+from liveedit_cam.lab.edits.wordings import COLOURS
+from liveedit_cam.lab.evaluation.pairs import DRAWN_NAME, FIRST_SCENE_SEED, Shelf
 from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.field import bind, fields_of
-from liveedit_cam.training.clips import Clip, load_clips
-from liveedit_cam.training.spec import EditSpec, Family, Scope
-from liveedit_cam.training.wordings import COLOURS
 from liveedit_cam.types import EditField, ModelFrame
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import torch
 
-from liveedit_cam.evaluation.report import contact_sheet
+from liveedit_cam.lab.edits.clips import load_clips
+from liveedit_cam.lab.evaluation.report import contact_sheet
 from liveedit_cam.model import load
-from liveedit_cam.training.clips import load_clips
 
 PAIRS = (
     ("test", "head-pose-face-detection-female", "make the background blue"),

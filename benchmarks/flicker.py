@@ -19,17 +19,17 @@ from statistics import fmean
 import cv2
 import numpy as np
 import torch
-from ablation_cases import LOCAL, WHOLE, Case, choose_clips, draw_cases
-from bench import machine
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from liveedit_cam.evaluation.benchmark import as_tensor
-from liveedit_cam.evaluation.flow import MotionFigures, motion_figures
+from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE, Case, choose_clips, draw_cases
+from liveedit_cam.lab.ablations.machine import this_machine
+from liveedit_cam.lab.evaluation.benchmark import as_tensor
+from liveedit_cam.lab.evaluation.flow import MotionFigures, motion_figures
+from liveedit_cam.lab.evaluation.metrics import psnr
 from liveedit_cam.model import EditStream, load
 from liveedit_cam.model.field import Steadier
-from liveedit_cam.training.losses import psnr
 
 
 class HoldsNothing(Steadier):
@@ -100,7 +100,7 @@ def main() -> None:
                 **rows[-1]
             )
         )
-    print(json.dumps({"cases": len(cases), "rows": rows, **asdict(machine())}))
+    print(json.dumps({"cases": len(cases), "rows": rows, **asdict(this_machine())}))
 
 
 if __name__ == "__main__":

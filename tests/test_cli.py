@@ -321,16 +321,17 @@ def test_a_mistake_is_one_message_and_an_exit_code(
     assert not (folder / "lock").exists()
 
 
-def test_training_names_the_package_it_lacks(folder: Path) -> None:
-    """Catches a traceback where only what a run needs is installed."""
+@pytest.mark.parametrize("name", ["train", "bench", "lab"])
+def test_the_laboratory_says_what_to_install(folder: Path, name: str) -> None:
+    """Catches a traceback where only what a camera needs is installed, and torch loaded first."""
     code = (
-        "import sys; sys.modules['matplotlib'] = None; sys.modules['matplotlib.colors'] = None\n"
-        f"sys.argv = ['liveedit-cam', 'train', 'text', '--out', {str(folder)!r}]\n"
+        "import sys; sys.modules['matplotlib'] = sys.modules['torch'] = None\n"
+        f"sys.argv = ['liveedit-cam', {name!r}, '--help']\n"
         "from liveedit_cam.cli import main; main()"
     )
     done = python(folder, "-c", code)
     assert done.returncode == 6
-    assert done.stderr.endswith("Install it: pip install matplotlib\n")
+    assert done.stderr.endswith('Install the laboratory: pip install "liveedit-cam[lab]"\n')
     assert "Traceback" not in done.stderr
 
 

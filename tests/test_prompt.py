@@ -7,10 +7,10 @@ import random
 import pytest
 
 from liveedit_cam.errors import InstructionError
-from liveedit_cam.evaluation.unseen import UNSEEN
+from liveedit_cam.lab.edits.instructions import draw_spec, fill, plain_palette
+from liveedit_cam.lab.edits.wordings import TEMPLATES
+from liveedit_cam.lab.evaluation.unseen import UNSEEN
 from liveedit_cam.prompt import LEAVE, checked_prompt
-from liveedit_cam.training.instructions import draw_spec, fill, plain_palette
-from liveedit_cam.training.wordings import TEMPLATES
 from liveedit_cam.types import MAX_PROMPT_CHARS
 
 _APART = ("join", "solid", ":named", ":except")  # drawn by other makers

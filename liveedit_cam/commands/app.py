@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liveedit_cam.commands import devices, models, obs, remote, run, start, tools
+from liveedit_cam.commands import devices, lab, models, obs, remote, run, start, tools
 
 app = typer.Typer(
     name="liveedit-cam",
@@ -64,5 +64,5 @@ app.command()(devices.devices)
 app.command()(tools.process)
 app.add_typer(obs.obs, name="obs")
 app.add_typer(models.app, name="models")
-app.command(context_settings=FORWARD, add_help_option=False)(tools.train)
-app.command(context_settings=FORWARD, add_help_option=False)(tools.bench)
+for name, purpose in lab.COMMANDS.items():
+    app.command(name, help=purpose, context_settings=FORWARD, add_help_option=False)(lab.forward)

@@ -49,8 +49,8 @@ def encode_presets(
     device: Annotated[str, typer.Option(help="Where to encode: auto, cpu, cuda.")] = "auto",
 ) -> None:
     """Encode instructions ahead, so that a live machine need not hold the text encoder."""
-    from liveedit_cam.model.prompt_cache import PRESETS_FILE, read_presets
-    from liveedit_cam.model.wan import preset_encoder
+    from liveedit_cam.model.wan.load import preset_encoder
+    from liveedit_cam.model.wan.prompt_cache import PRESETS_FILE, read_presets
     from liveedit_cam.model.weights import choose_device, named_folder, read_config
 
     entry = find_entry(name, read_catalogue(shipped_models()))
@@ -182,7 +182,7 @@ def remove(name: Name, yes: Yes = False) -> None:
 
 
 def _pull(entry: ModelEntry, *, yes: bool, ema: bool) -> None:
-    from liveedit_cam.model.checkpoint import convert
+    from liveedit_cam.model.wan.checkpoint import convert
     from liveedit_cam.store.hub import Hub
     from liveedit_cam.store.pull import check_space, make_plan
     from liveedit_cam.store.pull import pull as run

@@ -1,4 +1,4 @@
-"""Commands that need no running camera: ``process``, ``models``, ``train``."""
+"""``liveedit-cam process``, and how a command that writes files ends when it is killed."""
 
 from __future__ import annotations
 
@@ -69,17 +69,3 @@ def process(
         typer.echo(f"note: {note}", err=True)
     if done.unknown:
         typer.echo(f"note: not understood: {', '.join(done.unknown)}", err=True)
-
-
-def train(context: typer.Context) -> None:
-    """Train a model from scratch (see train --help)."""
-    from liveedit_cam.training.commands import app
-
-    app(args=list(context.args), prog_name="liveedit-cam train")
-
-
-def bench(context: typer.Context) -> None:
-    """Measure how well a model edits (see bench --help)."""
-    from liveedit_cam.evaluation.commands import app
-
-    app(args=list(context.args), prog_name="liveedit-cam bench")

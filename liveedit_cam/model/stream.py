@@ -20,14 +20,14 @@ from liveedit_cam.errors import EditorError
 from liveedit_cam.model.conditioning import KVPolicy, TextConditioning
 from liveedit_cam.model.config import ModelConfig, model_size
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.field import Change, Steadier, bind, fit
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
 from liveedit_cam.model.governor import Setting
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.replay import CudaRecorder, Recorder
 from liveedit_cam.model.schedule import FlowSchedule
+from liveedit_cam.model.speed.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
+from liveedit_cam.model.speed.replay import CudaRecorder, Recorder
 from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec
 from liveedit_cam.model.text import split_words, what_is_missing
 from liveedit_cam.pixels import shrink

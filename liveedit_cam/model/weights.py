@@ -20,11 +20,11 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.fast import Speed
+from liveedit_cam.model.speed.fast import Speed
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.text import TextEncoder
-from liveedit_cam.model.wan import FILES as WAN_FILES
-from liveedit_cam.model.wan import is_wan_folder, load_wan
+from liveedit_cam.model.wan.load import FILES as WAN_FILES
+from liveedit_cam.model.wan.load import is_wan_folder, load_wan
 from liveedit_cam.model.weight_files import RENEW, load_weights
 
 FILES = ("config.json", "model.safetensors", "codec.safetensors", "text.safetensors", "words.json")

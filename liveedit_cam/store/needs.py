@@ -69,21 +69,10 @@ def _ram_bytes() -> int | None:
 
 
 def num_parameters(config: ModelConfig) -> int:
-    """Numbers in the weights of ``CausalDiT(config)``."""
-    d, f, c = config.dim, config.ffn_dim, config.latent_channels * config.patch**2
-    linear = _linear
-    attention = 4 * linear(d, d) + 2 * d  # q, k, v, o; two norms
-    block = 2 * attention + 2 * d + linear(d, f) + linear(f, d) + 6 * d
-    if config.text_modulation:
-        block += 6 * d * d
-    places = (2 * config.position_waves + 1) * d if config.position_waves else 0
-    embeddings = linear(2 * c, d) + linear(config.text.width, d) + linear(d, d)
-    time = linear(config.freq_dim, d) + linear(d, d) + linear(d, 6 * d)
-    return places + embeddings + time + config.num_layers * block + linear(d, c) + 2 * d
+    """Numbers in the weights of ``CausalDiT(config)``. Loads torch."""
+    from liveedit_cam.model.wan.checkpoint import expected_tensors
 
-
-def _linear(inputs: int, outputs: int) -> int:
-    return (inputs + 1) * outputs
+    return sum(tensor.numel() for tensor in expected_tensors(config).values())
 
 
 def vram_need(config: ModelConfig, num_codec_parameters: int) -> VramNeed:

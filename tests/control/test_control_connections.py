@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,8 +235,7 @@ def test_the_same_line_is_logged_seldom() -> None:
 
 
 STARVE = """
-import resource, socket, sys, os
-sys.path.insert(0, sys.argv[1])
+import resource, socket, os
 from control_fakes import FakeController
 from liveedit_cam.control.app import create_app
 from liveedit_cam.control.client import ControlClient
@@ -275,7 +273,8 @@ server.stop()
 def test_without_file_descriptors_it_says_so_once_and_goes_on() -> None:
     """Issue 15: an endless log, and a daemon that never answers again."""
     done = subprocess.run(
-        [sys.executable, "-c", STARVE, str(Path(__file__).parent)],
+        [sys.executable, "-c", STARVE],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""A clock, a source, a sink and an engine that do what a test tells them."""
+"""A source, a sink and an engine that do what a test tells them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,6 @@ REPORT = EditorReport(cache_skip=0.5, kv_latents=6, device="cuda:0", num_steps=4
 MODEL_SIZE = ModelSize(token_px=16, num_tokens=12)
 MARK = 51
 """What the echo adds to every pixel."""
-
-
-class Clock:
-    """Seconds that pass only when told to."""
-
-    def __init__(self, time: float = 1000.0) -> None:
-        self.time = time
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> bool:
-        self.time += seconds
-        return False
 
 
 def frame(index: int, captured_at: float = 0.0, revision: int = 0) -> Frame:

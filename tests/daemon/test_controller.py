@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from daemon_fakes import Clock, frame, small
+from daemon_fakes import frame, small
+from fake_clock import Clock
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.controller import HOLDING_S, MAX_SEED, Controller
@@ -111,7 +112,7 @@ def test_accepted_values_reach_the_engine_unchanged() -> None:
     assert room.ledger.next_for_engine() == answer
     assert (answer.prompt, answer.strength, answer.region) == ("night", 0.0, region)
     assert (answer.seed, answer.origin, answer.revision) == (MAX_SEED, "web", 1)
-    assert answer.created_at == room.clock.time
+    assert answer.created_at == room.clock.now_s
 
 
 def test_status_gathers_everything() -> None:
@@ -135,7 +136,7 @@ def test_live_becomes_holding_without_edited_frames() -> None:
     """Catches "live" on the screen while the same picture is shown again and again."""
     room = Room()
     room.board.update(state=State.LIVE)
-    room.metrics.edited(0.1, 0.0, room.clock.time)
+    room.metrics.edited(0.1, 0.0, room.clock.now_s)
     assert room.controller.status().state is State.LIVE
     room.clock.wait(HOLDING_S + 0.01)
     assert room.controller.status().state is State.HOLDING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Thread
 
 import pytest
-from daemon_fakes import Clock
+from fake_clock import Clock
 
 from liveedit_cam.daemon.ledger import NUM_REMEMBERED, EditLedger
 from liveedit_cam.errors import ControlError, InstructionError

@@ -6,7 +6,8 @@ from threading import Event
 
 import numpy as np
 import pytest
-from daemon_fakes import MARK, MODEL_SIZE, SIZE, Clock, EchoLink, FakeSource, frame, small
+from daemon_fakes import MARK, MODEL_SIZE, SIZE, EchoLink, FakeSource, frame, small
+from fake_clock import Clock
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.capture import Capture, Outputs
@@ -81,7 +82,7 @@ class Desk:
         self.wakes += 1
 
     def shown(self) -> Frame | None:
-        return self.playout.show(self.clock.time + 100)
+        return self.playout.show(self.clock.now_s + 100)
 
     def _open(self) -> FakeSource:
         source = self._sources.pop(0)
@@ -169,7 +170,7 @@ def live(desk: Desk, *indices: int) -> None:
     """Let frames be captured now, each a thirtieth of a second after the one before."""
     for index in indices:
         desk.clock.wait(1 / 30)
-        desk.capture._hand_over(frame(index, desk.clock.time))
+        desk.capture._hand_over(frame(index, desk.clock.now_s))
 
 
 def test_the_newest_field_goes_on_every_frame_at_once() -> None:
@@ -191,11 +192,11 @@ def test_the_newest_field_goes_on_every_frame_at_once() -> None:
         assert np.all(shown.pixels == index + MARK)
         assert shown.source is not None
         assert np.all(shown.source == index)
-        assert shown.field_at == pytest.approx(desk.clock.time - (index - 1) / 30)
+        assert shown.field_at == pytest.approx(desk.clock.now_s - (index - 1) / 30)
     status = desk.board.status()
     assert (status.state, status.model, status.device) == (State.LIVE, "echo", "cuda:0")
     assert (status.kv_latents, status.engine_pid, status.num_steps) == (6, desk.link.pid, 4)
-    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 4
+    assert desk.metrics.snapshot(desk.clock.now_s).frames_edited == 4
     assert desk.link.submitted[0][1] is False
 
 
@@ -263,7 +264,7 @@ def test_no_frame_is_made_where_no_field_may_be_used() -> None:
     desk.edit(1)
     assert edited_up_to(desk) == 6
     desk.clock.wait(1 / 30)
-    tall = Frame(np.full((48, 20, 3), 7, np.uint8), 7, desk.clock.time)
+    tall = Frame(np.full((48, 20, 3), 7, np.uint8), 7, desk.clock.now_s)
     desk.capture._hand_over(tall)
     assert edited_up_to(desk) == 6
 
@@ -281,7 +282,7 @@ def test_a_slow_editors_field_is_carried_on_until_its_next() -> None:
     live(desk, 7)
     shown = desk.compositor._live(desk.work.take(0.0).shots[-1])
     assert shown is not None
-    assert desk.clock.time - (shown.field_at or 0.0) > 4.0
+    assert desk.clock.now_s - (shown.field_at or 0.0) > 4.0
     desk.clock.wait(9.0)
     live(desk, 8)
     assert desk.compositor._live(desk.work.take(0.0).shots[-1]) is None
@@ -298,7 +299,7 @@ def test_a_field_of_the_scene_before_a_cut_is_not_used() -> None:
 
     def capture(scene: int, index: int) -> None:
         desk.clock.wait(1 / 30)
-        desk.capture._hand_over(Frame(pictures[scene], index, desk.clock.time))
+        desk.capture._hand_over(Frame(pictures[scene], index, desk.clock.now_s))
 
     for index in (0, 1):
         capture(0, index)
@@ -320,7 +321,7 @@ def test_black_bars_are_no_part_of_the_edit() -> None:
     desk.edit(3)
     for index in (0, 1):
         desk.clock.wait(1 / 30)
-        tall = Frame(np.full((48, 24, 3), 100, np.uint8), index, desk.clock.time)
+        tall = Frame(np.full((48, 24, 3), 100, np.uint8), index, desk.clock.now_s)
         desk.capture._hand_over(tall)
     desk.edit(1)
     desk.compositor.step()
@@ -345,7 +346,7 @@ def test_all_of_a_source_with_an_end_is_edited() -> None:
     assert desk.ends.editing.is_set()
     desk.compositor.step()
     assert desk.compositor.drained.is_set()
-    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 1
+    assert desk.metrics.snapshot(desk.clock.now_s).frames_edited == 1
     assert [f.index for f in desk.link.submitted[0][0]] == [0, 0]
 
 
@@ -354,7 +355,7 @@ def test_the_first_chunk_is_of_the_newest_frames() -> None:
     desk = Desk(FakeSource([]))
     desk.ledger.accept(EditInstruction("mark"))
     for index in range(8):
-        desk.inbox.put(small(index, desk.clock.time + index / 30))
+        desk.inbox.put(small(index, desk.clock.now_s + index / 30))
     desk.edit(4)
     frames, _ = desk.link.submitted[0]
     assert [f.index for f in frames] == [6, 7]
@@ -376,7 +377,7 @@ def test_refusals_and_failures_are_shown() -> None:
         desk.inbox.put(small(index, index / 30))
     desk.edit(1)
     assert desk.board.status().last_error == "bad chunk"
-    assert desk.metrics.snapshot(desk.clock.time).frames_edited == 0
+    assert desk.metrics.snapshot(desk.clock.now_s).frames_edited == 0
 
 
 def test_a_fault_that_is_over_is_told_no_more() -> None:

@@ -7,7 +7,8 @@ from threading import Event
 
 import numpy as np
 import pytest
-from daemon_fakes import SIZE, Clock, FakeSink, frame
+from daemon_fakes import SIZE, FakeSink, frame
+from fake_clock import Clock
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
@@ -117,8 +118,8 @@ def test_modes_switch_with_the_next_picture() -> None:
     sink = FakeSink()
     stage = Stage([sink])
     stage.ledger.accept(EditInstruction("mark"))
-    stage.raw.put(frame(20, stage.clock.time))
-    stage.playout.put([edited(10, stage.clock.time)], stage.clock.time)
+    stage.raw.put(frame(20, stage.clock.now_s))
+    stage.playout.put([edited(10, stage.clock.now_s)], stage.clock.now_s)
     for mode in (Mode.EDIT, Mode.BYPASS, Mode.SLATE, Mode.EDIT):
         stage.board.update(mode=mode)
         stage.tick()
@@ -135,7 +136,7 @@ def test_without_new_frames_the_last_one_stays_then_the_card() -> None:
     sink = FakeSink()
     stage = Stage([sink])
     stage.ledger.accept(EditInstruction("mark"))
-    stage.playout.put([edited(10, stage.clock.time)], stage.clock.time)
+    stage.playout.put([edited(10, stage.clock.now_s)], stage.clock.now_s)
     stage.tick(30)
     revisions = [f.revision for f in sink.frames]
     assert sum(revisions) in (20, 21)  # 2 s at 10 pictures per second, the last one on the edge
@@ -146,11 +147,11 @@ def test_visible_is_reported_at_the_first_write_only() -> None:
     """Catches latencies that grow with every repetition of a held frame."""
     stage = Stage([FakeSink()])
     stage.ledger.accept(EditInstruction("mark"))
-    captured_at = stage.clock.time
+    captured_at = stage.clock.now_s
     stage.clock.wait(0.25)
-    stage.playout.put([edited(10, captured_at)], stage.clock.time)
+    stage.playout.put([edited(10, captured_at)], stage.clock.now_s)
     stage.tick(5)
-    figures = stage.metrics.snapshot(stage.clock.time)
+    figures = stage.metrics.snapshot(stage.clock.now_s)
     assert figures.frames_shown == 1
     assert figures.glass_to_sink.p95_ms == pytest.approx(250)
     assert figures.field_age.p95_ms == pytest.approx(350)
@@ -162,7 +163,7 @@ def test_edit_in_slate_mode_is_not_visible() -> None:
     stage = Stage([FakeSink()])
     stage.ledger.accept(EditInstruction("mark"))
     stage.board.update(mode=Mode.SLATE)
-    stage.playout.put([edited(1, stage.clock.time)], stage.clock.time)
+    stage.playout.put([edited(1, stage.clock.now_s)], stage.clock.now_s)
     stage.tick(3)
     assert stage.ledger.view().instruction is None
 
@@ -193,7 +194,7 @@ def test_a_sink_that_blocks_costs_the_others_no_tick() -> None:
     stage = Stage([FakeSink("hung")], [steady])
     hung, good = stage.outlets
     for index in range(20):
-        stage.raw.put(frame(index, stage.clock.time))
+        stage.raw.put(frame(index, stage.clock.now_s))
         stage.board.update(mode=Mode.BYPASS)
         assert stage.presenter.step()
         assert good.step()
@@ -206,9 +207,9 @@ def test_an_edited_frame_counts_once_however_many_sinks_there_are() -> None:
     """Catches twice the frame rate with two sinks."""
     stage = Stage([FakeSink("a")], [FakeSink("b")])
     stage.ledger.accept(EditInstruction("mark"))
-    stage.playout.put([edited(10, stage.clock.time)], stage.clock.time)
+    stage.playout.put([edited(10, stage.clock.now_s)], stage.clock.now_s)
     stage.tick(3)
-    assert stage.metrics.snapshot(stage.clock.time).frames_shown == 1
+    assert stage.metrics.snapshot(stage.clock.now_s).frames_shown == 1
 
 
 def test_a_stall_is_late_once_and_not_followed_by_a_burst() -> None:
@@ -217,11 +218,11 @@ def test_a_stall_is_late_once_and_not_followed_by_a_burst() -> None:
     stage = Stage([sink])
     stage.tick(5)
     stage.clock.wait(3.05)
-    began_at, num_before = stage.clock.time, len(sink.frames)
-    while stage.clock.time < began_at + 1.0:
+    began_at, num_before = stage.clock.now_s, len(sink.frames)
+    while stage.clock.now_s < began_at + 1.0:
         stage.tick()
     assert len(sink.frames) - num_before <= 12
-    assert stage.metrics.snapshot(stage.clock.time).late_ticks == 1
+    assert stage.metrics.snapshot(stage.clock.now_s).late_ticks == 1
 
 
 def test_done_only_after_the_last_frame_was_shown() -> None:
@@ -229,7 +230,7 @@ def test_done_only_after_the_last_frame_was_shown() -> None:
     sink = FakeSink()
     stage = Stage([sink])
     stage.ledger.accept(EditInstruction("mark"))
-    start = stage.clock.time
+    start = stage.clock.now_s
     stage.playout.put([edited(i, start + i / 10) for i in range(8)], start)
     stage.drained.set()
     while not stage.done.is_set():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+from fake_clock import Clock
 
 from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.engine.messages import Encoded, Event, Fatal, Ready, Rejected
@@ -19,19 +20,6 @@ from liveedit_cam.types import EditInstruction, ModelFrame, ModelSize
 REPORT = EditorReport()
 SIZE = ModelSize(16, 12)
 READY = Ready("fake", 2, SIZE, REPORT)
-
-
-class Clock:
-    """Seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += seconds
 
 
 class FakeLink:
@@ -76,7 +64,7 @@ class FakeLink:
 def supervise(
     *script: Event | LiveEditError | None,
 ) -> tuple[EngineSupervisor, FakeLink, Clock]:
-    clock = Clock()
+    clock = Clock(100.0)
     link = FakeLink(clock, script)
     return EngineSupervisor(link, now=clock.now, pause=clock.wait), link, clock
 
@@ -100,7 +88,7 @@ def test_restarts_wait_longer_each_time_up_to_fifteen_seconds() -> None:
 
 def test_backoff_starts_small_again_only_after_calm() -> None:
     """Catches an engine that edits once, dies and is started again in a rush, for ever."""
-    clock = Clock()
+    clock = Clock(100.0)
     backoff = Backoff(clock.now)
     assert [backoff.failed(), backoff.failed()] == [0.5, 1.0]
     backoff.succeeded()
@@ -115,9 +103,9 @@ def test_backoff_starts_small_again_only_after_calm() -> None:
 def test_silent_start_is_given_three_minutes_and_no_more() -> None:
     """Catches a slow model that is killed while it loads, and one that hangs there for ever."""
     supervisor, link, clock = supervise()
-    began = clock.time
+    began = clock.now_s
     assert "silent for 180 s" in str(poll_until_died(supervisor).error)
-    assert 180 < clock.time - began < 180.5
+    assert 180 < clock.now_s - began < 180.5
     assert link.num_kills == 1
 
 
@@ -185,7 +173,7 @@ def pass_time(watchdog: Watchdog, clock: Clock, seconds: float) -> bool:
 
 def test_watchdog_counts_from_the_oldest_open_question() -> None:
     """Catches an engine kept alive by questions: each new one would put off the judgement."""
-    clock = Clock()
+    clock = Clock(100.0)
     watchdog = Watchdog(clock.now, answer_timeout_s=20)
     watchdog.asked()
     assert not pass_time(watchdog, clock, 15)
@@ -200,7 +188,7 @@ def test_watchdog_counts_from_the_oldest_open_question() -> None:
 
 def test_a_text_encoder_may_take_longer_than_an_edit() -> None:
     """Catches an engine killed, again and again, while it reads a large text encoder from disk."""
-    clock = Clock()
+    clock = Clock(100.0)
     watchdog = Watchdog(clock.now, answer_timeout_s=20.0)
     watchdog.asked(may_be_slow=True)
     assert not pass_time(watchdog, clock, 60)
@@ -212,7 +200,7 @@ def test_a_text_encoder_may_take_longer_than_an_edit() -> None:
 
 def test_a_hang_is_judged_by_what_chunks_usually_take() -> None:
     """Catches a camera frozen for 20 s by a model that answers in a tenth of one (issue 15)."""
-    clock = Clock()
+    clock = Clock(100.0)
     watchdog = Watchdog(clock.now, answer_timeout_s=20.0)
     for chunk_s in (0.5, 0.5, 0.5):
         watchdog.took(chunk_s)
@@ -226,7 +214,7 @@ def test_a_hang_is_judged_by_what_chunks_usually_take() -> None:
 
 def test_the_daemons_own_stall_is_not_the_engines() -> None:
     """Catches an engine killed because the computer was suspended for an hour (issue 15)."""
-    clock = Clock()
+    clock = Clock(100.0)
     watchdog = Watchdog(clock.now, answer_timeout_s=5.0)
     watchdog.asked()
     clock.wait(3600)
@@ -240,6 +228,6 @@ def test_a_new_instruction_is_tried_at_once() -> None:
     for _ in range(5):
         poll_until_died(supervisor)
     supervisor.instruct(EditInstruction("another", revision=2))
-    before = clock.time
+    before = clock.now_s
     supervisor.poll(0.1)
     assert link.started_at[-1] == before

@@ -10,9 +10,9 @@ import pytest
 import torch
 from tiny_model import TINY, tiny_text
 
+from liveedit_cam.lab.edits.instructions import draw_spec, survey_palette
+from liveedit_cam.lab.edits.wordings import TEMPLATES
 from liveedit_cam.model.text import bucket_ids, split_words, unknown_words, what_is_missing
-from liveedit_cam.training.instructions import draw_spec, survey_palette
-from liveedit_cam.training.wordings import TEMPLATES
 
 NANO_WORDS = Path(__file__).parents[2] / "models" / "nano" / "words.json"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fake_clock import Clock
 from fake_obs import PATIENCE_S
 
 from liveedit_cam.obs.connection import ObsConnection, ObsState, ObsStatus
@@ -37,16 +38,6 @@ class Caller:
 
     def on_event(self, name: str, data: dict[str, Any]) -> None:
         self.events.put((name, data))
-
-
-@dataclass
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    seconds: float = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @dataclass
@@ -109,7 +100,7 @@ class Stage:
     """A connection driven by hand: what each connect brings, and how time passes."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(100.0)
         self.handler = Handler()
         self.link = FakeLink()
         self.refusal: ObsError | None = None
@@ -119,7 +110,7 @@ class Stage:
         self.put: Callable[[str, dict[str, Any]], None]
         self.end: Callable[[str], None]
         self.connection = ObsConnection(
-            ADDRESS, self.handler, connect=self.connect, now=self.clock, timeout_s=1.0
+            ADDRESS, self.handler, connect=self.connect, now=self.clock.now, timeout_s=1.0
         )
 
     def connect(
@@ -131,7 +122,7 @@ class Stage:
         timeout_s: float,
     ) -> FakeLink:
         assert address is ADDRESS
-        self.tries.append(self.clock() - 100.0)
+        self.tries.append(self.clock.now_s - 100.0)
         self.put, self.end = on_event, on_closed
         if self.refusal is not None:
             raise self.refusal
@@ -144,5 +135,5 @@ class Stage:
     def pass_time(self, seconds: float) -> None:
         """Let time pass in small steps, with a round in each."""
         for _ in range(round(seconds / STEP_S)):
-            self.clock.seconds += STEP_S
+            self.clock.now_s += STEP_S
             self.poll()

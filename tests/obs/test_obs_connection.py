@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from connection_stage import LINKED, STEP_S, Clock, FakeLink, Handler, Stage
+from connection_stage import LINKED, STEP_S, FakeLink, Handler, Stage
+from fake_clock import Clock
 from fake_obs import FakeObs, Fault
 
 from liveedit_cam.obs.connection import (
@@ -79,7 +80,7 @@ def test_the_waits_begin_short_again_after_a_connection(stage: Stage) -> None:
     assert stage.connection.status() == LINKED
     stage.end("cut")
     stage.poll()
-    lost_at = stage.clock() - 100.0
+    lost_at = stage.clock.now_s - 100.0
     stage.pass_time(1.0)
     assert stage.tries[-1] - lost_at == 0.5
 
@@ -268,7 +269,7 @@ def test_a_defect_that_is_over_leaves_the_status(stage: Stage) -> None:
     stage.put("B", {})
     stage.handler.wait("A", "B")
     assert stage.connection.status().detail == "KeyError: 'sceneName'"
-    stage.clock.seconds += DEFECT_SHOWN_S
+    stage.clock.now_s += DEFECT_SHOWN_S
     for name in "CD":  # the round of the first is over when the second is handled
         stage.put(name, {})
         stage.handler.wait(name)
@@ -307,8 +308,8 @@ class Real:
 
 @pytest.fixture
 def real(obs: FakeObs) -> Iterator[Real]:
-    clock, handler = Clock(), Handler()
-    connection = ObsConnection(obs.address, handler, now=clock, timeout_s=0.5)
+    clock, handler = Clock(100.0), Handler()
+    connection = ObsConnection(obs.address, handler, now=clock.now, timeout_s=0.5)
     connection.start()
     handler.wait("connected")
     yield Real(clock, handler, connection)
@@ -322,7 +323,7 @@ def test_a_killed_and_restarted_obs_is_found_and_its_events_come_again(
     obs.stop()
     real.handler.wait("lost")
     obs.start()
-    real.clock.seconds += 3.0
+    real.clock.now_s += 3.0
     real.handler.wait("connected")
     assert real.connection.status() == LINKED
     obs.emit("SceneTransitionStarted", transitionName="Fade")
@@ -333,10 +334,10 @@ def test_a_killed_and_restarted_obs_is_found_and_its_events_come_again(
 def test_a_half_open_connection_is_found_by_the_ping(obs: FakeObs, real: Real) -> None:
     """Catches an OBS that froze or a network that went away, with the socket still open."""
     obs.fault = Fault.SILENT
-    real.clock.seconds += PING_S
+    real.clock.now_s += PING_S
     real.handler.wait("lost")
     obs.fault = Fault.NONE
-    real.clock.seconds += 3.0
+    real.clock.now_s += 3.0
     real.handler.wait("connected")
 
 
@@ -344,5 +345,5 @@ def test_a_malformed_message_brings_a_new_connection(obs: FakeObs, real: Real) -
     """Catches a reader that is dead while the status says connected."""
     obs.send_text("{not json")
     real.handler.wait("lost")
-    real.clock.seconds += 3.0
+    real.clock.now_s += 3.0
     real.handler.wait("connected")

@@ -167,16 +167,15 @@ def test_the_text_is_the_instruction(text: str | None, expected: str) -> None:
 
 
 @pytest.fixture
-def plugin(tmp_path: Path) -> Iterator[None]:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A trigger outside of the tree, findable as pip would make it."""
     (tmp_path / "plugin_volume.py").write_text(PLUGIN)
     folder = tmp_path / "plugin_volume-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin_volume\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text("[liveedit_cam.triggers]\nvolume = plugin_volume\n")
-    sys.path.insert(0, str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     yield
-    sys.path.remove(str(tmp_path))
     sys.modules.pop("plugin_volume", None)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_clock import Clock
 
 from liveedit_cam.errors import SinkError, UsageError
 from liveedit_cam.sinks._pipewire_graph import Watch, lacks, parse_cameras, read_cameras
@@ -44,23 +45,11 @@ def eventually(check: Callable[[], bool]) -> None:
     raise AssertionError("what was waited for did not come")
 
 
-class Clock:
-    """A clock that only ``wait`` moves."""
-
-    now_s = 0.0
-
-    def now(self) -> float:
-        return self.now_s
-
-    def wait(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 class Desk:
     """Opens cameras and closes what a test leaves open."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(0.0)
         self.opened: list[PipeWireCamera] = []
 
     def open(

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from fake_clock import Clock
 
 from liveedit_cam.errors import SourceEnded, SourceError
 from liveedit_cam.protocols import ChosenSource
@@ -262,16 +263,6 @@ def test_an_unlisted_path_is_tried() -> None:
     assert choose("/dev/v4l/by-id/x", [WEBCAM]).device == "/dev/v4l/by-id/x"
 
 
-class Clock:
-    """Seconds that pass only while a fake camera delivers."""
-
-    def __init__(self) -> None:
-        self.now = 50.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @dataclass
 class Formats:
     """A camera that gives in each format a size and a rate; keeps what was asked of it."""
@@ -300,7 +291,7 @@ class Paced(FakeCapture):
         self._clock, self._fps = clock, fps
 
     def read(self) -> tuple[bool, np.ndarray | None]:
-        self._clock.now += 1 / self._fps
+        self._clock.now_s += 1 / self._fps
         return super().read()
 
 
@@ -309,10 +300,10 @@ def opened(
     wish: Wish,
     formats: tuple[str, ...] = (),
 ) -> tuple[Camera, Formats]:
-    clock = Clock()
+    clock = Clock(50.0)
     driver = Formats(clock, gives)
     device = DeviceInfo("0", "HD Webcam", formats=formats)
-    camera = Camera(device, wish, open_capture=driver, now=clock)
+    camera = Camera(device, wish, open_capture=driver, now=clock.now)
     camera.close()
     assert all(one.is_released.wait(20) for one in driver.open)
     return camera, driver

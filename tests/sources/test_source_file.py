@@ -12,6 +12,7 @@ import av
 import numpy as np
 import odd_media
 import pytest
+from fake_clock import Clock
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
 from liveedit_cam.sources.file import VideoFile, create
@@ -23,19 +24,8 @@ QUARTER_TURN_CLOCKWISE = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 
 IDENTITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 50.0
-
-    def now(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 def open_at(clock: Clock, path: Path, *, loop: bool = False, realtime: bool = True) -> VideoFile:
-    return VideoFile(str(path), loop=loop, realtime=realtime, now=clock.now, sleep=clock.sleep)
+    return VideoFile(str(path), loop=loop, realtime=realtime, now=clock.now, sleep=clock.wait)
 
 
 def shade(pixels: np.ndarray) -> int:
@@ -56,7 +46,7 @@ def read_all(source: VideoFile) -> list[tuple[float, int]]:
 def test_uneven_timestamps_are_kept(write_video: WriteVideo) -> None:
     """Catches pacing by a nominal rate: phone videos have no constant one."""
     times_ms = [0, 40, 100, 110, 300, 333]
-    clock = Clock()
+    clock = Clock(50.0)
     shown = read_all(open_at(clock, write_video(times_ms)))
     assert [at for at, _ in shown] == pytest.approx([50 + ms / 1000 for ms in times_ms], abs=2e-3)
     assert [number for _, number in shown] == [0, 1, 2, 3, 4, 5]
@@ -67,7 +57,7 @@ def test_a_late_reader_gets_the_picture_due_now(write_video: WriteVideo) -> None
 
     Picture 11 is due at 440 ms; 445 ms have passed, less than one period of 40 ms late.
     """
-    clock = Clock()
+    clock = Clock(50.0)
     source = open_at(clock, write_video(range(0, 1000, 40)))
     source.read()
     source.read()
@@ -81,7 +71,7 @@ def test_a_late_reader_gets_the_picture_due_now(write_video: WriteVideo) -> None
 
 def test_a_very_late_reader_still_sees_something(write_video: WriteVideo) -> None:
     """Catches an endless chase: at most one second of video is left out in one read."""
-    clock = Clock()
+    clock = Clock(50.0)
     source = open_at(clock, write_video(range(0, 2000, 40)))
     source.read()
     clock.now_s += 1000
@@ -91,7 +81,7 @@ def test_a_very_late_reader_still_sees_something(write_video: WriteVideo) -> Non
 
 def test_without_real_time_nothing_waits_and_nothing_is_left_out(write_video: WriteVideo) -> None:
     """Catches a benchmark that measures the pacing, and skipped pictures in an offline run."""
-    clock = Clock()
+    clock = Clock(50.0)
     source = open_at(clock, write_video(range(0, 400, 40)), realtime=False)
     assert [number for _, number in read_all(source)] == list(range(10))
     assert clock.now_s == 50.0
@@ -103,7 +93,7 @@ def test_a_loop_goes_on_in_step(write_video: WriteVideo) -> None:
     The seam is one mean period long, here 32 ms, because a file need not say how long its last
     picture lasts; all other gaps are the file's 40 ms.
     """
-    clock = Clock()
+    clock = Clock(50.0)
     source = open_at(clock, write_video(range(0, 200, 40)), loop=True)
     frames = [source.read() for _ in range(12)]
     source.close()
@@ -188,7 +178,7 @@ def test_no_path_is_a_usage_error() -> None:
 
 def test_a_file_waits_for_its_first_reader(write_video: WriteVideo) -> None:
     """Catches a clock that runs from the opening: a minute of warming up would skip the film."""
-    clock = Clock()
+    clock = Clock(50.0)
     source = open_at(clock, write_video(range(0, 400, 40)))
     clock.now_s += 60
     assert [number for _, number in read_all(source)] == list(range(10))

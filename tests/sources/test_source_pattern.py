@@ -6,20 +6,10 @@ import threading
 
 import numpy as np
 import pytest
+from fake_clock import Clock
 
 from liveedit_cam.errors import SourceEnded, UsageError
 from liveedit_cam.sources import pattern
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 10.0
-
-    def now(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +53,8 @@ def test_the_named_objects_are_there(scene: pattern.Scene) -> None:
 
 def test_frames_come_at_their_rate() -> None:
     """Catches a scene that is not paced: 31 frames at 30 per second span one second."""
-    clock = Clock()
-    source = pattern.Pattern(64, 36, now=clock.now, sleep=clock.sleep)
+    clock = Clock(10.0)
+    source = pattern.Pattern(64, 36, now=clock.now, sleep=clock.wait)
     times = [source.read().captured_at for _ in range(31)]
     assert times[-1] - times[0] == pytest.approx(1.0)
 

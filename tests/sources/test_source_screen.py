@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from fake_clock import Clock
 from mss.exception import ScreenShotError
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
@@ -50,17 +51,6 @@ class FakeGrabber:
         self.is_closed = True
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 5.0
-
-    def now(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 @pytest.mark.parametrize(
     ("target", "area"),
     [
@@ -92,9 +82,9 @@ def test_bad_targets_are_refused() -> None:
 
 def test_frames_come_thirty_times_a_second_and_a_stall_makes_no_burst() -> None:
     """Catches pacing by sleep after work, and a run of quick frames after a stall."""
-    clock = Clock()
+    clock = Clock(5.0)
     screen = Screen(
-        "0,0,64,36", open_grabber=lambda: FakeGrabber([]), now=clock.now, sleep=clock.sleep
+        "0,0,64,36", open_grabber=lambda: FakeGrabber([]), now=clock.now, sleep=clock.wait
     )
     times = [screen.read().captured_at for _ in range(4)]
     clock.now_s += 0.5

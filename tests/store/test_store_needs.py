@@ -6,11 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_model import TINY
 
 from liveedit_cam.folders import shipped_models
-from liveedit_cam.model.checkpoint import expected_tensors
-from liveedit_cam.model.config import NANO, WAN_1_3B, ModelConfig
+from liveedit_cam.model.config import WAN_1_3B
 from liveedit_cam.store.catalogue import Role, find_entry, read_catalogue
 from liveedit_cam.store.disk import free_bytes, in_words
 from liveedit_cam.store.needs import (
@@ -31,13 +29,6 @@ GIB = 1 << 30
 
 def with_gpu(vram_bytes: int) -> Machine:
     return replace(NO_GPU, gpu="Some GPU", vram_bytes=vram_bytes)
-
-
-@pytest.mark.parametrize("config", [TINY, NANO, WAN_1_3B], ids=lambda c: c.name)
-def test_parameters_are_counted_as_the_network_has_them(config: ModelConfig) -> None:
-    """Catches a formula that drifts from the network: every size in messages rests on it."""
-    tensors = expected_tensors(config).values()
-    assert num_parameters(config) == sum(tensor.numel() for tensor in tensors)
 
 
 def test_the_catalogue_counts_as_the_config_does() -> None:

@@ -11,7 +11,7 @@ import torch
 from fake_hub import FakeHub
 from tiny_model import TINY, tiny_dit
 
-from liveedit_cam.model.checkpoint import convert
+from liveedit_cam.model.wan.checkpoint import convert
 from liveedit_cam.store.catalogue import ModelEntry, ModelFile, Part, Role
 from liveedit_cam.store.hub import Hub
 from liveedit_cam.store.pull import Plan, make_plan, pull

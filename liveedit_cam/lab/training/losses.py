@@ -1,0 +1,89 @@
+"""Losses of the diffusion stages. Knows tensors only."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveedit_cam.model.config import Prediction
+
+
+def channel_weights(scale: Tensor) -> Tensor:
+    """Weight (C,) of each latent channel, mean 1: its standard deviation in pixels.
+
+    Latents have unit variance; plain mean squares would count a detail nobody sees like the
+    brightness of a block, squared deviations (pixel error) would leave out texture.
+    """
+    return scale / scale.mean()
+
+
+def edit_loss(
+    x0: Tensor,
+    target: Tensor,
+    source: Tensor,
+    weights: Tensor,
+    known: Tensor | None = None,
+    expected: Tensor | None = None,
+) -> Tensor:
+    """Squared error of x0 (B, C, T, H, W), each sample relative to the size of such changes.
+
+    A small edit would vanish in the mean; a sample's error is divided by its own mean squared
+    change (plus 0.01) to the power 0.8, so that a cup counts nearly as much as a background. Then
+    a model in doubt learns to do nothing, because pairs without a change count most. ``expected``
+    (B,) is what edits of its kind change in the mean: with it that takes the place of the own
+    change, more mildly (plus 0.05, to the power 0.5), since a kind holds edits of all sizes; with
+    0.01 and 0.8 a few large ones drowned the rest, and 330 iterations learnt next to nothing.
+    ``known`` (B, T, H, W) leaves out cells whose target nobody knows.
+    """
+    weights = weights.view(1, -1, 1, 1, 1)
+    square = (x0 - target).square() * weights
+    error = (square if known is None else square * known[:, None]).mean((1, 2, 3, 4))
+    if expected is not None:
+        return (error / (0.05 + expected) ** 0.5).mean()
+    change = ((target - source).square() * weights).mean((1, 2, 3, 4))
+    return (error / (0.01 + change) ** 0.8).mean()
+
+
+def diffusion_loss(
+    prediction: Prediction,
+    x0: Tensor,
+    target: Tensor,
+    source: Tensor,
+    sigma: Tensor,
+    weights: Tensor,
+    known: Tensor | None = None,
+    expected: Tensor | None = None,
+) -> Tensor:
+    """The loss of one noise level: flow matching, or ``edit_loss`` for models of the change.
+
+    The flow's error is (x0 - target) / sigma; ``sigma`` (B, T). For a network whose output is the
+    change that quotient has no bound near sigma 0, so its error is measured in x0; ``known`` and
+    ``expected`` are its alone.
+    """
+    if prediction == "source_change":
+        return edit_loss(x0, target, source, weights, known, expected)
+    error = ((x0 - target) / sigma[:, None, :, None, None].clamp_min(1e-3)).square()
+    return (error.mean((1, 3, 4)) * bell_weight(1000 * sigma)).mean()
+
+
+def bell_weight(timestep: Tensor) -> Tensor:
+    """Weight of a timestep 0..1000: exp(-2 ((t - 500) / 1000)^2) minus its minimum, mean 1.
+
+    The training weight of Wan2.1's flow models (facts 7.2), normalised over the plain table.
+    """
+    table = torch.arange(1, 1001, dtype=torch.float64)
+    bell = torch.exp(-2 * ((table - 500) / 1000) ** 2)
+    mean = float((bell - bell.min()).mean())
+    weight = torch.exp(-2 * ((timestep.double() - 500) / 1000) ** 2) - bell.min()
+    return (weight.clamp_min(0) / mean).to(timestep)
+
+
+def subject_loss(logits: Tensor, subject: Tensor, has_subject: Tensor) -> Tensor:
+    """Cross-entropy of the auxiliary subject mask; logits and subject (B, T, h, w).
+
+    ``has_subject`` bool (B,) leaves out samples whose mask means nothing.
+    """
+    if not bool(has_subject.any()):
+        return logits.sum() * 0.0
+    return F.binary_cross_entropy_with_logits(logits[has_subject], subject[has_subject])

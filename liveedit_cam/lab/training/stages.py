@@ -1,0 +1,299 @@
+"""The stages put together: data, networks, start weights and loss of each, from its settings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.edits.clips import Clip, load_clips
+from liveedit_cam.lab.edits.drawn import drawn_clips
+from liveedit_cam.lab.edits.instructions import Palette, survey_palette
+from liveedit_cam.lab.edits.pictures import LabelledPicture, load_pictures
+from liveedit_cam.lab.training.batches import (
+    CURRICULUM,
+    NUM_DRAWN,
+    PICTURE_CURRICULUM,
+    ExpectedChange,
+    LatentBatch,
+    Maker,
+    Phase,
+    batches,
+    prefetch,
+)
+from liveedit_cam.lab.training.data import PairMaker
+from liveedit_cam.lab.training.dmd import Dmd
+from liveedit_cam.lab.training.editor import Editor
+from liveedit_cam.lab.training.foundation import Foundation
+from liveedit_cam.lab.training.loop import Run, Trainee, own_seed
+from liveedit_cam.lab.training.losses import channel_weights
+from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
+from liveedit_cam.lab.training.settings import StageSettings
+from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.weight_files import load_weights
+from liveedit_cam.model.weights import choose_device
+
+NUM_MEASURED = 320
+"""Pairs on which the change that each kind of edit makes is measured."""
+FOUNDATION, TEACHER_FORCING, DMD = "foundation", "editor", "dmd"
+"""Folders of the stages inside the runs' folder."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Materials:
+    """What every diffusion stage is trained with."""
+
+    config: ModelConfig
+    codec: Codec
+    text: TextEncoder
+    clips: Sequence[Clip]
+    """Real ones, training split; may be empty."""
+    drawn: Sequence[Clip]
+    palette: Palette
+    pictures: Sequence[LabelledPicture] = ()
+    """Training split; stage 2 alone uses them."""
+
+
+def gather(settings: StageSettings, codec: Codec, text: TextEncoder) -> Materials:
+    """Frozen networks, the clips (none without ``media``) and the colour names."""
+    clips = (
+        []
+        if settings.media is None
+        else load_clips(settings.media, "train", settings.out / "clips")
+    )
+    return Materials(
+        settings.model_sizes(),
+        codec.requires_grad_(False),
+        text.requires_grad_(False).eval().to(_device(settings)),
+        clips,
+        drawn_clips(NUM_DRAWN, settings.seed),
+        survey_palette(),
+        ()
+        if settings.pictures is None
+        else load_pictures(settings.pictures, "train", settings.media),
+    )
+
+
+def train_foundation(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 1; starts from random weights unless ``start`` names a checkpoint."""
+    torch.manual_seed(settings.seed)
+    editor = _new_editor(settings, materials, settings.start)
+    run = Run(settings.out / FOUNDATION, editor, settings.loop())
+    seed = own_seed(settings.seed)
+    stage = Foundation(materials.config, materials.text, _weights(settings, materials), seed)
+    made = _batches(settings, materials, run.iteration, settings.iterations, _flat(settings))
+    return _train(settings, run, stage, editor, made)
+
+
+def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 2; starts from random weights unless ``start`` names a checkpoint."""
+    torch.manual_seed(settings.seed)
+    editor = _new_editor(settings, materials, settings.start)
+    if settings.text_rate:
+        editor.text = copy.deepcopy(materials.text).requires_grad_(True)
+    run = Run(settings.out / TEACHER_FORCING, editor, settings.loop())
+    seed = own_seed(settings.seed)
+    stage = TeacherForcing(
+        materials.config,
+        materials.text,
+        _weights(settings, materials),
+        seed,
+        settings.rollout_share,
+        settings.first_step_share,
+    )
+    curriculum: Sequence[Phase] = PICTURE_CURRICULUM if materials.pictures else CURRICULUM
+    if settings.batch is not None:
+        curriculum = _flat(settings)
+    if settings.parts > 1:
+        return _train_in_parts(settings, run, materials, editor, curriculum)
+    made = _batches(settings, materials, run.iteration, settings.iterations, curriculum)
+    return _train(settings, run, stage, editor, made)
+
+
+def _train_in_parts(
+    settings: StageSettings,
+    run: Run,
+    materials: Materials,
+    editor: Editor,
+    curriculum: Sequence[Phase],
+) -> Run:
+    """Stage 2 with every batch in parts: each makes its pairs and its gradients on one thread.
+
+    A thread per core and no barrier inside an iteration: where another program holds one core,
+    the other goes on. A part has its own draws, so a run is the same however threads take turns.
+    """
+    torch.set_num_threads(1)
+    parts = settings.parts
+    small = tuple(replace(p, batch=max(1, p.batch // parts)) for p in curriculum)
+    makers, expected = _makers(settings, materials, parts)
+    workers = []
+    for part, maker in enumerate(makers):
+        made = batches(maker, materials.codec, small, run.iteration, settings.iterations, expected)
+        stage = TeacherForcing(
+            materials.config,
+            materials.text,
+            _weights(settings, materials),
+            own_seed(settings.seed) + part,
+            settings.rollout_share,
+            settings.first_step_share,
+        )
+        workers.append((stage, twin(editor), made))
+
+    def work(part: int, iteration: int) -> tuple[float, dict[str, float]]:
+        stage, its_editor, its_batches = workers[part]
+        stage.draws.begin(iteration)
+        loss, values = stage(its_editor, next(its_batches))
+        (loss / parts).backward()
+        return loss.item(), values
+
+    with ThreadPoolExecutor(
+        settings.threads, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+
+        def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
+            done = list(pool.map(work, range(parts), [iteration] * parts))
+            values = {key: sum(v[key] for _, v in done) / parts for key in done[0][1]}
+            return torch.tensor(sum(loss for loss, _ in done) / parts), values
+
+        run.train(loss_of)
+    return run
+
+
+def twin(editor: Editor) -> Editor:
+    """A module of its own over the very same parameters, for another thread."""
+    return copy.deepcopy(editor, {id(p): p for p in editor.parameters()})
+
+
+def train_dmd(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 3; the student starts as stage 2, both scores start as stage 1.
+
+    Raises UsageError where one of them has not run.
+    """
+    torch.manual_seed(settings.seed)
+    student_from = settings.start or settings.out / TEACHER_FORCING / "checkpoint.pt"
+    student = _new_editor(settings, materials, student_from)
+    teacher = settings.out / FOUNDATION / "checkpoint.pt"
+    real = _new_editor(settings, materials, teacher).dit
+    fake = _new_editor(settings, materials, teacher)
+    run = Run(settings.out / DMD, student, settings.loop(), {"critic": fake})
+    per_iteration = 6  # five batches for the critic, one for the student
+    made = _batches(
+        settings,
+        materials,
+        run.iteration * per_iteration,
+        settings.iterations * per_iteration,
+        _flat(settings),
+    )
+    device = _device(settings)
+    critic: Trainee = run.others["critic"]
+    stage = Dmd(
+        materials.config,
+        materials.text,
+        _weights(settings, materials),
+        real,
+        critic,
+        lambda: next(made).to(device),
+        own_seed(settings.seed),
+    )
+    with _precision(settings):
+        run.train(lambda iteration: stage(student, iteration))
+    return run
+
+
+def _train(
+    settings: StageSettings,
+    run: Run,
+    stage: Foundation | TeacherForcing,
+    editor: Editor,
+    made: Iterator[LatentBatch],
+) -> Run:
+    """Train ``editor`` by a stage that takes a batch an iteration."""
+    device = _device(settings)
+
+    def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
+        stage.draws.begin(iteration)
+        return stage(editor, next(made).to(device))
+
+    with _precision(settings):
+        run.train(loss_of)
+    return run
+
+
+def _new_editor(settings: StageSettings, materials: Materials, start: Path | None) -> Editor:
+    """An Editor on the device, with the mean weights of checkpoint ``start`` where one is named."""
+    editor = Editor(materials.config)
+    if start is not None:
+        if not start.exists():
+            raise UsageError(
+                f"got no {start}, expected the checkpoint of another stage",
+                hint="Run `liveedit-cam train foundation` and `train teacher-forcing` first, or "
+                "name a checkpoint.pt with start.",
+            )
+        try:
+            if start.is_dir():
+                load_weights(editor.dit, start / "model.safetensors")
+                return editor.float().to(_device(settings))
+            editor.load_state_dict(torch.load(start, weights_only=True, map_location="cpu")["ema"])
+        except RuntimeError as error:
+            raise UsageError(f"got {start}, which is of another model ({error})") from error
+    return editor.to(_device(settings))
+
+
+def _weights(settings: StageSettings, materials: Materials) -> Tensor:
+    return channel_weights(materials.codec.scale).to(_device(settings))
+
+
+def _flat(settings: StageSettings) -> tuple[Phase, ...]:
+    """One kind of batch all along."""
+    size = (settings.height, settings.width)
+    return (Phase(1.0, settings.num_latents, settings.batch or 6, (size,)),)
+
+
+def _batches(
+    settings: StageSettings,
+    materials: Materials,
+    first: int,
+    total: int,
+    curriculum: Sequence[Phase],
+) -> Iterator[LatentBatch]:
+    (maker,), expected = _makers(settings, materials, 1)
+    made = batches(maker, materials.codec, curriculum, first, total, expected)
+    return made if _device(settings).type == "cpu" else prefetch(made)
+
+
+def _makers(
+    settings: StageSettings, materials: Materials, count: int
+) -> tuple[list[Maker], ExpectedChange | None]:
+    """``count`` makers of pairs, each with draws of its own, and what changes to expect."""
+    clips = materials.clips or materials.drawn
+    seed = own_seed(settings.seed) + 1
+    olds = [
+        PairMaker(clips, materials.palette, seed + 1000 * part, materials.drawn)
+        for part in range(count)
+    ]
+    if not materials.pictures:
+        return list(olds), None
+    new = PictureMaker(materials.pictures, materials.palette, olds[0])
+    print(new.table(), flush=True)
+    share = settings.picture_share
+    made: list[Maker] = [MixedMaker(old, new.beside(old), share) for old in olds]
+    weights = channel_weights(materials.codec.scale)
+    expected = ExpectedChange.measure(made[0], materials.codec, weights, NUM_MEASURED)
+    return made, expected
+
+
+def _device(settings: StageSettings) -> torch.device:
+    return choose_device(settings.device)
+
+
+def _precision(settings: StageSettings) -> torch.autocast:
+    return torch.autocast(_device(settings).type, dtype=torch.bfloat16, enabled=settings.bfloat16)

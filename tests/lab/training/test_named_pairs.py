@@ -1,0 +1,133 @@
+"""Pairs of named things: exact masks, nothing where nothing is, the mixture, expected changes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from labelled import write_pictures
+
+from liveedit_cam.lab.edits.drawn import drawn_clips
+from liveedit_cam.lab.edits.instructions import known_words, plain_palette
+from liveedit_cam.lab.edits.pictures import load_pictures
+from liveedit_cam.lab.edits.spec import EditSpec, Family, Scope
+from liveedit_cam.lab.training.batches import ExpectedChange, collate
+from liveedit_cam.lab.training.data import PairMaker
+from liveedit_cam.lab.training.losses import edit_loss
+from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.config import NANO
+from liveedit_cam.model.text import split_words
+from liveedit_cam.model.weight_files import load_weights
+from liveedit_cam.model.weights import named_folder
+
+SIZE = (48, 80)
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> PictureMaker:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder)
+    old = PairMaker(drawn_clips(2, 0), plain_palette(), 5)
+    return PictureMaker(load_pictures(folder, "train"), plain_palette(), old)
+
+
+def test_only_what_is_named_changes(maker: PictureMaker) -> None:
+    """Catches a mask that lags behind the camera, and an edit that leaks out of it."""
+    pairs = [p for p in maker.pairs(60, 1, 4, *SIZE) if p.spec.scope is Scope.NAMED]
+    assert len(pairs) > 20
+    for pair in pairs:
+        outside = pair.subject == 0
+        assert torch.equal(pair.target[outside], pair.source[outside]), pair.prompt
+
+
+@pytest.mark.slow
+def test_some_pairs_name_what_is_not_there(maker: PictureMaker) -> None:
+    """Catches a model that paints something whenever it is asked to."""
+    pairs = maker.pairs(400, 1, 4, *SIZE)
+    absent = [p for p in pairs if p.spec.scope is Scope.NAMED and float(p.subject.max()) == 0]
+    assert 0.01 < len(absent) / len(pairs) < 0.15
+    assert all(torch.equal(p.source, p.target) for p in absent)
+
+
+def test_unknown_pixels_are_marked(maker: PictureMaker) -> None:
+    """Catches a loss over pixels that nobody labelled."""
+    known = [p.known for p in maker.pairs(60, 1, 4, *SIZE)]
+    assert any(float(k.min()) == 0 for k in known if k is not None)
+    assert all(k is not None for k in known)
+
+
+def test_every_word_is_known(maker: PictureMaker) -> None:
+    """Catches a taught word that the user would be told is unknown."""
+    words = frozenset(known_words(plain_palette()))
+    for region in maker.regions:
+        for name in region.words:
+            assert set(split_words(name)) <= words
+
+
+def test_the_table_names_every_thing(maker: PictureMaker) -> None:
+    """Catches a table without the things that are drawn."""
+    table = maker.table()
+    assert "3 of ccp, 1 of coco" in table.replace("pictures: ", "")
+    assert all(region.name in table for region in maker.regions)
+    assert {"hair", "jacket", "sky", "car"} <= {region.name for region in maker.regions}
+
+
+def test_a_batch_is_mixed_and_the_same_for_one_seed(maker: PictureMaker) -> None:
+    """Catches old pairs left out, and draws that depend on what was drawn before."""
+    mixed = MixedMaker(maker.old, maker, 0.25)
+    again = []
+    for _ in range(2):
+        mixed.draws.begin(7)
+        again.append(mixed.pairs(8, 1, 4, *SIZE))
+    assert [p.known is None for p in again[0]] == [True] * 6 + [False] * 2
+    assert [p.prompt for p in again[0]] == [p.prompt for p in again[1]]
+
+
+def test_doubt_costs_the_same_whether_the_edit_is_there_or_not() -> None:
+    """Catches the weighting by the realised change: at even odds its best answer is nothing."""
+    source = torch.zeros(2, 3, 1, 2, 2)
+    target = source.clone()
+    target[0] = 0.5
+    weights, expected = torch.ones(3), torch.full((2,), 0.1)
+
+    def best(expected: torch.Tensor | None) -> float:
+        shares = torch.linspace(0, 1, 101)
+        losses = [
+            edit_loss(
+                torch.full_like(source, float(0.5 * s)), target, source, weights, None, expected
+            )
+            for s in shares
+        ]
+        return float(shares[int(torch.stack(losses).argmin())])
+
+    assert best(expected) == pytest.approx(0.5, abs=0.02)
+    assert best(None) < 0.15
+
+
+def test_unknown_cells_do_not_count() -> None:
+    """Catches a loss over cells whose target nobody knows."""
+    source = torch.zeros(1, 3, 1, 2, 2)
+    wrong = source.clone()
+    wrong[..., 0] = 1.0
+    known = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
+    assert edit_loss(wrong, source, source, torch.ones(3), known).item() == 0
+    assert edit_loss(wrong, source, source, torch.ones(3)).item() > 0
+
+
+@pytest.mark.slow
+def test_expected_changes_are_by_kind(maker: PictureMaker) -> None:
+    """Catches one figure for all: small things would vanish beside whole pictures."""
+    codec = Codec(NANO.codec)
+    load_weights(codec, named_folder("nano") / "codec.safetensors")
+    codec.float()
+    mixed = MixedMaker(maker.old, maker, 0.5)
+    expected = ExpectedChange.measure(mixed, codec, torch.ones(48), 80)
+    hair = EditSpec(Family.RECOLOUR, Scope.NAMED, (1.0, 0, 0), region="hair")
+    assert 0 < expected.of(hair) == expected.by_kind["hair"]
+    assert expected.of(EditSpec(Family.IDENTITY)) == expected.mean
+    mixed.draws.begin(1)
+    batch = collate(mixed.pairs(4, 1, 4, *SIZE), codec, expected)
+    assert batch.num_old == 2
+    assert batch.expected is not None
+    assert batch.known is not None
+    assert batch.known.shape == batch.subject.shape
