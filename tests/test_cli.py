@@ -150,7 +150,7 @@ def python_running(folder: Path, code: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["edit", "x", "--wait"], ["status"], ["mode", "slate"], ["stop"]]
+    "arguments", [["edit", "x", "--wait"], ["status"], ["page"], ["mode", "slate"], ["stop"]]
 )
 def test_a_remote_command_loads_nothing_heavy(
     folder: Path, daemon: Daemon, arguments: list[str]
@@ -245,6 +245,16 @@ def test_edit_says_how_much_it_changes(folder: Path, daemon: Daemon) -> None:
     daemon.controller.found = replace(STATUS, changed=0.004)
     done = command(folder, "edit", "make it night", "--wait")
     assert done.stdout.splitlines()[-1] == "changes less than 1 % of the picture"
+
+
+def test_page_prints_both_addresses_and_makes_new_ones(folder: Path, daemon: Daemon) -> None:
+    """Issue 20: catches a printed address that does not open the page after the change."""
+    before = command(folder, "page").stdout
+    assert f"#token={daemon.lock.token}" in before
+    assert "#key=" in before
+    after = command(folder, "page", "--new-token").stdout
+    assert "#token=" in after
+    assert f"#token={daemon.lock.token}" not in after
 
 
 def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:

@@ -54,7 +54,7 @@ class Adapted:
     def __init__(self, controller: Controller, pictures_url: str) -> None:
         """``pictures_url`` is for people and programs that may look and change nothing."""
         self._controller = controller
-        self._pictures_url = pictures_url
+        self.pictures_url = pictures_url
         self.instruct = controller.instruct
         self.prepare = controller.prepare
         self.set_mode = controller.set_mode
@@ -64,7 +64,7 @@ class Adapted:
 
     def status(self) -> Status:
         """One snapshot."""
-        return replace(self._controller.status(), preview_url=self._pictures_url)
+        return replace(self._controller.status(), preview_url=self.pictures_url)
 
     def wait_settled(self, revision: int, timeout_s: float) -> Progress:
         """What became of that instruction. Raises ControlError for one nobody gave."""

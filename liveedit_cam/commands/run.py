@@ -107,6 +107,7 @@ def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.serving import page_port, serve
     from liveedit_cam.commands.signals import stop_on_signals
     from liveedit_cam.control.state import LOG_NAME, runtime_path
+    from liveedit_cam.control.token import state_path
     from liveedit_cam.daemon.service import Service
     from liveedit_cam.obs.session import ObsSession
 
@@ -120,6 +121,7 @@ def _serve(config: Config, *, quiet: bool) -> None:
             ],
             port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
             folder=folder,
+            state_folder=state_path(os.environ),
             display=display,
             stop=stop,
         )

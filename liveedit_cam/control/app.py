@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
-from liveedit_cam.control.guard import Guard, MayAsk
+from liveedit_cam.control.guard import Guard
 from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
 from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
@@ -109,20 +109,24 @@ def create_app(
     token: str,
     on_stop: Callable[[], None],
     *,
+    renew_token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
     picture_fps: float = MAX_FPS,
 ) -> FastAPI:
     """Build the app for one run.
 
-    ``token`` opens it; ``on_stop`` is called from a worker thread when a client asks the daemon to
-    end and must return at once. Pictures are made up to ``picture_fps`` times a second.
+    ``token`` opens it until ``renew_token`` makes another; ``on_stop`` is called when a client asks
+    the daemon to end and must return at once. Both are called from a worker thread. Pictures are
+    made up to ``picture_fps`` times a second.
     """
     page = resources.files("liveedit_cam.control").joinpath("page.html").read_text("utf-8")
     app = FastAPI(
         title="liveedit-cam", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
     )
-    app.add_middleware(Guard, may_ask=_rule(token), content_policy=content_policy(page))
+    keys = _Keys(token, renew_token)
+    app.add_middleware(Guard, may_ask=keys.may_ask, content_policy=content_policy(page))
     _add_error_answers(app)
-    _add_commands(app, controller, on_stop)
+    _add_commands(app, controller)
+    _add_ends(app, keys, on_stop)
     _add_waiting(app, controller)
     _add_pictures(app, Pictures(lambda: controller.shown(), max_fps=picture_fps))
 
@@ -133,20 +137,28 @@ def create_app(
     return app
 
 
-def _rule(token: str) -> MayAsk:
+class _Keys:
     """Everything is open to the token, the pictures to their key as well, the page to everybody.
 
-    The page itself holds nothing of the run: it reads the token from its own address.
+    The page itself holds nothing of the run: it reads the token from its own address. Any thread.
     """
-    pictures = picture_key(token)
-    picture_paths = {f"/{side}.{kind}" for side in Side for kind in ("jpg", "mjpeg")}
 
-    def may_ask(path: str, secret: str) -> bool:
+    _PICTURES = frozenset(f"/{side}.{kind}" for side in Side for kind in ("jpg", "mjpeg"))
+
+    def __init__(self, token: str, renew: Callable[[], str]) -> None:
+        self._token = token
+        self._renew = renew
+
+    def renew(self) -> str:
+        """Another token in place of this one. Raises ControlError, and leaves it then."""
+        self._token = self._renew()
+        return self._token
+
+    def may_ask(self, path: str, secret: str) -> bool:
+        token = self._token
         is_token = secrets.compare_digest(secret.encode(), token.encode())
-        is_key = secrets.compare_digest(secret.encode(), pictures.encode())
-        return path == "/" or is_token or (is_key and path in picture_paths)
-
-    return may_ask
+        is_key = secrets.compare_digest(secret.encode(), picture_key(token).encode())
+        return path == "/" or is_token or (is_key and path in self._PICTURES)
 
 
 def content_policy(page: str) -> str:
@@ -173,7 +185,7 @@ def _hash_of(tag: str, page: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None]) -> None:
+def _add_commands(app: FastAPI, controller: Commands) -> None:
     @app.post("/api/instruction", status_code=202)
     def instruct(body: InstructionBody, request: Request) -> JSONResponse:
         try:
@@ -201,6 +213,12 @@ def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None
     @app.get("/api/status")
     def status() -> Response:
         return Response(status_to_json(controller.status()), media_type="application/json")
+
+
+def _add_ends(app: FastAPI, keys: _Keys, on_stop: Callable[[], None]) -> None:
+    @app.post("/api/token")
+    def renew_token() -> JSONResponse:
+        return JSONResponse({"token": keys.renew()})
 
     @app.post("/api/stop", status_code=202)
     def stop() -> JSONResponse:

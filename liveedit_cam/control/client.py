@@ -9,7 +9,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,11 @@ class ControlClient:
             return Progress(**answer)
         except TypeError as error:
             raise self._strange(f"an answer this version does not know ({error})") from error
+
+    def renew_token(self) -> DaemonAddress:
+        """Have another token made; the one before opens nothing any more. Raises ControlError."""
+        token = self._call("POST", "/api/token", {})["token"]
+        return replace(self.address, token=token)
 
     def stop(self) -> None:
         """Ask the daemon to end; it answers at once and ends soon after. Raises ControlError."""

@@ -101,7 +101,7 @@ class Guard:
         return Refusal(
             401,
             "the token is missing or wrong.",
-            "Run `liveedit-cam status` for the page's address of today.",
+            "Run `liveedit-cam page` for the page's address.",
         )
 
 

@@ -95,6 +95,21 @@ def test_a_reload_finds_the_secret_again(browser: Browser, daemon: Daemon) -> No
     wait_for_colour(tab, "edited", RED)
 
 
+def test_a_bookmark_opens_the_page_again(browser: Browser, daemon: Daemon) -> None:
+    """Issue 20: the bookmarked address has no token, and the tab that had it is long closed."""
+    wait_for_colour(browser.open(daemon.address.page_url), "edited", RED)
+    bookmark = f"http://127.0.0.1:{daemon.server.port}/"
+    wait_for_colour(browser.open(bookmark), "edited", RED)
+
+
+def test_an_old_token_is_told_how_to_get_the_new_address(browser: Browser, daemon: Daemon) -> None:
+    """Issue 20: after `page --new-token` a bookmark must say what to do, not only "wrong"."""
+    tab = browser.open(daemon.address.page_url)
+    wait_for_colour(tab, "edited", RED)
+    tab.run("call('/api/token', {})")
+    tab.wait_for("document.getElementById('error').textContent.includes('liveedit-cam page')")
+
+
 def test_two_daemons_live_in_one_browser(browser: Browser, daemon: Daemon) -> None:
     """Issue 15: page A was refused as soon as B was opened; also after a reload."""
     other = Daemon("another-token")
@@ -123,7 +138,7 @@ def test_a_new_address_in_the_tab_of_an_old_run_is_taken(browser: Browser, daemo
 def test_without_a_secret_the_page_says_where_it_is(browser: Browser, daemon: Daemon) -> None:
     """Catches an empty page for who typed the address by hand."""
     tab = browser.open(f"http://127.0.0.1:{daemon.server.port}/")
-    tab.wait_for("document.getElementById('error').textContent.includes('liveedit-cam status')")
+    tab.wait_for("document.getElementById('error').textContent.includes('liveedit-cam page')")
 
 
 def test_the_key_of_the_pictures_opens_the_pictures_only(browser: Browser, daemon: Daemon) -> None:
