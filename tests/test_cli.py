@@ -28,6 +28,7 @@ from liveedit_cam.control.app import create_app
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.wire import Progress, status_from_json
+from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.types import EditInstruction, Latency, LatencyMode, Mode, Region, State, Status
 
@@ -54,15 +55,29 @@ class Controller:
     def __init__(self) -> None:
         self.found = STATUS
         self.instructions: list[EditInstruction] = []
+        self.presets = PresetBook(Path("/nowhere/presets.toml"))
 
     def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+        self,
+        prompt: str,
+        *,
+        strength: float,
+        region: Region | None,
+        seed: int,
+        origin: str,
+        transition_s: float = 0.0,
     ) -> EditInstruction:
-        self.instructions.append(EditInstruction(prompt, strength, region, seed, revision=7))
+        given = EditInstruction(
+            prompt, strength, region, seed, revision=7, transition_s=transition_s
+        )
+        self.instructions.append(given)
         return self.instructions[-1]
 
     def set_mode(self, mode: Mode) -> None:
         self.found = replace(self.found, mode=mode)
+
+    def apply_preset(self, name: str, origin: str) -> Applied:
+        return apply(self.presets.find(name), self, origin)
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
@@ -255,6 +270,17 @@ def test_page_prints_both_addresses_and_makes_new_ones(folder: Path, daemon: Dae
     after = command(folder, "page", "--new-token").stdout
     assert "#token=" in after
     assert f"#token={daemon.lock.token}" not in after
+
+
+def test_a_preset_is_applied_in_the_running_camera(folder: Path, daemon: Daemon) -> None:
+    """Issue 20: catches a name that is not found although it is shipped, and one without help."""
+    applied = command(folder, "preset", "apply", "Golden", "hour")
+    assert applied.stdout == "preset golden hour\n"
+    (given,) = daemon.controller.instructions
+    assert (given.prompt, given.transition_s) == ("golden light", 0.5)
+    unknown = command(folder, "preset", "apply", "golden our")
+    assert unknown.returncode == 2
+    assert "Near: 'golden hour'" in unknown.stderr
 
 
 def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:

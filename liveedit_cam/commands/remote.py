@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from liveedit_cam.commands import preset
 from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
-from liveedit_cam.commands.words import joined, share_of
+from liveedit_cam.commands.words import joined, region_of, share_of
 from liveedit_cam.control.client import ControlClient, find_daemon
 from liveedit_cam.control.state import (
     DaemonAddress,
@@ -36,6 +37,7 @@ COMMANDS = {
     "edit": "Give the running camera a new instruction.",
     "mode": "Choose what the running camera shows, at once.",
     "status": "Show what the running camera does, and the address of its page.",
+    "preset": "Looks by name: list, apply, add, remove, export, import.",
     "page": "Show the address of the control page, or make another one.",
     "stop": "End the running camera.",
 }
@@ -56,6 +58,8 @@ def main(arguments: Sequence[str]) -> str:
 
     Raises LiveEditError; SystemExit after a usage error, which is then printed already.
     """
+    if arguments[0] == "preset":
+        return preset.main(arguments[1:])
     wanted = _parser().parse_args(arguments)
     folder = runtime_path(os.environ)
     if wanted.command == "stop":
@@ -242,9 +246,6 @@ def _seconds(text: str) -> float:
 
 def _region(text: str) -> Region:
     try:
-        x, y, width, height = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected four shares such as 0,0,0.5,1 for the left half"
-        ) from error
-    return Region(x, y, width, height)
+        return region_of(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -110,6 +110,8 @@ def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.control.token import state_path
     from liveedit_cam.daemon.service import Service
     from liveedit_cam.obs.session import ObsSession
+    from liveedit_cam.presets import PresetBook, presets_path
+    from liveedit_cam.presets.ahead import Ahead
 
     folder = runtime_path(os.environ)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
@@ -118,10 +120,12 @@ def _serve(config: Config, *, quiet: bool) -> None:
             make_companions=[
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),
+                lambda commands: Ahead(commands.presets, commands),
             ],
             port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
             folder=folder,
             state_folder=state_path(os.environ),
+            presets=PresetBook(presets_path(os.environ)),
             display=display,
             stop=stop,
         )

@@ -18,6 +18,7 @@ from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.token import kept_token, new_token
 from liveedit_cam.errors import LiveEditError, UsageError
+from liveedit_cam.presets import PresetBook
 from liveedit_cam.registry import parse_spec
 from liveedit_cam.sinks import preview
 from liveedit_cam.types import Status
@@ -83,6 +84,7 @@ def serve(
     port: int,
     folder: Path,
     state_folder: Path,
+    presets: PresetBook,
     display: Display,
     stop: threading.Event,
 ) -> None:
@@ -94,7 +96,7 @@ def serve(
     with DaemonLock(folder, kept_token(state_folder)) as lock, bind(port) as listener:
         service = make_service()
         found_port = listener.getsockname()[1]
-        controller = Adapted(service.controller, lock.address(found_port).pictures_url)
+        controller = Adapted(service.controller, lock.address(found_port).pictures_url, presets)
 
         def renew_token() -> str:
             lock.change_token(new_token(state_folder))

@@ -12,96 +12,23 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
+from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody
+from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import Guard
+from liveedit_cam.control.looks import add_looks
 from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
 from liveedit_cam.control.state import picture_key
-from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
+from liveedit_cam.control.waiting import TooManyWaiting, Until, Waiting
 from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
-from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
-
-ROUNDING = 1e-6
-"""Shares such as 0.7 + 0.3 may come out a hair above 1."""
-
-
-class Commands(Protocol):
-    """What the routes need of the Controller; they call it from several threads."""
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Change how a frame gets its edit."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
-
-    def shown(self) -> Frame | None:
-        """The frame written to the sinks last; None before the first."""
-        ...
-
-    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
-        """What became of that instruction; with 0 seconds at once. Raises ControlError."""
-        ...
-
-
-class RegionBody(BaseModel):
-    """A rectangle as shares of the picture."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    x: float = Field(ge=0, le=1)
-    y: float = Field(ge=0, le=1)
-    width: float = Field(gt=0, le=1)
-    height: float = Field(gt=0, le=1)
-
-    @model_validator(mode="after")
-    def stay_inside(self) -> RegionBody:
-        """Refuse a rectangle that reaches beyond the picture."""
-        if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
-            raise PydanticCustomError("region", "The region reaches beyond the picture")
-        return self
-
-
-class InstructionBody(BaseModel):
-    """Body of ``POST /api/instruction``; what the prompt may hold the Controller decides."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    prompt: str
-    strength: float = Field(1.0, ge=0, le=1)
-    region: RegionBody | None = None
-    seed: int = Field(0, ge=0, lt=2**32)
-
-
-class ModeBody(BaseModel):
-    """Body of ``POST /api/mode``."""
-
-    model_config = ConfigDict(extra="forbid")
-    mode: Mode
-
-
-class LatencyBody(BaseModel):
-    """Body of ``POST /api/latency``."""
-
-    model_config = ConfigDict(extra="forbid")
-    latency: LatencyMode
+from liveedit_cam.types import Region
 
 
 def create_app(
@@ -128,6 +55,7 @@ def create_app(
     _add_commands(app, controller)
     _add_ends(app, keys, on_stop)
     _add_waiting(app, controller)
+    add_looks(app, controller)
     _add_pictures(app, Pictures(lambda: controller.shown(), max_fps=picture_fps))
 
     @app.get("/", include_in_schema=False)
@@ -194,6 +122,7 @@ def _add_commands(app: FastAPI, controller: Commands) -> None:
                 strength=body.strength,
                 region=None if body.region is None else Region(**body.region.model_dump()),
                 seed=body.seed,
+                transition_s=body.transition_s,
                 origin="web" if "origin" in request.headers else "cli",
             )
         except InstructionError as error:  # the other fields are checked: it is about the text

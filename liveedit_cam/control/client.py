@@ -60,6 +60,10 @@ class ControlClient:
         """Change what the sinks show; returns the mode now in force. Raises ControlError."""
         return Mode(self._call("POST", "/api/mode", {"mode": mode.value})["mode"])
 
+    def apply_preset(self, name: str) -> str:
+        """Put a preset into force; returns its name. Raises InstructionError, ControlError."""
+        return str(self._call("POST", "/api/preset", {"name": name})["name"])
+
     def status(self) -> Status:
         """One snapshot of the daemon. Raises ControlError."""
         answer = self._call("GET", "/api/status")

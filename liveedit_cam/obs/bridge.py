@@ -171,7 +171,9 @@ class Bridge:
                     self._commands.prepare(action.prompt)
 
     def _do(self, rule: Rule, action: Action) -> None:
-        """Ask the Controller; the mode first, it may hide the camera. Raises InstructionError."""
+        """Ask the Controller; the mode first, it may hide the camera. Raises UsageError."""
+        if action.preset is not None:
+            self._commands.apply_preset(action.preset, f"obs:{rule.kind}")
         if action.mode is not None:
             self._commands.set_mode(action.mode)
         origin, strength = f"obs:{rule.kind}", action.strength

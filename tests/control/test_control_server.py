@@ -32,6 +32,7 @@ from liveedit_cam.errors import (
     SourceError,
     UsageError,
 )
+from liveedit_cam.presets import PresetBook
 from liveedit_cam.types import Mode, Region, Status
 
 TOKEN = "the-token"
@@ -233,6 +234,7 @@ def run(folder: Path, service: FakeService, display: FakeDisplay, port: int = 0)
         lambda: service,
         port=port,
         folder=folder,
+        presets=PresetBook(folder / "presets.toml"),
         state_folder=folder.with_name(f"{folder.name}-state"),
         display=display,
         stop=threading.Event(),
