@@ -7,6 +7,7 @@ step fails half-way. Knows neither options nor terminals.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Protocol
 
 from liveedit_cam.commands.adapter import Adapted, Controller
 from liveedit_cam.control.app import create_app
+from liveedit_cam.control.history import History
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.token import kept_token, new_token
@@ -98,12 +100,14 @@ def serve(
         found_port = listener.getsockname()[1]
         controller = Adapted(service.controller, lock.address(found_port).pictures_url, presets)
 
+        history = History()
+
         def renew_token() -> str:
             lock.change_token(new_token(state_folder))
             controller.pictures_url = lock.address(found_port).pictures_url
             return lock.token
 
-        app = create_app(controller, lock.token, stop.set, renew_token=renew_token)
+        app = create_app(controller, lock.token, stop.set, renew_token=renew_token, history=history)
         server = ControlServer(app, listener)
         companions = [make(controller) for make in make_companions]
         with ExitStack() as undo:
@@ -121,7 +125,9 @@ def serve(
                 if told != lock.address(server.port):
                     told = lock.address(server.port)
                     display.started(told, controller.status())
-                display.show(controller.status())
+                status = controller.status()
+                history.note(status, time.monotonic())
+                display.show(status)
             display.show(controller.status())
         if service.failure is not None:
             raise service.failure
