@@ -77,7 +77,9 @@ def served() -> Iterator[DaemonAddress]:
         now=time.monotonic,
     )
     adapted = Adapted(controller, "", PresetBook(Path("/nowhere/presets.toml")))
-    server = ControlServer(create_app(adapted, TOKEN, lambda: None), bind(0))
+    server = ControlServer(
+        create_app(adapted, TOKEN, lambda: None, renew_token=lambda: TOKEN), bind(0)
+    )
     server.start()
     try:
         yield DaemonAddress(os.getpid(), server.port, TOKEN)

@@ -10,6 +10,7 @@ const SETTLE_MS = 1500;
 export class Looks {
   #presets = [];
   #pictures = new Map(); // name -> address of a blob
+  #loaded = "";
   #timer = 0;
   #waiting = null;
 
@@ -27,6 +28,8 @@ export class Looks {
 
   async load() {
     const found = await call("/api/presets");
+    if (JSON.stringify(found) === this.#loaded) return; // tiles that are drawn again lose the focus
+    this.#loaded = JSON.stringify(found);
     this.#presets = found.presets;
     byId("looks-problem").textContent = found.problems.join(" ");
     byId("looks-problem").hidden = !found.problems.length;
@@ -45,7 +48,7 @@ export class Looks {
   async remove(name) {
     if (!confirm(`Take the look "${name}" away?`)) return;
     this.applied(call(`/api/presets/${encodeURIComponent(name)}`, undefined, "DELETE")
-      .then(() => null));
+      .then(() => this.load())); // the status may not have told of the change before
   }
 
   show(status) {

@@ -47,7 +47,7 @@ async function follow(revision) {
   refusal = null;
   showError();
   try {
-    const number = await revision;
+    const number = await revision; // none where no instruction was given
     if (number) why = (await call(`/api/wait?revision=${number}&timeout_s=20`)).refused;
   } catch (error) { why = error.message; }
   if (mine === asked) refusal = why;
