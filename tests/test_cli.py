@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -21,13 +22,16 @@ from liveedit_cam.commands.display import (
     PlainDisplay,
     choose_progress,
     status_table,
+    watch,
 )
 from liveedit_cam.commands.lines import rows, summary, table
 from liveedit_cam.commands.start import log_tail
 from liveedit_cam.control.app import create_app
+from liveedit_cam.control.client import ControlClient
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.wire import Progress, status_from_json
+from liveedit_cam.errors import ControlError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.types import EditInstruction, Latency, LatencyMode, Mode, Region, State, Status
@@ -281,6 +285,24 @@ def test_a_preset_is_applied_in_the_running_camera(folder: Path, daemon: Daemon)
     unknown = command(folder, "preset", "apply", "golden our")
     assert unknown.returncode == 2
     assert "Near: 'golden hour'" in unknown.stderr
+
+
+def test_status_is_watched_until_the_camera_ends() -> None:
+    """Issue 20: catches a watch that ends with an error, or that never looks again."""
+    found = [STATUS, replace(STATUS, instruction="golden light")]
+
+    class Client:
+        address = DaemonAddress(1, 8642, "t")
+
+        def status(self) -> Status:
+            if not found:
+                raise ControlError("no liveedit-cam is running.")
+            return found.pop(0)
+
+    lines: list[str] = []
+    last = watch(cast("ControlClient", Client()), write=lines.append, pause=lambda seconds: None)
+    assert ["golden light" in line for line in lines] == [False, True]
+    assert last == "liveedit-cam has ended"
 
 
 def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:

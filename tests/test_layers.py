@@ -85,6 +85,7 @@ OWNERS = {
     "fastapi": ("control",),
     "starlette": ("control",),
     "uvicorn": ("control/server.py", "control/connections.py"),
+    "prometheus_client": ("control/metrics.py",),
     "h11": ("control/connections.py",),
     "pydantic": ("config.py", "control/bodies.py", "obs/rule_tables.py", "training/settings.py"),
     "accelerate": ("training/loop.py",),

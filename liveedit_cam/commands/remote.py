@@ -73,6 +73,10 @@ def main(arguments: Sequence[str]) -> str:
         return f"mode {client.set_mode(Mode(wanted.mode))}"
     if wanted.command == "page":
         return page(client.address, is_opened=wanted.open)
+    if wanted.watch:
+        from liveedit_cam.commands.display import watch  # rich, for this one alone
+
+        return watch(client, is_json=wanted.json)
     found = client.status()
     if wanted.json:
         return status_to_json(found)
@@ -203,6 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         "--new-token", action="store_true", help="make a new address; the old one opens nothing"
     )
     found["page"].add_argument("--open", action="store_true", help="open it in the browser")
+    found["status"].add_argument("--watch", action="store_true", help="go on until Ctrl-C")
     found["status"].add_argument("--json", action="store_true", help="print all figures as JSON")
     return parser
 

@@ -22,6 +22,7 @@ from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import Guard
 from liveedit_cam.control.history import History
 from liveedit_cam.control.looks import add_looks
+from liveedit_cam.control.metrics import add_metrics
 from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
 from liveedit_cam.control.room import add_room
 from liveedit_cam.control.state import picture_key
@@ -85,6 +86,7 @@ def create_app(
     _add_pictures(app, pictures)
     add_room(app, controller, pictures)
     _add_figures(app, controller, history or History())
+    add_metrics(app, controller.status)
     _add_page(app)
     return app
 
