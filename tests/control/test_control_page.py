@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from liveedit_cam.types import Frame, LatencyMode, Mode
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt install chromium")
 
+AXE = os.environ.get("AXE")
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 COLOUR = """(() => {
   const canvas = document.getElementById("picture");
@@ -425,6 +427,24 @@ def test_another_port_of_this_computer_learns_nothing(browser: Browser, daemon: 
         thread.join()
     assert server.headers  # type: ignore[attr-defined]
     assert all("the-token" not in one and "Cookie" not in one for one in server.headers)  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe-core: npm install axe-core, AXE=.../axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_axe_finds_nothing(browser: Browser, daemon: Daemon, scheme: str, width: int) -> None:
+    """Issue 20: contrast, labels, names and order, as axe-core checks them."""
+    tab = opened(browser, daemon)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    tab.call("Emulation.setDeviceMetricsOverride", **size)
+    features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    wanted = [{"name": name, "value": value} for name, value in features.items()]
+    tab.call("Emulation.setEmulatedMedia", features=wanted)  # no colour half-way to another
+    tab.wait_for("document.querySelectorAll('#looks [data-look]').length === 8")
+    assert AXE is not None
+    tab.run(Path(AXE).read_text("utf-8") + "; 1")
+    kinds = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+    assert tab.run(kinds) == []
 
 
 def test_the_page_asks_nobody_else(browser: Browser, daemon: Daemon) -> None:
