@@ -47,10 +47,12 @@ MAY_IMPORT = {
     "daemon": PICTURES | {"compositing", "config", "prompt", "registry", "engine"},
     "control": SEAMS | {"config", "pixels", "presets", "prompt", "registry", "daemon"},
     "obs": SEAMS | {"config", "presets", "prompt", "registry"},
+    "selftest": PICTURES | {"config", "daemon", "registry"},
     "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"offline", "model", "presets", "training", "evaluation", "store"},
+    | {"offline", "model", "presets", "selftest", "training", "evaluation"}
+    | {"store"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
     "__init__": set(),
