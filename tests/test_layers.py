@@ -48,10 +48,11 @@ MAY_IMPORT = {
     "control": SEAMS | {"config", "pixels", "presets", "prompt", "registry", "daemon"},
     "obs": SEAMS | {"config", "presets", "prompt", "registry"},
     "selftest": PICTURES | {"config", "daemon", "registry"},
+    "osc": VALUES | {"presets"},
     "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"offline", "model", "presets", "selftest", "training", "evaluation"}
+    | {"offline", "model", "osc", "presets", "selftest", "training", "evaluation"}
     | {"store"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
@@ -88,6 +89,7 @@ OWNERS = {
     "starlette": ("control",),
     "uvicorn": ("control/server.py", "control/connections.py"),
     "prometheus_client": ("control/metrics.py",),
+    "pythonosc": ("osc.py",),
     "h11": ("control/connections.py",),
     "pydantic": ("config.py", "control/bodies.py", "obs/rule_tables.py", "training/settings.py"),
     "accelerate": ("training/loop.py",),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from liveedit_cam.errors import InstructionError, LiveEditError
+from liveedit_cam.errors import LiveEditError
 from liveedit_cam.obs import lookup
 from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.pictures import Pictures
@@ -23,6 +23,7 @@ from liveedit_cam.obs.program import ProgramScene
 from liveedit_cam.obs.prompt_box import COMMAND, PromptBoxes, mode_of
 from liveedit_cam.obs.rules import RuleFile, when_of
 from liveedit_cam.obs.status_text import StatusText
+from liveedit_cam.presets import change_strength
 from liveedit_cam.protocols import Action, Rule
 from liveedit_cam.types import Mode
 
@@ -186,21 +187,8 @@ class Bridge:
                 origin=origin,
             )
         elif strength is not None:
-            self._change_strength(strength, origin)
+            change_strength(self._commands, strength, origin)
         self._say(_Topic.RULE, None)
-
-    def _change_strength(self, strength: float, origin: str) -> None:
-        """Give the newest instruction again, all else as it was. Raises InstructionError."""
-        status = self._commands.status()
-        prompt = status.pending or status.instruction
-        if prompt is None:
-            raise InstructionError(
-                "Got a strength, expected an instruction that has one; none was given yet.",
-                hint="Add an edit to the rule.",
-            )
-        self._commands.instruct(
-            prompt, strength=strength, region=status.region, seed=status.seed, origin=origin
-        )
 
     @contextmanager
     def _guard(self, rule: Rule) -> Iterator[None]:

@@ -3,8 +3,17 @@
 Knows no HTTP and no OBS.
 """
 
-from liveedit_cam.presets.apply import Applied, apply
+from liveedit_cam.presets.apply import Applied, apply, change_strength
 from liveedit_cam.presets.book import PresetBook, Shelf, presets_path
 from liveedit_cam.presets.table import Preset, checked
 
-__all__ = ["Applied", "Preset", "PresetBook", "Shelf", "apply", "checked", "presets_path"]
+__all__ = [
+    "Applied",
+    "Preset",
+    "PresetBook",
+    "Shelf",
+    "apply",
+    "change_strength",
+    "checked",
+    "presets_path",
+]

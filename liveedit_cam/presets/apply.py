@@ -1,12 +1,13 @@
-"""How a preset is put into force: mode, latency, instruction, in that order."""
+"""How a preset is put into force: mode, latency, instruction, in that order; and a new strength."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from liveedit_cam.errors import InstructionError
 from liveedit_cam.presets.table import Preset
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region
+from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
 
 
 class Commands(Protocol):
@@ -60,3 +61,31 @@ def apply(preset: Preset, commands: Commands, origin: str) -> Applied:
         transition_s=preset.transition_s,
     )
     return Applied(preset.name, accepted.revision)
+
+
+class Changeable(Protocol):
+    """What is needed to give the newest instruction once more."""
+
+    def instruct(
+        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+    ) -> EditInstruction:
+        """Accept an instruction and number it. Raises InstructionError."""
+        ...
+
+    def status(self) -> Status:
+        """One snapshot."""
+        ...
+
+
+def change_strength(commands: Changeable, strength: float, origin: str) -> EditInstruction:
+    """Give the newest instruction again, all else as it was. Raises InstructionError."""
+    status = commands.status()
+    prompt = status.pending or status.instruction
+    if prompt is None:
+        raise InstructionError(
+            "Got a strength, expected an instruction that has one; none was given yet.",
+            hint="Give an instruction first; in a rule of OBS, add an edit.",
+        )
+    return commands.instruct(
+        prompt, strength=strength, region=status.region, seed=status.seed, origin=origin
+    )

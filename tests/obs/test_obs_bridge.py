@@ -230,7 +230,7 @@ def test_a_strength_alone_keeps_the_instruction(path: Path) -> None:
     assert stage.emit("CustomEvent", liveedit="half") == [("make it night", 0.5, "obs:custom")]
     stage.commands.found = replace(stage.commands.found, pending=None, instruction=None)
     assert stage.emit("CustomEvent", liveedit="half") == []
-    assert "Add an edit to the rule" in str(stage.bridge.notice)
+    assert "add an edit" in str(stage.bridge.notice)
 
 
 def test_a_rule_that_fails_does_not_stop_the_others(path: Path) -> None:
