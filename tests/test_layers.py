@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "obs": SEAMS | {"config", "presets", "prompt", "registry"},
     "selftest": PICTURES | {"config", "daemon", "registry"},
     "osc": VALUES | {"presets"},
-    "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
+    "offline": PICTURES | {"media", "model", "presets", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
     | {"offline", "model", "osc", "presets", "selftest", "training", "evaluation"}

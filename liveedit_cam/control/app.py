@@ -86,7 +86,7 @@ def create_app(
     _add_pictures(app, pictures)
     add_room(app, controller, pictures)
     _add_figures(app, controller, history or History())
-    add_metrics(app, controller.status)
+    add_metrics(app, lambda: controller.status())
     _add_page(app)
     return app
 
