@@ -15,7 +15,7 @@ import asyncio
 import json
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,24 +57,37 @@ def add_room(app: FastAPI, controller: Commands, pictures: Pictures) -> None:
         await _serve(socket, pictures, None)
 
 
+class _Ended(Exception):
+    """A page's socket has come to its end; ``code`` None = the page has closed it."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 async def _serve(socket: WebSocket, pictures: Pictures, told: Callable[[], str] | None) -> None:
     await socket.accept(subprotocol=PROTOCOL)
     talk = _Talk(socket, pictures, told)
+    codes: list[int] = []
     try:
         with pictures.viewer():
-            reader = asyncio.create_task(talk.read())
-            writer = asyncio.create_task(talk.write())
-            try:
-                await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (reader, writer):
-                    task.cancel()
-                ends = await asyncio.gather(reader, writer, return_exceptions=True)
-        code = next((end for end in ends if isinstance(end, int)), None)
-        if code is not None:
-            await socket.close(code)
-    except TooManyViewers as error:
-        await socket.close(TRY_LATER, str(error))
+            async with asyncio.TaskGroup() as group:  # the first that ends, ends both
+                group.create_task(_to_its_end(talk.read()))
+                group.create_task(_to_its_end(talk.write()))
+    except* _Ended as ended:
+        codes = [one.code for one in ended.exceptions if isinstance(one, _Ended) and one.code]
+    except* TooManyViewers:
+        codes = [TRY_LATER]
+    if codes:
+        await socket.close(codes[0])
+
+
+async def _to_its_end(work: Coroutine[Any, Any, int | None]) -> None:
+    try:
+        code = await work
+    except (WebSocketDisconnect, TimeoutError):  # it went while something was sent
+        code = None
+    raise _Ended(code)
 
 
 class _Talk:
