@@ -117,6 +117,8 @@ class Config(BaseModel):
     """password of OBS's web socket, better given as a variable; left out = looked up"""
     obs_rules: Path | None = None
     """rule file; left out = obs.toml beside the user's configuration"""
+    osc_port: int | None = Field(None, ge=1, le=65535)
+    """UDP port of 127.0.0.1 that takes OSC messages, 1 to 65535; left out = none"""
 
 
 @dataclass(frozen=True, slots=True)

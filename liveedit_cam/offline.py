@@ -18,6 +18,7 @@ from liveedit_cam.media.sound import Sound, sound_for
 from liveedit_cam.media.writing import H264Encoder
 from liveedit_cam.model import TextConditioning, load
 from liveedit_cam.pixels import fit
+from liveedit_cam.presets.timeline import Cue, cue_at
 from liveedit_cam.prompt import checked_prompt
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from av.stream import Stream as AnyStream
     from av.video.stream import VideoStream
 
-    from liveedit_cam.types import Pixels
+    from liveedit_cam.types import Pixels, Region
 
 Progress = Callable[[int, int | None], None]
 """Called with frames done and frames in all (None = the file does not say)."""
@@ -58,7 +59,15 @@ class Stream(Protocol):
         """Make an instruction ready."""
         ...
 
-    def edit(self, frames: Pixels, conditioning: TextConditioning, *, in_place: bool) -> Pixels:
+    def edit(
+        self,
+        frames: Pixels,
+        conditioning: TextConditioning,
+        *,
+        strength: float,
+        region: Region | None,
+        in_place: bool,
+    ) -> Pixels:
         """Edit one chunk, uint8 (T, H, W, 3), the same shape out."""
         ...
 
@@ -71,7 +80,7 @@ class Processed:
     """The result; another name than asked for where that was taken meanwhile."""
     num_frames: int
     unknown: tuple[str, ...]
-    """Words of the instruction that the model does not know."""
+    """Words of the instructions that the model does not know."""
     notes: tuple[str, ...]
     """What else the user should know: damage, a sound that was converted."""
 
@@ -79,7 +88,7 @@ class Processed:
 def process(
     source_path: Path,
     out_path: Path,
-    instruction: str,
+    instruction: str | Sequence[Cue],
     *,
     model: str = "nano",
     device: str = "auto",
@@ -89,14 +98,17 @@ def process(
 ) -> Processed:
     """Write ``source_path`` edited by ``instruction`` to ``out_path`` (MP4, H.264, BT.709).
 
+    Several are cues in time, the first at 0; a new one takes effect with the next chunk.
     The file appears whole or not at all; of a damaged source it holds all that can be read. Pixels
     are made square, HDR is tone-mapped. ``load`` makes a stream of a model's name and a device.
     Raises InstructionError, SourceError, SinkError, UsageError, WeightsError.
     """
-    prompt = checked_prompt(instruction)
+    if isinstance(instruction, str):
+        instruction = (Cue(0.0, checked_prompt(instruction)),)
+    cues = tuple(instruction)
     _check(source_path, out_path, overwrite)
     stream = load(model, device)
-    conditioning = stream.encode_text(prompt)
+    texts = [stream.encode_text(cue.edit) for cue in cues]
     partial = out_path.with_name(f".{out_path.stem}.{secrets.token_hex(4)}.partial.mp4")
     try:
         partial.touch(exist_ok=False)  # a folder that cannot be written is told before the work
@@ -105,7 +117,14 @@ def process(
             reader = _Reader(container, video)
             writer = _Writer(out, reader)
             for chunk in reader.chunks(writer.copy_sound, lambda: stream.chunk_frames):
-                edited = stream.edit(chunk.pixels, conditioning, in_place=True)
+                number = cue_at(cues, writer.seconds(chunk.pts[0]))
+                edited = stream.edit(
+                    chunk.pixels,
+                    texts[number],
+                    strength=cues[number].strength,
+                    region=cues[number].region,
+                    in_place=True,
+                )
                 writer.write(edited, chunk.pts)
                 if progress:
                     progress(writer.num_frames, video.frames or None)
@@ -120,12 +139,14 @@ def process(
         ) from error
     finally:
         partial.unlink(missing_ok=True)
-    if conditioning.unread:
-        end = f'the instruction is too long, its end is not read: "{conditioning.unread}"'
-        notes = (*notes, end)
+    for text in texts:
+        if text.unread:
+            end = f'the instruction is too long, its end is not read: "{text.unread}"'
+            notes = (*notes, end)
     if path != out_path:
         notes = (*notes, f"{out_path.name} was taken meanwhile; the result is {path.name}")
-    return Processed(path, writer.num_frames, conditioning.unknown, notes)
+    unknown = tuple(dict.fromkeys(word for text in texts for word in text.unknown))
+    return Processed(path, writer.num_frames, unknown, notes)
 
 
 def _check(source_path: Path, out_path: Path, overwrite: bool) -> None:
@@ -284,6 +305,15 @@ class _Writer:
         else:
             self._last = max(at - round(self._start_s / self._tick), self._last + 1)
         return self._last
+
+    def seconds(self, at: int | None) -> float:
+        """When a frame is shown, from the file's begin; without a time of its own, by its number.
+
+        ``at`` in units of the source's time base.
+        """
+        return float(
+            self.num_frames / self._rate if at is None else at * self._tick - self._start_s
+        )
 
     def copy_sound(self, packet: Packet[AnyStream]) -> None:
         """Hand sound on; the file's header needs the first picture before it."""

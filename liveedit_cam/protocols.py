@@ -77,6 +77,8 @@ class Conditioning:
     """The editor's own value, such as text embeddings; stays in the engine process."""
     notice: str | None = None
     """What the user should be told, such as unknown words and what the model does know."""
+    unknown: tuple[str, ...] = ()
+    """Words and phrases of the instruction that the editor does not know, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class Action:
     prompt: str | None = None
     mode: Mode | None = None
     strength: float | None = None
+    preset: str | None = None
+    """Name of a look, put into force before the rest."""
 
 
 class Names(StrEnum):
@@ -221,7 +225,7 @@ class Trigger(Protocol):
         """Whether the event carries the instruction, letter by letter as it is typed.
 
         Such an instruction counts once it has rested, and the rule names none; a rule of any other
-        kind names edit, mode or strength.
+        kind names edit, preset, mode or strength.
         """
         ...
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_PROMPT_CHARS = 2000
 """Longest instruction accepted, in characters; a longer one is refused with its length."""
 
+MAX_TRANSITION_S = 10.0
+"""Longest cross-fade from one edit to the next, in seconds."""
+
 
 class Mode(StrEnum):
     """What the sinks show."""
@@ -167,11 +170,13 @@ class EditInstruction:
     """Where the edit may act; None = everywhere."""
     seed: int = 0
     origin: str = "cli"
-    """Who asked: "cli", "web", "start", "obs:scene"."""
+    """Who asked: "cli", "web", "start", "preset:night", "obs:scene"."""
     created_at: float = 0.0
     """Seconds on ``time.monotonic()``."""
     revision: int = 0
     """Given by the Controller, counts up from 1; 0 = not accepted yet."""
+    transition_s: float = 0.0
+    """Seconds over which it is faded in from the edit before; 0 = a cut."""
 
 
 @dataclass(frozen=True, slots=True)

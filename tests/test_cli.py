@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -21,13 +22,17 @@ from liveedit_cam.commands.display import (
     PlainDisplay,
     choose_progress,
     status_table,
+    watch,
 )
 from liveedit_cam.commands.lines import rows, summary, table
 from liveedit_cam.commands.start import log_tail
 from liveedit_cam.control.app import create_app
+from liveedit_cam.control.client import ControlClient
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.wire import Progress, status_from_json
+from liveedit_cam.errors import ControlError
+from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.types import EditInstruction, Latency, LatencyMode, Mode, Region, State, Status
 
@@ -54,15 +59,29 @@ class Controller:
     def __init__(self) -> None:
         self.found = STATUS
         self.instructions: list[EditInstruction] = []
+        self.presets = PresetBook(Path("/nowhere/presets.toml"))
 
     def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+        self,
+        prompt: str,
+        *,
+        strength: float,
+        region: Region | None,
+        seed: int,
+        origin: str,
+        transition_s: float = 0.0,
     ) -> EditInstruction:
-        self.instructions.append(EditInstruction(prompt, strength, region, seed, revision=7))
+        given = EditInstruction(
+            prompt, strength, region, seed, revision=7, transition_s=transition_s
+        )
+        self.instructions.append(given)
         return self.instructions[-1]
 
     def set_mode(self, mode: Mode) -> None:
         self.found = replace(self.found, mode=mode)
+
+    def apply_preset(self, name: str, origin: str) -> Applied:
+        return apply(self.presets.find(name), self, origin)
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
@@ -150,7 +169,7 @@ def python_running(folder: Path, code: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["edit", "x", "--wait"], ["status"], ["mode", "slate"], ["stop"]]
+    "arguments", [["edit", "x", "--wait"], ["status"], ["page"], ["mode", "slate"], ["stop"]]
 )
 def test_a_remote_command_loads_nothing_heavy(
     folder: Path, daemon: Daemon, arguments: list[str]
@@ -245,6 +264,45 @@ def test_edit_says_how_much_it_changes(folder: Path, daemon: Daemon) -> None:
     daemon.controller.found = replace(STATUS, changed=0.004)
     done = command(folder, "edit", "make it night", "--wait")
     assert done.stdout.splitlines()[-1] == "changes less than 1 % of the picture"
+
+
+def test_page_prints_both_addresses_and_makes_new_ones(folder: Path, daemon: Daemon) -> None:
+    """Issue 20: catches a printed address that does not open the page after the change."""
+    before = command(folder, "page").stdout
+    assert f"#token={daemon.lock.token}" in before
+    assert "#key=" in before
+    after = command(folder, "page", "--new-token").stdout
+    assert "#token=" in after
+    assert f"#token={daemon.lock.token}" not in after
+
+
+def test_a_preset_is_applied_in_the_running_camera(folder: Path, daemon: Daemon) -> None:
+    """Issue 20: catches a name that is not found although it is shipped, and one without help."""
+    applied = command(folder, "preset", "apply", "Golden", "hour")
+    assert applied.stdout == "preset golden hour\n"
+    (given,) = daemon.controller.instructions
+    assert (given.prompt, given.transition_s) == ("golden light", 0.5)
+    unknown = command(folder, "preset", "apply", "golden our")
+    assert unknown.returncode == 2
+    assert "Near: 'golden hour'" in unknown.stderr
+
+
+def test_status_is_watched_until_the_camera_ends() -> None:
+    """Issue 20: catches a watch that ends with an error, or that never looks again."""
+    found = [STATUS, replace(STATUS, instruction="golden light")]
+
+    class Client:
+        address = DaemonAddress(1, 8642, "t")
+
+        def status(self) -> Status:
+            if not found:
+                raise ControlError("no liveedit-cam is running.")
+            return found.pop(0)
+
+    lines: list[str] = []
+    last = watch(cast("ControlClient", Client()), write=lines.append, pause=lambda seconds: None)
+    assert ["golden light" in line for line in lines] == [False, True]
+    assert last == "liveedit-cam has ended"
 
 
 def test_status_is_for_people_or_for_programs(folder: Path, daemon: Daemon) -> None:

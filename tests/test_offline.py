@@ -23,6 +23,7 @@ from liveedit_cam.errors import (
 )
 from liveedit_cam.model import TextConditioning
 from liveedit_cam.offline import Processed, process
+from liveedit_cam.presets.timeline import Cue
 
 NUM_FRAMES = 10
 """Two chunks of four and half a one."""
@@ -159,7 +160,7 @@ def test_chunks_of_the_size_the_model_wants_next(clip: Path) -> None:
             return TextConditioning(prompt, (), ())
 
         def edit(
-            self, frames: np.ndarray, conditioning: TextConditioning, *, in_place: bool
+            self, frames: np.ndarray, conditioning: TextConditioning, **how: object
         ) -> np.ndarray:
             assert len(frames) == self.chunk_frames
             self.chunk_frames = 4
@@ -311,3 +312,20 @@ def test_the_command_line_loads_no_torch_before_it_is_needed() -> None:
     code = "import sys, liveedit_cam.commands.app; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
+
+
+def test_cues_take_effect_in_time_and_the_same_way_twice(
+    clip: Path, model: str, tmp_path: Path
+) -> None:
+    """Issue 20: a show rendered again must be the same; catches a cue that comes a chunk early."""
+    cues = (Cue(0.0, "leave it as it is", strength=0.0), Cue(0.16, "make it blue"))
+    outs = [tmp_path / name for name in ("plain.mp4", "one.mp4", "two.mp4")]
+    process(clip, outs[0], [cues[0]], model=model, device="cpu")
+    for out in outs[1:]:
+        process(clip, out, cues, model=model, device="cpu")
+    plain, one, two = map(pictures, outs)
+    assert len(one) == NUM_FRAMES
+    assert all((a == b).all() for a, b in zip(one, two, strict=True))
+    apart = [float(np.abs(a.astype(int) - b).mean()) for a, b in zip(plain, one, strict=True)]
+    differs = [difference > 3 for difference in apart]  # the encoder looks ahead, a little
+    assert differs == [False] * 4 + [True] * 6

@@ -28,9 +28,7 @@ class Unchanged:
     def encode_text(self, prompt: str) -> TextConditioning:
         return TextConditioning(prompt, (), ())
 
-    def edit(
-        self, frames: np.ndarray, conditioning: TextConditioning, *, in_place: bool
-    ) -> np.ndarray:
+    def edit(self, frames: np.ndarray, conditioning: TextConditioning, **how: object) -> np.ndarray:
         assert len(frames) == 4
         return frames
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.daemon.ledger import Settled
+from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
 
 
@@ -14,13 +15,24 @@ class Controller(Protocol):
     """The daemon's Controller, as far as page, command line and OBS need it."""
 
     def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+        self,
+        prompt: str,
+        *,
+        strength: float,
+        region: Region | None,
+        seed: int,
+        origin: str,
+        transition_s: float = 0.0,
     ) -> EditInstruction:
         """Accept an instruction and number it. Raises InstructionError."""
         ...
 
     def prepare(self, prompt: str) -> None:
         """Have a prompt encoded that may come. Raises InstructionError."""
+        ...
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
+        """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
         ...
 
     def set_mode(self, mode: Mode) -> None:
@@ -49,14 +61,16 @@ class Controller(Protocol):
 
 
 class Adapted:
-    """Hands everything on; the status also says where a browser sees the pictures."""
+    """Hands everything on, knows the presets, and says where a browser sees the pictures."""
 
-    def __init__(self, controller: Controller, pictures_url: str) -> None:
+    def __init__(self, controller: Controller, pictures_url: str, presets: PresetBook) -> None:
         """``pictures_url`` is for people and programs that may look and change nothing."""
+        self.presets = presets
         self._controller = controller
-        self._pictures_url = pictures_url
+        self.pictures_url = pictures_url
         self.instruct = controller.instruct
         self.prepare = controller.prepare
+        self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
         self.note_obs = controller.note_obs
@@ -64,7 +78,11 @@ class Adapted:
 
     def status(self) -> Status:
         """One snapshot."""
-        return replace(self._controller.status(), preview_url=self._pictures_url)
+        return replace(self._controller.status(), preview_url=self.pictures_url)
+
+    def apply_preset(self, name: str, origin: str) -> Applied:
+        """Put a preset into force. Raises UsageError for a name nobody knows."""
+        return apply(self.presets.find(name), self._controller, origin)
 
     def wait_settled(self, revision: int, timeout_s: float) -> Progress:
         """What became of that instruction. Raises ControlError for one nobody gave."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import typer
 from rich.console import Console
@@ -16,10 +16,14 @@ from rich.text import Text
 
 from liveedit_cam.commands.lines import rows, summary
 from liveedit_cam.commands.serving import Display
+from liveedit_cam.control.client import ControlClient
 from liveedit_cam.control.state import DaemonAddress
+from liveedit_cam.control.wire import status_to_json
+from liveedit_cam.errors import ControlError
 from liveedit_cam.types import Status
 
 PLAIN_EVERY_S = 5.0
+WATCH_EVERY_S = 0.5
 
 
 class QuietDisplay:
@@ -77,8 +81,8 @@ class LiveDisplay:
         self._live.update(status_table(status, self._page_url), refresh=True)
 
 
-def status_table(status: Status, page_url: str) -> Table:
-    """The status for a terminal, the page's address first."""
+def status_table(status: Status, page_url: str, last: str = "Ctrl-C ends it") -> Table:
+    """The status for a terminal, the page's address first and ``last`` at the end."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -86,8 +90,39 @@ def status_table(status: Status, page_url: str) -> Table:
     table.add_row("page", page_url, style="cyan")
     for label, text in rows(status):
         table.add_row(label, Text(text), style=styles.get(label))  # Text: "[red]" is no markup
-    table.add_row("", "Ctrl-C ends it", style="dim")
+    table.add_row("", last, style="dim")
     return table
+
+
+def watch(
+    client: ControlClient,
+    *,
+    is_json: bool = False,
+    write: Callable[[str], None] = typer.echo,
+    pause: Callable[[float], object] = time.sleep,
+) -> str:
+    """Show the status of a running camera until Ctrl-C, or until it ends; returns the last word.
+
+    On a terminal a table in place, elsewhere a line for each look; with ``is_json`` a JSON object.
+    Raises ControlError where no camera runs.
+    """
+    status = client.status()
+    is_drawn = sys.stdout.isatty() and not is_json
+    with Live(auto_refresh=False) if is_drawn else nullcontext() as live:
+        try:
+            while True:
+                if live is not None:
+                    last = "Ctrl-C ends the watching, not the camera"
+                    table = status_table(status, client.address.page_url, last)
+                    live.update(table, refresh=True)
+                else:
+                    write(status_to_json(status) if is_json else summary(status))
+                pause(WATCH_EVERY_S)
+                status = client.status()
+        except ControlError:
+            return "" if is_json else "liveedit-cam has ended"
+        except KeyboardInterrupt:
+            return ""
 
 
 @contextmanager

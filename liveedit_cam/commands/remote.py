@@ -1,4 +1,4 @@
-"""Commands for the camera that runs already: ``edit``, ``status``, ``mode``, ``stop``.
+"""Commands for the camera that runs already: ``edit``, ``status``, ``mode``, ``page``, ``stop``.
 
 They make one or two HTTP calls and end at once. So nothing here, and nothing imported here, loads
 numpy, pydantic, rich, fastapi or torch; nor Typer, which loads pydantic.
@@ -11,20 +11,24 @@ import json
 import os
 import signal
 import time
+import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from liveedit_cam.commands import preset
 from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
-from liveedit_cam.commands.words import joined, share_of
+from liveedit_cam.commands.words import joined, region_of, share_of
 from liveedit_cam.control.client import ControlClient, find_daemon
 from liveedit_cam.control.state import (
+    DaemonAddress,
     StartNote,
     is_daemon,
     read_address,
     read_starting,
     runtime_path,
 )
+from liveedit_cam.control.token import new_token, state_path
 from liveedit_cam.control.wire import Progress, status_to_json
 from liveedit_cam.errors import ControlError, InstructionError, UsageError
 from liveedit_cam.types import Mode, Region
@@ -33,6 +37,8 @@ COMMANDS = {
     "edit": "Give the running camera a new instruction.",
     "mode": "Choose what the running camera shows, at once.",
     "status": "Show what the running camera does, and the address of its page.",
+    "preset": "Looks by name: list, apply, add, remove, export, import.",
+    "page": "Show the address of the control page, or make another one.",
     "stop": "End the running camera.",
 }
 """Name and purpose of each command here."""
@@ -52,19 +58,52 @@ def main(arguments: Sequence[str]) -> str:
 
     Raises LiveEditError; SystemExit after a usage error, which is then printed already.
     """
+    if arguments[0] == "preset":
+        return preset.main(arguments[1:])
     wanted = _parser().parse_args(arguments)
     folder = runtime_path(os.environ)
     if wanted.command == "stop":
         return stop(folder)
+    if wanted.command == "page" and wanted.new_token:
+        return renew_page(folder, state_path(os.environ))
     client = find_daemon(folder)
     if wanted.command == "edit":
         return edit(client, wanted)
     if wanted.command == "mode":
         return f"mode {client.set_mode(Mode(wanted.mode))}"
+    if wanted.command == "page":
+        return page(client.address, is_opened=wanted.open)
+    if wanted.watch:
+        from liveedit_cam.commands.display import watch  # rich, for this one alone
+
+        return watch(client, is_json=wanted.json)
     found = client.status()
     if wanted.json:
         return status_to_json(found)
     return table([*rows(found), ("page", client.address.page_url)])
+
+
+def page(address: DaemonAddress, *, is_opened: bool = False) -> str:
+    """The page's addresses; the first one also in the browser where that is wanted."""
+    if is_opened:
+        webbrowser.open(address.page_url)
+    return table(
+        [
+            ("page", address.page_url),
+            ("pictures", f"{address.pictures_url} (can change nothing)"),
+        ]
+    )
+
+
+def renew_page(folder: Path, state_folder: Path) -> str:
+    """Make another token, also in a camera that runs; the old address opens nothing any more.
+
+    Raises ControlError.
+    """
+    if read_address(folder) is None and read_starting(folder) is None:
+        new_token(state_folder)
+        return "the page has a new address; `liveedit-cam page` prints it while the camera runs"
+    return page(find_daemon(folder).renew_token())
 
 
 def announce_start() -> StartNote:
@@ -164,6 +203,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=[mode.value for mode in Mode],
         help="edit: the edited picture; bypass: the camera as it is; slate: a still card",
     )
+    found["page"].add_argument(
+        "--new-token", action="store_true", help="make a new address; the old one opens nothing"
+    )
+    found["page"].add_argument("--open", action="store_true", help="open it in the browser")
+    found["status"].add_argument("--watch", action="store_true", help="go on until Ctrl-C")
     found["status"].add_argument("--json", action="store_true", help="print all figures as JSON")
     return parser
 
@@ -207,9 +251,6 @@ def _seconds(text: str) -> float:
 
 def _region(text: str) -> Region:
     try:
-        x, y, width, height = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected four shares such as 0,0,0.5,1 for the left half"
-        ) from error
-    return Region(x, y, width, height)
+        return region_of(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -10,7 +10,11 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from liveedit_cam.commands.adapter import Adapted
     from liveedit_cam.config import Config
+    from liveedit_cam.osc import OscSession
 
 
 class RunCommand(TyperCommand):
@@ -65,6 +69,9 @@ def run(
     obs: Annotated[
         str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
     ] = None,
+    osc_port: Annotated[
+        int | None, typer.Option(help="Take OSC messages on this UDP port of 127.0.0.1.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with these settings.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
@@ -101,25 +108,41 @@ def check_model(name: str) -> None:
         raise WeightsError(missing_message(name, this_machine(user_models(os.environ))))
 
 
+def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:
+    """What takes OSC messages, where a port is given. Raises MissingDependencyError."""
+    if port is None:
+        return []
+    from liveedit_cam.osc import OscSession
+
+    return [lambda commands: OscSession(port, commands)]
+
+
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
     from liveedit_cam.commands.log_file import LogFile
     from liveedit_cam.commands.serving import page_port, serve
     from liveedit_cam.commands.signals import stop_on_signals
     from liveedit_cam.control.state import LOG_NAME, runtime_path
+    from liveedit_cam.control.token import state_path
     from liveedit_cam.daemon.service import Service
     from liveedit_cam.obs.session import ObsSession
+    from liveedit_cam.presets import PresetBook, presets_path
+    from liveedit_cam.presets.ahead import Ahead
 
     folder = runtime_path(os.environ)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
             lambda: Service(config, cancel=stop),
             make_companions=[
+                *make_osc(config.osc_port),
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),
+                lambda commands: Ahead(commands.presets, commands),
             ],
             port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
             folder=folder,
+            state_folder=state_path(os.environ),
+            presets=PresetBook(presets_path(os.environ)),
             display=display,
             stop=stop,
         )

@@ -6,8 +6,8 @@ step fails half-way. Knows neither options nor terminals.
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,9 +15,12 @@ from typing import Protocol
 
 from liveedit_cam.commands.adapter import Adapted, Controller
 from liveedit_cam.control.app import create_app
+from liveedit_cam.control.history import History
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
+from liveedit_cam.control.token import kept_token, new_token
 from liveedit_cam.errors import LiveEditError, UsageError
+from liveedit_cam.presets import PresetBook
 from liveedit_cam.registry import parse_spec
 from liveedit_cam.sinks import preview
 from liveedit_cam.types import Status
@@ -82,19 +85,30 @@ def serve(
     make_companions: Sequence[Callable[[Adapted], Companion]] = (),
     port: int,
     folder: Path,
+    state_folder: Path,
+    presets: PresetBook,
     display: Display,
     stop: threading.Event,
 ) -> None:
-    """Run until ``stop`` is set or the service has ended; leaves no file and no thread behind.
+    """Run until ``stop`` is set or the service has ended; leaves no thread behind, and no file but
+    the page's token in ``state_folder``.
 
     Service and companions are made only after lock and port are ours. Raises LiveEditError.
     """
-    with DaemonLock(folder) as lock, bind(port) as listener:
+    with DaemonLock(folder, kept_token(state_folder)) as lock, bind(port) as listener:
         service = make_service()
         found_port = listener.getsockname()[1]
-        address = DaemonAddress(pid=os.getpid(), port=found_port, token=lock.token)
-        controller = Adapted(service.controller, address.pictures_url)
-        server = ControlServer(create_app(controller, lock.token, stop.set), listener)
+        controller = Adapted(service.controller, lock.address(found_port).pictures_url, presets)
+
+        history = History()
+
+        def renew_token() -> str:
+            lock.change_token(new_token(state_folder))
+            controller.pictures_url = lock.address(found_port).pictures_url
+            return lock.token
+
+        app = create_app(controller, lock.token, stop.set, renew_token=renew_token, history=history)
+        server = ControlServer(app, listener)
         companions = [make(controller) for make in make_companions]
         with ExitStack() as undo:
             undo.callback(server.stop)
@@ -103,11 +117,17 @@ def serve(
                 undo.callback(companion.stop)
             service.start()
             server.start()
-            display.started(lock.publish(server.port), controller.status())
+            told = lock.publish(server.port)
+            display.started(told, controller.status())
             while not stop.is_set() and not service.wait(TICK_S):
                 for companion in companions:
                     companion.poll()
-                display.show(controller.status())
+                if told != lock.address(server.port):
+                    told = lock.address(server.port)
+                    display.started(told, controller.status())
+                status = controller.status()
+                history.note(status, time.monotonic())
+                display.show(status)
             display.show(controller.status())
         if service.failure is not None:
             raise service.failure

@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liveedit_cam.commands.words import joined
 from liveedit_cam.cores import share_cores, usable_cores
+from liveedit_cam.errors import UsageError
+
+if TYPE_CHECKING:
+    from liveedit_cam.presets.timeline import Cue
 
 
 @contextmanager
@@ -44,13 +48,17 @@ def exit_on_signals() -> Iterator[None]:
 def process(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file to edit.")],
     result: Annotated[Path, typer.Argument(metavar="OUT", help="Video file to write, MP4.")],
-    instruction: Annotated[list[str], typer.Argument(help="The edit, in words.")],
+    instruction: Annotated[list[str] | None, typer.Argument(help="The edit, in words.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="JSON file of edits in time, instead of one.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Model, see `models list`.")] = "nano",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
     share_cores(os.environ, usable_cores())
+    wanted = _wanted(instruction, timeline)
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
 
@@ -58,7 +66,7 @@ def process(
         done = offline.process(
             source,
             result,
-            joined(instruction),
+            wanted,
             model=model,
             device=device,
             overwrite=overwrite,
@@ -69,3 +77,19 @@ def process(
         typer.echo(f"note: {note}", err=True)
     if done.unknown:
         typer.echo(f"note: not understood: {', '.join(done.unknown)}", err=True)
+
+
+def _wanted(instruction: list[str] | None, timeline: Path | None) -> str | tuple[Cue, ...]:
+    """The one edit, or those of a timeline. Raises UsageError."""
+    if bool(instruction) == bool(timeline):
+        got = "both" if instruction else "neither"
+        raise UsageError(
+            f"got {got} of an instruction and --timeline, expected one of them.",
+            hint='Such as: liveedit-cam process in.mp4 out.mp4 "make it night"',
+        )
+    if timeline is None:
+        return joined(instruction or [])
+    from liveedit_cam.presets import PresetBook, presets_path
+    from liveedit_cam.presets.timeline import read_timeline
+
+    return read_timeline(timeline, PresetBook(presets_path(os.environ)).find)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liveedit_cam.errors import UsageError
+from liveedit_cam.types import Region
 
 
 def joined(words: Sequence[str]) -> str:
@@ -24,6 +25,17 @@ def share_of(text: str) -> float:
         hint = f"Write {percent} for per cent." if _is_percent(number) else "Such as 0.5 or 50%."
         raise UsageError(f"got {text!r}, expected a share from 0 to 1.", hint=hint)
     return share
+
+
+def region_of(text: str) -> Region:
+    """A region as four shares, "0,0,0.5,1"; whether it lies inside is not asked. UsageError."""
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"got {text!r}, expected four shares such as 0,0,0.5,1 for the left half"
+        ) from error
+    return Region(x, y, width, height)
 
 
 def _is_percent(number: str) -> bool:

@@ -9,5 +9,6 @@
 from liveedit_cam.compositing.affine import put_on, put_on_exact
 from liveedit_cam.compositing.carry import Carrier
 from liveedit_cam.compositing.cuts import CutDetector
+from liveedit_cam.compositing.fade import CrossFade
 
-__all__ = ["Carrier", "CutDetector", "put_on", "put_on_exact"]
+__all__ = ["Carrier", "CrossFade", "CutDetector", "put_on", "put_on_exact"]

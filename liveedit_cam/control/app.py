@@ -6,102 +6,55 @@ parses, calls and answers; an error is a JSON object with what was wrong and wha
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from liveedit_cam.control.guard import Guard, MayAsk
+from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody
+from liveedit_cam.control.commands import Commands
+from liveedit_cam.control.guard import Guard
+from liveedit_cam.control.history import History
+from liveedit_cam.control.looks import add_looks
+from liveedit_cam.control.metrics import add_metrics
 from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
+from liveedit_cam.control.room import add_room
 from liveedit_cam.control.state import picture_key
-from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
+from liveedit_cam.control.waiting import TooManyWaiting, Until, Waiting
 from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
-from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
+from liveedit_cam.pixels import jpeg
+from liveedit_cam.types import Region
 
-ROUNDING = 1e-6
-"""Shares such as 0.7 + 0.3 may come out a hair above 1."""
-
-
-class Commands(Protocol):
-    """What the routes need of the Controller; they call it from several threads."""
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Change how a frame gets its edit."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
-
-    def shown(self) -> Frame | None:
-        """The frame written to the sinks last; None before the first."""
-        ...
-
-    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
-        """What became of that instruction; with 0 seconds at once. Raises ControlError."""
-        ...
-
-
-class RegionBody(BaseModel):
-    """A rectangle as shares of the picture."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    x: float = Field(ge=0, le=1)
-    y: float = Field(ge=0, le=1)
-    width: float = Field(gt=0, le=1)
-    height: float = Field(gt=0, le=1)
-
-    @model_validator(mode="after")
-    def stay_inside(self) -> RegionBody:
-        """Refuse a rectangle that reaches beyond the picture."""
-        if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
-            raise PydanticCustomError("region", "The region reaches beyond the picture")
-        return self
-
-
-class InstructionBody(BaseModel):
-    """Body of ``POST /api/instruction``; what the prompt may hold the Controller decides."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    prompt: str
-    strength: float = Field(1.0, ge=0, le=1)
-    region: RegionBody | None = None
-    seed: int = Field(0, ge=0, lt=2**32)
-
-
-class ModeBody(BaseModel):
-    """Body of ``POST /api/mode``."""
-
-    model_config = ConfigDict(extra="forbid")
-    mode: Mode
-
-
-class LatencyBody(BaseModel):
-    """Body of ``POST /api/latency``."""
-
-    model_config = ConfigDict(extra="forbid")
-    latency: LatencyMode
+PAGE_FILES = "/page/"
+KINDS = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css",
+    "js": "text/javascript",
+    "jpg": "image/jpeg",
+    "svg": "image/svg+xml",
+}
+"""Ending of a file of the page -> its media type; others are not given out."""
+SNAPSHOT_QUALITY = 95
+CONTENT_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "connect-src 'self' ws://{host}",  # not every browser counts the socket as 'self'
+        "img-src 'self' blob:",
+        "script-src 'self'",
+        "style-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+"""The page's Content-Security-Policy: nothing but its own files, and nothing inline."""
 
 
 def create_app(
@@ -109,71 +62,80 @@ def create_app(
     token: str,
     on_stop: Callable[[], None],
     *,
+    renew_token: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    history: History | None = None,
     picture_fps: float = MAX_FPS,
 ) -> FastAPI:
     """Build the app for one run.
 
-    ``token`` opens it; ``on_stop`` is called from a worker thread when a client asks the daemon to
-    end and must return at once. Pictures are made up to ``picture_fps`` times a second.
+    ``token`` opens it until ``renew_token`` makes another; ``on_stop`` is called when a client asks
+    the daemon to end and must return at once. Both are called from a worker thread. ``history``
+    None = the plots begin empty. Pictures are made up to ``picture_fps`` times a second.
     """
-    page = resources.files("liveedit_cam.control").joinpath("page.html").read_text("utf-8")
     app = FastAPI(
         title="liveedit-cam", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
     )
-    app.add_middleware(Guard, may_ask=_rule(token), content_policy=content_policy(page))
+    keys = _Keys(token, renew_token)
+    app.add_middleware(Guard, may_ask=keys.may_ask, content_policy=CONTENT_POLICY)
     _add_error_answers(app)
-    _add_commands(app, controller, on_stop)
+    _add_commands(app, controller)
+    _add_ends(app, keys, on_stop)
     _add_waiting(app, controller)
-    _add_pictures(app, Pictures(lambda: controller.shown(), max_fps=picture_fps))
-
-    @app.get("/", include_in_schema=False)
-    def show_page() -> HTMLResponse:
-        return HTMLResponse(page)
-
+    add_looks(app, controller)
+    pictures = Pictures(lambda: controller.shown(), max_fps=picture_fps)
+    _add_pictures(app, pictures)
+    add_room(app, controller, pictures)
+    _add_figures(app, controller, history or History())
+    add_metrics(app, lambda: controller.status())
+    _add_page(app)
     return app
 
 
-def _rule(token: str) -> MayAsk:
+class _Keys:
     """Everything is open to the token, the pictures to their key as well, the page to everybody.
 
-    The page itself holds nothing of the run: it reads the token from its own address.
+    The page itself holds nothing of the run: it reads the token from its own address. Any thread.
     """
-    pictures = picture_key(token)
-    picture_paths = {f"/{side}.{kind}" for side in Side for kind in ("jpg", "mjpeg")}
 
-    def may_ask(path: str, secret: str) -> bool:
+    _PICTURES = frozenset(f"/{side}.{kind}" for side in Side for kind in ("jpg", "mjpeg"))
+    _SOCKET = "/pictures"
+
+    def __init__(self, token: str, renew: Callable[[], str]) -> None:
+        self._token = token
+        self._renew = renew
+
+    def renew(self) -> str:
+        """Another token in place of this one. Raises ControlError, and leaves it then."""
+        self._token = self._renew()
+        return self._token
+
+    def may_ask(self, path: str, secret: str) -> bool:
+        token = self._token
         is_token = secrets.compare_digest(secret.encode(), token.encode())
-        is_key = secrets.compare_digest(secret.encode(), pictures.encode())
-        return path == "/" or is_token or (is_key and path in picture_paths)
-
-    return may_ask
-
-
-def content_policy(page: str) -> str:
-    """The page's Content-Security-Policy: its own inline script and style, local pictures only."""
-    return "; ".join(
-        [
-            "default-src 'none'",
-            "connect-src 'self'",
-            "img-src blob:",
-            f"script-src {_hash_of('script', page)}",
-            f"style-src {_hash_of('style', page)}",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
-    )
+        is_key = secrets.compare_digest(secret.encode(), picture_key(token).encode())
+        is_page = path == "/" or path.startswith(PAGE_FILES)
+        is_picture = path in self._PICTURES or path == self._SOCKET
+        return is_page or is_token or (is_key and is_picture)
 
 
-def _hash_of(tag: str, page: str) -> str:
-    """CSP source for the one inline element of that tag."""
-    found = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-    assert found is not None, f"page.html has no <{tag}>"
-    digest = hashlib.sha256(found[1].encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+def _add_page(app: FastAPI) -> None:
+    """The page and its parts: files of the package, which hold nothing of the run."""
+    folder = resources.files("liveedit_cam.control").joinpath("page")
+    files = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+
+    @app.get("/", include_in_schema=False)
+    def show_page() -> Response:
+        return Response(files["index.html"], media_type="text/html; charset=utf-8")
+
+    @app.get(PAGE_FILES + "{name}", include_in_schema=False)
+    def page_file(name: str) -> Response:
+        kind = KINDS.get(name.rpartition(".")[2])
+        if name not in files or kind is None:
+            raise HTTPException(404)
+        return Response(files[name], media_type=kind)
 
 
-def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None]) -> None:
+def _add_commands(app: FastAPI, controller: Commands) -> None:
     @app.post("/api/instruction", status_code=202)
     def instruct(body: InstructionBody, request: Request) -> JSONResponse:
         try:
@@ -182,6 +144,7 @@ def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None
                 strength=body.strength,
                 region=None if body.region is None else Region(**body.region.model_dump()),
                 seed=body.seed,
+                transition_s=body.transition_s,
                 origin="web" if "origin" in request.headers else "cli",
             )
         except InstructionError as error:  # the other fields are checked: it is about the text
@@ -201,6 +164,12 @@ def _add_commands(app: FastAPI, controller: Commands, on_stop: Callable[[], None
     @app.get("/api/status")
     def status() -> Response:
         return Response(status_to_json(controller.status()), media_type="application/json")
+
+
+def _add_ends(app: FastAPI, keys: _Keys, on_stop: Callable[[], None]) -> None:
+    @app.post("/api/token")
+    def renew_token() -> JSONResponse:
+        return JSONResponse({"token": keys.renew()})
 
     @app.post("/api/stop", status_code=202)
     def stop() -> JSONResponse:
@@ -231,6 +200,21 @@ def _add_waiting(app: FastAPI, controller: Commands) -> None:
             "changed": None if found.visible_s is None else controller.status().changed,
         }
         return JSONResponse(answer)
+
+
+def _add_figures(app: FastAPI, controller: Commands, history: History) -> None:
+    @app.get("/api/history")
+    def figures() -> JSONResponse:
+        """The figures of the last five minutes, one a second."""
+        return JSONResponse(history.columns(time.monotonic()))
+
+    @app.get("/snapshot.jpg")
+    def snapshot() -> Response:
+        """What the sinks show now, at its full size; 204 before the first picture."""
+        frame = controller.shown()
+        if frame is None:
+            return Response(status_code=204)
+        return Response(jpeg(frame.pixels, SNAPSHOT_QUALITY), media_type="image/jpeg")
 
 
 def _add_pictures(app: FastAPI, pictures: Pictures) -> None:

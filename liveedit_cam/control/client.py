@@ -9,7 +9,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,10 @@ class ControlClient:
         """Change what the sinks show; returns the mode now in force. Raises ControlError."""
         return Mode(self._call("POST", "/api/mode", {"mode": mode.value})["mode"])
 
+    def apply_preset(self, name: str) -> str:
+        """Put a preset into force; returns its name. Raises InstructionError, ControlError."""
+        return str(self._call("POST", "/api/preset", {"name": name})["name"])
+
     def status(self) -> Status:
         """One snapshot of the daemon. Raises ControlError."""
         answer = self._call("GET", "/api/status")
@@ -97,6 +101,11 @@ class ControlClient:
             return Progress(**answer)
         except TypeError as error:
             raise self._strange(f"an answer this version does not know ({error})") from error
+
+    def renew_token(self) -> DaemonAddress:
+        """Have another token made; the one before opens nothing any more. Raises ControlError."""
+        token = self._call("POST", "/api/token", {})["token"]
+        return replace(self.address, token=token)
 
     def stop(self) -> None:
         """Ask the daemon to end; it answers at once and ends soon after. Raises ControlError."""

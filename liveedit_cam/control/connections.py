@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEADER_BYTES = 16 * 1024
@@ -90,6 +91,13 @@ class Connection(H11Protocol):
         if self._send_timer is not None:
             self._send_timer.cancel()
         super().resume_writing()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection to the socket's own protocol, which has its own patience."""
+        for timer in (self._idle_timer, self._send_timer):
+            if timer is not None:
+                timer.cancel()
+        super().handle_websocket_upgrade(event)
 
     def shutdown(self) -> None:
         """End what never ends by itself; other answers are completed."""

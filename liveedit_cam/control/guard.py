@@ -16,13 +16,17 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10.0
 """Longest time a body may take to arrive."""
 OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+PROTOCOL = "liveedit-cam"
+"""Subprotocol of our sockets. A page names the secret behind it, as ``secret.SECRET``: a browser
+lets it set no header, and an address would be logged."""
 
 MayAsk = Callable[[str, str], bool]
 """Whether a path is open to whoever shows that secret ("" = none): ``(path, secret)``."""
@@ -54,12 +58,14 @@ class Guard:
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
-        """Let those pass who may ask; ``content_policy`` is the page's CSP header."""
+        """Let those pass who may ask; ``content_policy`` is the page's CSP header, with ``{host}``
+        for the host that the page was asked from.
+        """
         self._app = app
         self._may_ask = may_ask
         self._body_timeout_s = body_timeout_s
+        self._content_policy = content_policy
         self._headers = {
-            "Content-Security-Policy": content_policy,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cache-Control": "no-store",
@@ -67,15 +73,23 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or refuse it."""
+        if scope["type"] == "websocket":
+            await self._pass_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
-            return  # no websocket, no lifespan: uvicorn closes what is not answered
+            return  # no lifespan
+        request = Request(scope, receive)
+        host = "127.0.0.1" if check_host(request) else request.headers["host"]
+        headers = {
+            **self._headers,
+            "Content-Security-Policy": self._content_policy.replace("{host}", host),
+        }
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
+                MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        request = Request(scope, receive)
         refusal = check_host(request) or check_origin(request) or self._check_secret(request)
         body = b""
         if refusal is None:
@@ -92,6 +106,17 @@ class Guard:
             return
         await self._app(scope, _replay(body, receive), send_safely)
 
+    async def _pass_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a socket on, or refuse it: HTTP 403, which is all a page ever learns of it."""
+        request = HTTPConnection(scope)
+        offered = [one.partition("secret.") for one in scope["subprotocols"]]
+        secret = next((given for before, is_it, given in offered if is_it and not before), "")
+        is_refused = check_host(request) or check_origin(request)
+        if is_refused or not self._may_ask(request.url.path, secret):
+            await send({"type": "websocket.close"})
+            return
+        await self._app(scope, receive, send)
+
     def _check_secret(self, request: Request) -> Refusal | None:
         """Refuse whoever shows no secret, or one that does not open this path."""
         kind, _, bearer = request.headers.get("authorization", "").partition(" ")
@@ -101,11 +126,11 @@ class Guard:
         return Refusal(
             401,
             "the token is missing or wrong.",
-            "Run `liveedit-cam status` for the page's address of today.",
+            "Run `liveedit-cam page` for the page's address.",
         )
 
 
-def check_host(request: Request) -> Refusal | None:
+def check_host(request: HTTPConnection) -> Refusal | None:
     """Refuse a foreign Host: a foreign name that was made to resolve to 127.0.0.1."""
     host = request.headers.get("host", "")
     try:
@@ -117,7 +142,7 @@ def check_host(request: Request) -> Refusal | None:
     return Refusal(403, f"host {host!r} is not this computer.", "Use http://127.0.0.1 instead.")
 
 
-def check_origin(request: Request) -> Refusal | None:
+def check_origin(request: HTTPConnection) -> Refusal | None:
     """Refuse a foreign Origin: a page of another site or of another port."""
     origin = request.headers.get("origin")
     if origin is None or origin == f"http://{request.headers['host']}":

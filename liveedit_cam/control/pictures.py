@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,12 +21,14 @@ from liveedit_cam.types import Frame
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
-    Encode = Callable[[Pixels], bytes]
+    Encode = Callable[[Pixels, int], bytes]
 
 MAX_FPS = 15.0
 MAX_WIDTH = 640
-MAX_VIEWERS = 16
-"""Who may look at a time; one page counts twice."""
+WIDTHS = (320, MAX_WIDTH, 960)
+"""Widths a picture is made at; each costs its own work."""
+MAX_VIEWERS = 32
+"""Who may look at a time."""
 IDLE_S = 1.0
 """Longest wait for another picture than the one the viewer has."""
 BOUNDARY = "frame"
@@ -51,6 +53,8 @@ class Picture:
     number: int
     """Counts up from 1 with each new picture somebody looked at."""
     jpeg: bytes
+    captured_at: float
+    """Seconds on ``time.monotonic()`` when its frame came from the source."""
 
 
 class TooManyViewers(Exception):
@@ -70,7 +74,7 @@ class Pictures:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """``shown`` gives the frame written to the sinks last; ``encode`` None = at most 640 wide.
+        """``shown`` gives the frame written to the sinks last; ``encode`` takes pixels and a width.
 
         However many look, at most ``max_fps`` pictures of each side are made in a second.
         """
@@ -84,7 +88,7 @@ class Pictures:
         self._frame: Frame | None = None
         self._number = 0
         self._due = 0.0
-        self._jpegs: dict[Side, asyncio.Future[bytes]] = {}
+        self._jpegs: dict[tuple[Side, int], asyncio.Future[bytes]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -104,11 +108,29 @@ class Pictures:
 
     async def next(self, side: Side, seen: int, timeout_s: float = IDLE_S) -> Picture | None:
         """Wait for another picture than number ``seen``, 0 = any; None where there is none."""
+        found = await self.next_of((side,), seen, timeout_s)
+        return None if found is None else found[0]
+
+    async def next_of(
+        self,
+        sides: Sequence[Side],
+        seen: int,
+        timeout_s: float = IDLE_S,
+        width: int = MAX_WIDTH,
+    ) -> list[Picture] | None:
+        """The same of several sides of one frame.
+
+        A picture is at least ``width`` pixels wide where the frame and ``WIDTHS`` allow that.
+        """
         give_up_at = self._now() + timeout_s
+        made_width = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
         while True:
             self._look()
             if self._frame is not None and self._number != seen:
-                return await self._picture(side, self._frame)
+                frame, number = self._frame, self._number
+                making = [self._jpeg(side, made_width, frame) for side in sides]
+                jpegs = [await asyncio.shield(one) for one in making]
+                return [Picture(number, jpeg, frame.captured_at) for jpeg in jpegs]
             if self._now() >= give_up_at:
                 return None
             await self._sleep(max(_POLL_S, self._due - self._now()))
@@ -147,20 +169,21 @@ class Pictures:
         known = self._frame
         return known is not None and frame.pixels is known.pixels and frame.source is known.source
 
-    async def _picture(self, side: Side, frame: Frame) -> Picture:
-        number = self._number
-        if side not in self._jpegs:
+    def _jpeg(self, side: Side, width: int, frame: Frame) -> asyncio.Future[bytes]:
+        """The JPEG of the newest frame, being made or made already."""
+        if (side, width) not in self._jpegs:
             pixels = frame.pixels
             if side is Side.SOURCE and frame.source is not None:
                 pixels = frame.source
             loop = asyncio.get_running_loop()
-            self._jpegs[side] = loop.run_in_executor(None, self._encode, pixels)
-        return Picture(number, await asyncio.shield(self._jpegs[side]))
+            making = loop.run_in_executor(None, self._encode, pixels, width)
+            self._jpegs[side, width] = making
+        return self._jpegs[side, width]
 
 
-def small_jpeg(pixels: Pixels) -> bytes:
-    """A JPEG of (H, W, 3) RGB, at most 640 pixels wide."""
+def small_jpeg(pixels: Pixels, most: int = MAX_WIDTH) -> bytes:
+    """A JPEG of (H, W, 3) RGB, at most ``most`` pixels wide."""
     height, width = pixels.shape[:2]
-    if width > MAX_WIDTH:
-        pixels = fit(pixels, MAX_WIDTH, max(1, round(height * MAX_WIDTH / width)))
+    if width > most:
+        pixels = fit(pixels, most, max(1, round(height * most / width)))
     return jpeg(pixels, _JPEG_QUALITY)

@@ -21,6 +21,8 @@ from liveedit_cam.errors import ControlError
 
 GRACE_S = 2
 """Seconds a request under way may take once the server stops."""
+MAX_MESSAGE_BYTES = 4096
+"""Longest message a page may send over a socket."""
 BACKLOG = 512
 """Connections that wait to be accepted."""
 
@@ -79,6 +81,9 @@ class ControlServer:
         config = uvicorn.Config(
             app,
             http=connection,
+            ws="wsproto",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # JPEGs do not get smaller
             loop="asyncio",
             backlog=BACKLOG,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from liveedit_cam.compositing import Carrier, CutDetector, put_on
+from liveedit_cam.compositing import Carrier, CrossFade, CutDetector, put_on
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.mailbox import MAX_SHOTS, Shot, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
@@ -44,11 +44,13 @@ class Compositor:
         metrics: Metrics,
         hold_s: float,
         editing_drained: Event,
+        transition_of: Callable[[int], float] = lambda revision: 0.0,
         now: Callable[[], float],
     ) -> None:
         """``hold_s``: age in seconds up to which a field is carried on, more where fields are rare.
 
-        ``editing_drained`` is set when no field will come any more.
+        ``editing_drained`` is set when no field will come any more; ``transition_of`` tells over
+        how many seconds a revision is faded in.
         """
         self._work = work
         self._playout = playout
@@ -58,6 +60,8 @@ class Compositor:
         self._editing_drained = editing_drained
         self._now = now
         self._carrier = Carrier()
+        self._fade = CrossFade()
+        self._transition_of = transition_of
         self._cuts = CutDetector()
         self._field: EditField | None = None
         self._distance_s = 0.0
@@ -99,6 +103,7 @@ class Compositor:
         """Fields of the scene before a cut mean nothing after it."""
         if shot.small is not None and self._cuts.is_cut(shot.small.pixels, shot.frame.captured_at):
             self._scene_since = shot.frame.captured_at
+            self._fade.end()
 
     def _take_newest(self, fields: tuple[EditField, ...]) -> None:
         for field in fields:
@@ -106,7 +111,13 @@ class Compositor:
             if newest is None or _order(field) >= _order(newest):
                 if newest is not None:
                     self._distance_s = field.captured_at - newest.captured_at
+                    self._begin_fade(newest, field)
                 self._field = field
+
+    def _begin_fade(self, before: EditField, field: EditField) -> None:
+        """Where the instruction is another one, fade to it as it asks."""
+        if before.revision != field.revision:
+            self._fade.begin(before, self._transition_of(field.revision))
 
     def _live(self, shot: Shot) -> Frame | None:
         """The frame under the newest field; None where that one may not be used."""
@@ -115,7 +126,7 @@ class Compositor:
             return None
         if field.index != small.index:
             field = self._carrier.carry(field, small.pixels)
-        return _edited(shot.frame, field)
+        return _edited(shot.frame, self._fade.mixed(field, small.pixels, shot.frame.captured_at))
 
     def _may_use(self, field: EditField, small: ModelFrame) -> bool:
         return (
@@ -131,7 +142,13 @@ class Compositor:
             self._waiting.popleft()
         if not self._waiting or self._waiting[0].frame.index != field.index:
             return None
-        return _edited(self._waiting.popleft().frame, field)
+        shot = self._waiting.popleft()
+        if self._field is not None:
+            self._begin_fade(self._field, field)
+        self._field = field
+        if shot.small is not None:
+            field = self._fade.mixed(field, shot.small.pixels, shot.frame.captured_at)
+        return _edited(shot.frame, field)
 
     def _show(self, frames: list[Frame]) -> None:
         for frame in frames:

@@ -13,6 +13,7 @@ from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
+    MAX_TRANSITION_S,
     EditInstruction,
     Frame,
     LatencyMode,
@@ -59,16 +60,19 @@ class Controller:
         region: Region | None = None,
         seed: int = 0,
         origin: str = "cli",
+        transition_s: float = 0.0,
     ) -> EditInstruction:
         """Accept an instruction; it replaces one that still waits. Answers at once.
 
-        ``strength`` 0..1; ``region`` None = everywhere. Raises InstructionError.
+        ``strength`` 0..1; ``region`` None = everywhere; ``transition_s`` up to 10. Raises
+        InstructionError.
         """
         instruction = EditInstruction(
             prompt=checked_prompt(prompt),
             strength=_checked_strength(strength),
             region=_checked_region(region),
             seed=_checked_seed(seed),
+            transition_s=_checked_transition(transition_s),
             origin=origin,
         )
         return self._ledger.accept(instruction)
@@ -76,6 +80,17 @@ class Controller:
     def prepare(self, prompt: str) -> None:
         """Have the engine encode a prompt that may be given soon. Raises InstructionError."""
         self._ledger.prepare(checked_prompt(prompt))
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
+        """Words of a prompt that the editor does not know. Raises InstructionError.
+
+        None = it has not said yet; it is asked, once for each call.
+        """
+        prompt = checked_prompt(prompt)
+        found = self._ledger.unknown_words(prompt)
+        if found is None:
+            self._ledger.prepare(prompt)
+        return found
 
     def set_mode(self, mode: Mode) -> None:
         """Switch what the sinks show, from the next picture on."""
@@ -155,6 +170,15 @@ def _checked_strength(strength: float) -> float:
             hint="0 leaves the picture as it is, 1 is the whole edit.",
         )
     return float(strength)
+
+
+def _checked_transition(seconds: float) -> float:
+    if not _is_number(seconds) or not 0 <= seconds <= MAX_TRANSITION_S:
+        raise InstructionError(
+            f"Got transition_s {seconds!r}, expected seconds from 0 to {MAX_TRANSITION_S:g}.",
+            hint="0 is a cut.",
+        )
+    return float(seconds)
 
 
 def _checked_seed(seed: int) -> int:

@@ -14,7 +14,7 @@ from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
-from liveedit_cam.engine.messages import Edited, Encoded, Failed, Ready, Rejected
+from liveedit_cam.engine.messages import Edited, Encoded, Failed, Prepared, Ready, Rejected
 from liveedit_cam.engine.messages import Event as EngineEvent
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.errors import LiveEditError
@@ -124,6 +124,7 @@ class Editing:
         match event:
             case Ready():
                 self._is_first_chunk = True
+                self._ledger.forget_prepared()
                 self._board.update(
                     state=State.WARMING,
                     model=event.name,
@@ -136,6 +137,8 @@ class Editing:
             case Encoded():
                 self._ledger.encoded(event.revision, event.notice)
                 self._board.fault("instruction", None)
+            case Prepared():
+                self._ledger.prepared(event.prompt, event.unknown)
             case Rejected():
                 self._ledger.refused(event.revision, event.reason)
                 self._board.fault("instruction", event.reason)

@@ -75,6 +75,7 @@ class EditLedger:
         self._encoded_revision = 0
         self._visible: EditInstruction | None = None
         self._rejected_revision = 0
+        self._unknown: dict[str, tuple[str, ...]] = {}
         self._is_closed = False
 
     def accept(self, instruction: EditInstruction) -> EditInstruction:
@@ -110,6 +111,23 @@ class EditLedger:
         self._ahead.ack(revision)
         return prompt
 
+    def prepared(self, prompt: str, unknown: tuple[str, ...]) -> None:
+        """The engine has encoded a prompt ahead; it does not know these words of it."""
+        with self._changed:
+            self._unknown[prompt] = unknown
+            while len(self._unknown) > NUM_REMEMBERED:
+                del self._unknown[next(iter(self._unknown))]
+
+    def forget_prepared(self) -> None:
+        """Another engine runs, which has encoded nothing ahead."""
+        with self._changed:
+            self._unknown.clear()
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
+        """Words the engine does not know of a prompt encoded ahead; None = it has not been yet."""
+        with self._changed:
+            return self._unknown.get(prompt)
+
     def encoded(self, revision: int, notice: str | None) -> None:
         """The engine can use it; ``notice`` is what the user should be told, None = nothing."""
         with self._changed:
@@ -138,6 +156,12 @@ class EditLedger:
             self._visible = instruction
             self._remember(self._visible_at, revision, at)
             self._changed.notify_all()
+
+    def transition_of(self, revision: int) -> float:
+        """Seconds over which that instruction is faded in; 0 where it is forgotten."""
+        with self._changed:
+            instruction = self._accepted.get(revision)
+            return 0.0 if instruction is None else instruction.transition_s
 
     def wait_settled(self, revision: int, timeout_s: float) -> Settled:
         """Block until this revision is visible or refused, up to ``timeout_s`` seconds.

@@ -150,6 +150,7 @@ class Service:
             metrics=self._metrics,
             hold_s=self._config.hold_s,
             editing_drained=self._ends.editing,
+            transition_of=self._ledger.transition_of,
             now=self._now,
         )
         presenter = self._make_presenter(outlets, compositor.drained)

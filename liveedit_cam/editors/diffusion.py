@@ -17,8 +17,8 @@ from liveedit_cam.model.weights import what_it_knows
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
-NUM_REMEMBERED = 8
-"""Prompts whose encoding is kept, so that scenes that come again cost nothing."""
+NUM_REMEMBERED = 16
+"""Prompts whose encoding is kept, so that presets and scenes that come again cost nothing."""
 
 
 def describe() -> str:
@@ -74,7 +74,7 @@ class DiffusionEditor:
             words = ", ".join(f'"{word}"' for word in text.unknown)
             known = f" This model knows: {self._knows}." if self._knows else ""
             notices.append(f"not understood: {words}.{known}")
-        return Conditioning(instruction, text, " ".join(notices) or None)
+        return Conditioning(instruction, text, " ".join(notices) or None, tuple(text.unknown))
 
     def edit(
         self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool

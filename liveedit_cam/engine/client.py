@@ -68,7 +68,7 @@ class EngineClient:
         self._send(Encode(instruction))
 
     def prepare(self, prompt: str) -> None:
-        """Have a prompt encoded ahead; gets no answer. Raises EngineError."""
+        """Have a prompt encoded ahead; Prepared follows. Raises EngineError."""
         self._send(Prepare(prompt))
 
     def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:

@@ -32,7 +32,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Encode this prompt ahead, for an instruction that may come; gets no answer."""
+    """Encode this prompt ahead, for an instruction that may come; Prepared answers."""
 
     prompt: str
 
@@ -59,6 +59,15 @@ class Encoded:
     revision: int
     notice: str | None
     """What the user should be told, such as words not understood; None = nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prompt was encoded ahead, or could not be: then it is told when it is really given."""
+
+    prompt: str
+    unknown: tuple[str, ...]
+    """Words of it that the editor does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +107,4 @@ class Fatal:
     error: LiveEditError
 
 
-Event = Ready | Encoded | Rejected | Edited | Failed | Fatal
+Event = Ready | Encoded | Prepared | Rejected | Edited | Failed | Fatal

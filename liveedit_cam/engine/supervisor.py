@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from liveedit_cam.engine.backoff import Backoff
-from liveedit_cam.engine.messages import Edited, Encoded, Event, Failed, Fatal, Ready, Rejected
+from liveedit_cam.engine.messages import (
+    Edited,
+    Encoded,
+    Event,
+    Failed,
+    Fatal,
+    Prepared,
+    Ready,
+    Rejected,
+)
 from liveedit_cam.engine.watchdog import ANSWER_TIMEOUT_S, START_TIMEOUT_S, Watchdog
 from liveedit_cam.errors import (
     EngineError,
@@ -160,6 +169,8 @@ class EngineSupervisor:
         return None
 
     def _note(self, event: Event) -> Event:
+        if isinstance(event, Prepared):
+            return event  # says nothing of the edit that is awaited: it comes from another thread
         if isinstance(event, Ready):
             self._is_ready = self._has_been_ready = True
         elif isinstance(event, Encoded | Rejected):

@@ -32,6 +32,7 @@ from liveedit_cam.engine.messages import (
     Failed,
     Fatal,
     Prepare,
+    Prepared,
     Ready,
     Rejected,
 )
@@ -167,10 +168,12 @@ class _Worker:
 
     def _prepare(self, prompt: str) -> None:
         """Let the editor remember a prompt; a failure is told when the prompt is really given."""
+        unknown: tuple[str, ...] = ()
         try:
-            self._editor.encode(EditInstruction(prompt))
+            unknown = self._editor.encode(EditInstruction(prompt)).unknown
         except Exception:  # noqa: BLE001 - logged; the same call fails again where it matters
             _log.exception("encoding %r ahead failed", prompt)
+        self._send(Prepared(prompt, unknown))
 
     def _edit(self, edit: Edit) -> None:
         with self._lock:

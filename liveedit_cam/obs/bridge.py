@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from liveedit_cam.errors import InstructionError, LiveEditError
+from liveedit_cam.errors import LiveEditError
 from liveedit_cam.obs import lookup
 from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.pictures import Pictures
@@ -23,6 +23,7 @@ from liveedit_cam.obs.program import ProgramScene
 from liveedit_cam.obs.prompt_box import COMMAND, PromptBoxes, mode_of
 from liveedit_cam.obs.rules import RuleFile, when_of
 from liveedit_cam.obs.status_text import StatusText
+from liveedit_cam.presets import change_strength
 from liveedit_cam.protocols import Action, Rule
 from liveedit_cam.types import Mode
 
@@ -171,7 +172,9 @@ class Bridge:
                     self._commands.prepare(action.prompt)
 
     def _do(self, rule: Rule, action: Action) -> None:
-        """Ask the Controller; the mode first, it may hide the camera. Raises InstructionError."""
+        """Ask the Controller; the mode first, it may hide the camera. Raises UsageError."""
+        if action.preset is not None:
+            self._commands.apply_preset(action.preset, f"obs:{rule.kind}")
         if action.mode is not None:
             self._commands.set_mode(action.mode)
         origin, strength = f"obs:{rule.kind}", action.strength
@@ -184,21 +187,8 @@ class Bridge:
                 origin=origin,
             )
         elif strength is not None:
-            self._change_strength(strength, origin)
+            change_strength(self._commands, strength, origin)
         self._say(_Topic.RULE, None)
-
-    def _change_strength(self, strength: float, origin: str) -> None:
-        """Give the newest instruction again, all else as it was. Raises InstructionError."""
-        status = self._commands.status()
-        prompt = status.pending or status.instruction
-        if prompt is None:
-            raise InstructionError(
-                "Got a strength, expected an instruction that has one; none was given yet.",
-                hint="Add an edit to the rule.",
-            )
-        self._commands.instruct(
-            prompt, strength=strength, region=status.region, seed=status.seed, origin=origin
-        )
 
     @contextmanager
     def _guard(self, rule: Rule) -> Iterator[None]:

@@ -23,6 +23,10 @@ class Commands(Protocol):
         """Change what the sinks show."""
         ...
 
+    def apply_preset(self, name: str, origin: str) -> object:
+        """Put a preset into force. Raises UsageError for a name nobody knows."""
+        ...
+
     def prepare(self, prompt: str) -> None:
         """Encode an instruction that may be given soon. Raises InstructionError."""
         ...

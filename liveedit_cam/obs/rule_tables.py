@@ -34,6 +34,8 @@ class RuleTable(BaseModel):
     """what to wait for, such as when = { scene = "Night show" }"""
     edit: object = None
     """an instruction, which is checked as those of the command line are"""
+    preset: str | None = Checked(None, min_length=1)
+    """the name of a preset, see `liveedit-cam preset list`"""
     mode: Mode | None = Checked(None, strict=False)
     """"edit", "bypass" (the raw camera) or "slate" (a still card)"""
     strength: float | None = Checked(None, ge=0, le=1)
@@ -127,8 +129,8 @@ def _action(table: RuleTable, trigger: Trigger, index: int, lines: RuleLines) ->
         )
     if not trigger.brings_prompt and table.model_fields_set == {"when"}:
         raise ConfigError(
-            f"{lines.of_rule(index)}: got a rule that does nothing, expected edit, mode or "
-            "strength.",
+            f"{lines.of_rule(index)}: got a rule that does nothing, expected edit, preset, "
+            "mode or strength.",
             hint='Add a line such as: edit = "make it night"',
         )
     try:
@@ -136,7 +138,7 @@ def _action(table: RuleTable, trigger: Trigger, index: int, lines: RuleLines) ->
     except InstructionError as error:
         place = lines.of_rule(index, "edit")
         raise ConfigError(f"{place}: {error.message}", hint=error.hint) from error
-    return Action(prompt, table.mode, table.strength)
+    return Action(prompt, table.mode, table.strength, table.preset)
 
 
 def _mistake(found: ErrorDetails, lines: RuleLines) -> ConfigError:

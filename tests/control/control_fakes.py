@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.errors import ControlError, InstructionError
+from liveedit_cam.presets import Applied, PresetBook, apply
+from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
     EditInstruction,
     Frame,
@@ -46,20 +49,36 @@ class FakeController:
     found: Status = STATUS
     instructions: list[EditInstruction] = field(default_factory=list)
     frame: Frame | None = None
+    presets: PresetBook = field(default_factory=lambda: PresetBook(Path("/nowhere/presets.toml")))
     num_looks: int = 0
     """How often somebody asked what became of an instruction."""
 
     def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+        self,
+        prompt: str,
+        *,
+        strength: float,
+        region: Region | None,
+        seed: int,
+        origin: str,
+        transition_s: float = 0.0,
     ) -> EditInstruction:
         if prompt == "refuse me":
             raise InstructionError("Got a prompt to refuse.", hint="Write another.")
         if prompt == "break":
             raise RuntimeError("a defect in the daemon")
-        instruction = EditInstruction(prompt, strength, region, seed, origin, revision=7)
+        instruction = EditInstruction(
+            prompt, strength, region, seed, origin, revision=7, transition_s=transition_s
+        )
         self.instructions.append(instruction)
         self.found = replace(self.found, instruction=prompt, revision=7)
         return instruction
+
+    def apply_preset(self, name: str, origin: str) -> Applied:
+        return apply(self.presets.find(name), self, origin)
+
+    def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
+        return tuple(word for word in checked_prompt(prompt).split() if word == "galaxy")
 
     def prepare(self, prompt: str) -> None:
         """Nothing is encoded here."""

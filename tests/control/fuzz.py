@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -36,6 +37,7 @@ from liveedit_cam.daemon.controller import Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.presets import PresetBook
 from liveedit_cam.types import Frame, Status
 
 TOKEN = "the-token"
@@ -74,7 +76,10 @@ def served() -> Iterator[DaemonAddress]:
         shown,
         now=time.monotonic,
     )
-    server = ControlServer(create_app(Adapted(controller, ""), TOKEN, lambda: None), bind(0))
+    adapted = Adapted(controller, "", PresetBook(Path("/nowhere/presets.toml")))
+    server = ControlServer(
+        create_app(adapted, TOKEN, lambda: None, renew_token=lambda: TOKEN), bind(0)
+    )
     server.start()
     try:
         yield DaemonAddress(os.getpid(), server.port, TOKEN)

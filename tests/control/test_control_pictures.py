@@ -56,7 +56,7 @@ class Stage:
             lambda: self.frame, encode=self.encode, now=lambda: self.now_s, sleep=self.sleep
         )
 
-    def encode(self, pixels: np.ndarray) -> bytes:
+    def encode(self, pixels: np.ndarray, width: int) -> bytes:
         self.made.append(int(pixels[0, 0, 0]))
         return bytes(pixels[0, 0])
 

@@ -32,6 +32,7 @@ from liveedit_cam.errors import (
     SourceError,
     UsageError,
 )
+from liveedit_cam.presets import PresetBook
 from liveedit_cam.types import Mode, Region, Status
 
 TOKEN = "the-token"
@@ -208,6 +209,8 @@ class FakeDisplay:
     on_started: str = "nothing"
     addresses: list[DaemonAddress] = field(default_factory=list)
     shown: list[Status] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """What a client with the token of before was told."""
 
     def started(self, address: DaemonAddress, status: Status) -> None:
         self.addresses.append(address)
@@ -216,13 +219,26 @@ class FakeDisplay:
         assert status.preview_url == address.pictures_url
         if self.on_started == "stop":
             client.stop()
+        if self.on_started == "renew" and not self.refused:
+            assert client.renew_token() != address
+            with pytest.raises(ControlError) as refused:
+                client.status()
+            self.refused.append(str(refused.value))
 
     def show(self, status: Status) -> None:
         self.shown.append(status)
 
 
 def run(folder: Path, service: FakeService, display: FakeDisplay, port: int = 0) -> None:
-    serve(lambda: service, port=port, folder=folder, display=display, stop=threading.Event())
+    serve(
+        lambda: service,
+        port=port,
+        folder=folder,
+        presets=PresetBook(folder / "presets.toml"),
+        state_folder=folder.with_name(f"{folder.name}-state"),
+        display=display,
+        stop=threading.Event(),
+    )
 
 
 def test_a_run_ends_with_its_source_and_leaves_nothing(tmp_path: Path) -> None:
@@ -241,6 +257,19 @@ def test_a_client_can_end_the_run(tmp_path: Path) -> None:
     service = FakeService(ends_after=-1)
     run(tmp_path, service, FakeDisplay(on_started="stop"))
     assert service.calls == ["start", "stop"]
+
+
+def test_the_address_stays_until_a_new_one_is_asked_for(tmp_path: Path) -> None:
+    """Issue 20: a bookmark and a dock in OBS broke with every start."""
+    found = [FakeDisplay(), FakeDisplay(), FakeDisplay(on_started="renew")]
+    port = 0
+    for display in found:
+        run(tmp_path, FakeService(ends_after=2), display, port)
+        port = display.addresses[0].port
+    first, again, before, renewed = (one for display in found for one in display.addresses)
+    assert first.page_url == again.page_url == before.page_url != renewed.page_url
+    (refused,) = found[2].refused
+    assert "liveedit-cam page" in refused
 
 
 def test_a_failed_start_leaves_nothing(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from liveedit_cam.control.private_files import open_folder
 from liveedit_cam.control.state import (
     DaemonAddress,
     DaemonLock,
     StartNote,
     is_daemon,
-    open_folder,
     pass_start_on,
     picture_key,
     read_address,

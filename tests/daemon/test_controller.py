@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from daemon_fakes import frame, small
@@ -159,3 +160,26 @@ def test_a_prompt_ahead_is_checked_and_changes_nothing() -> None:
     room.controller.prepare("make it night")
     assert room.ledger.next_to_prepare() == "make it night"
     assert room.controller.status().pending is None
+
+
+def test_a_text_is_checked_without_being_given() -> None:
+    """Issue 20: catches a half-typed text that is edited by, and an answer of an engine that died:
+    the new one has encoded nothing, and would never be asked to."""
+    room = Room()
+    assert room.controller.unknown_words("a galaxy ") is None
+    assert room.ledger.next_to_prepare() == "a galaxy"
+    room.ledger.prepared("a galaxy", ("galaxy",))
+    assert room.controller.unknown_words("a galaxy") == ("galaxy",)
+    assert room.ledger.next_to_prepare() is None
+    assert room.controller.status().pending is None
+    room.ledger.forget_prepared()
+    assert room.controller.unknown_words("a galaxy") is None
+    with pytest.raises(InstructionError):
+        room.controller.unknown_words("no snow")
+
+
+@pytest.mark.parametrize("seconds", [-1, 10.5, float("nan"), True, "2"])
+def test_a_transition_out_of_range_is_refused(seconds: Any) -> None:
+    """Catches a fade that never ends."""
+    with pytest.raises(InstructionError, match=r"transition_s.*0 is a cut"):
+        Room().controller.instruct("night", transition_s=seconds)

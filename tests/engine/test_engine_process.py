@@ -17,7 +17,7 @@ import pytest
 from scripted_editors import CHUNK_FRAMES, MARK
 
 from liveedit_cam.engine.client import EngineClient
-from liveedit_cam.engine.messages import Edited, Encoded, Failed, Ready, Rejected
+from liveedit_cam.engine.messages import Edited, Encoded, Failed, Prepared, Ready, Rejected
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.errors import WeightsError
@@ -154,12 +154,14 @@ def test_refused_instruction_keeps_the_one_before(make: MakeSupervisor) -> None:
     assert edit(supervisor, 0)[0].revision == 1
 
 
-def test_preparing_does_not_change_the_edit_nor_answer(make: MakeSupervisor) -> None:
-    """Catches a prompt encoded ahead that takes over, and a refused one that ends the process."""
+def test_preparing_is_answered_and_does_not_change_the_edit(make: MakeSupervisor) -> None:
+    """Catches a prompt encoded ahead that takes over, a refused one that ends the process, and one
+    that is never answered: it would be asked for again and again."""
     supervisor = make()
     bring_up(supervisor, "mark")
-    supervisor.prepare("raise")
-    supervisor.prepare("refuse")
+    for prompt in ("raise", "refuse"):
+        supervisor.prepare(prompt)
+        assert expect(supervisor, Prepared) == Prepared(prompt, ())
     assert edit(supervisor, 10)[0].revision == 1
     assert edit(supervisor, 20)[0].revision == 1
     assert supervisor.num_restarts == 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from liveedit_cam.errors import UsageError
 from liveedit_cam.obs.bridge import Bridge
 from liveedit_cam.obs.errors import ObsLost, ObsRequestRefused
 from liveedit_cam.obs.link import ObsVersion
@@ -110,6 +111,12 @@ class FakeCommands:
     def set_mode(self, mode: Mode) -> None:
         self.told.append(mode)
         self.found = replace(self.found, mode=mode)
+
+    def apply_preset(self, name: str, origin: str) -> object:
+        if name != "night":
+            raise UsageError(f"no preset is called {name!r}.", hint="Near: 'night'.")
+        self.told.append(f"preset {name} {origin}")
+        return None
 
     def prepare(self, prompt: str) -> None:
         self.told.append(f"prepare {prompt}")

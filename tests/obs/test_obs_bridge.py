@@ -45,6 +45,15 @@ def test_a_scene_acts_when_its_transition_starts_and_only_once(path: Path) -> No
     assert stage.link.asked("GetCurrentProgramScene") == looks
 
 
+def test_a_rule_puts_a_preset_into_force(path: Path) -> None:
+    """Issue 20: a scene names a look; catches an unknown one passed over in silence."""
+    rule = '[[rule]]\nwhen = {{ scene = "Show" }}\npreset = "{}"\n'
+    assert Stage(path, rule.format("night")).switch("Show") == ["preset night obs:scene"]
+    stage = Stage(path, rule.format("nihgt"))
+    assert stage.switch("Show") == []
+    assert "no preset is called 'nihgt'" in (stage.bridge.notice or "")
+
+
 def test_the_scene_that_is_the_program_already_is_acted_on(path: Path) -> None:
     """Catches a restarted OBS or daemon that is out of step until the next switch."""
     stage = Stage(path, SCENES, program="Night")
@@ -221,7 +230,7 @@ def test_a_strength_alone_keeps_the_instruction(path: Path) -> None:
     assert stage.emit("CustomEvent", liveedit="half") == [("make it night", 0.5, "obs:custom")]
     stage.commands.found = replace(stage.commands.found, pending=None, instruction=None)
     assert stage.emit("CustomEvent", liveedit="half") == []
-    assert "Add an edit to the rule" in str(stage.bridge.notice)
+    assert "add an edit" in str(stage.bridge.notice)
 
 
 def test_a_rule_that_fails_does_not_stop_the_others(path: Path) -> None:

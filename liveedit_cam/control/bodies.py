@@ -1,0 +1,76 @@
+"""Bodies of the requests, checked by pydantic; what a prompt may hold the Controller decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from liveedit_cam.types import MAX_TRANSITION_S, LatencyMode, Mode
+
+ROUNDING = 1e-6
+"""Shares such as 0.7 + 0.3 may come out a hair above 1."""
+
+
+class RegionBody(BaseModel):
+    """A rectangle as shares of the picture."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    width: float = Field(gt=0, le=1)
+    height: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def stay_inside(self) -> RegionBody:
+        """Refuse a rectangle that reaches beyond the picture."""
+        if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
+            raise PydanticCustomError("region", "The region reaches beyond the picture")
+        return self
+
+
+class InstructionBody(BaseModel):
+    """Body of ``POST /api/instruction``; what the prompt may hold the Controller decides."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    prompt: str
+    strength: float = Field(1.0, ge=0, le=1)
+    region: RegionBody | None = None
+    seed: int = Field(0, ge=0, lt=2**32)
+    transition_s: float = Field(0.0, ge=0, le=MAX_TRANSITION_S)
+
+
+class ModeBody(BaseModel):
+    """Body of ``POST /api/mode``."""
+
+    model_config = ConfigDict(extra="forbid")
+    mode: Mode
+
+
+class LatencyBody(BaseModel):
+    """Body of ``POST /api/latency``."""
+
+    model_config = ConfigDict(extra="forbid")
+    latency: LatencyMode
+
+
+class CheckBody(BaseModel):
+    """Body of ``POST /api/check``: an instruction somebody is typing."""
+
+    model_config = ConfigDict(extra="forbid")
+    prompt: str
+
+
+class ApplyBody(BaseModel):
+    """Body of ``POST /api/preset``."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+
+
+class PresetBody(BaseModel):
+    """Body of ``PUT /api/presets``; its values are checked as those of the file are."""
+
+    model_config = ConfigDict(extra="forbid")
+    preset: dict[str, Any]

@@ -1,0 +1,218 @@
+// Puts the page together: commands to the daemon, its status to the page.
+
+import {Box} from "/page/box.js";
+import {Link, ask, call, isPicturesOnly, recall, remember, takeSecret} from "/page/link.js";
+import {Looks} from "/page/looks.js";
+import {Plots} from "/page/plots.js";
+import {Stage} from "/page/stage.js";
+
+const byId = (id) => document.getElementById(id);
+const THEMES = {auto: "◐ auto", light: "☀ light", dark: "☾ dark"};
+let current = {edit: null, region: null, seed: 0}; // what strength and region apply to
+let isDragging = false; // the strength slider; it follows the status otherwise
+let refusal = null; // why the last command was refused; cleared by the next one
+let fault = null; // what the daemon or the connection complains of
+let asked = 0; // counts the instructions; the newest one's answer is shown
+let presets = null;
+
+const link = new Link({heard, seen, lost});
+const stage = new Stage({wish: (wishes) => link.wish(wishes), chosen: (region) => again({region})});
+const box = new Box((prompt) => instruct(prompt, {region: current.region}));
+const looks = new Looks({
+  applied: follow,
+  thumbnail: () => stage.thumbnail(),
+  current: () => current.edit && {edit: current.edit, region: current.region && [current.region.x,
+    current.region.y, current.region.width, current.region.height],
+    strength: byId("strength").value / 100},
+});
+let plots = null;
+
+function showText(id, text) {
+  byId(id).textContent = text || "";
+  byId(id).hidden = !text;
+}
+
+const showError = () => showText("error", refusal || fault);
+
+async function command(path, body) {
+  refusal = null;
+  try { await call(path, body); } catch (error) { refusal = error.message; }
+  showError();
+}
+
+// Waits for what becomes of an instruction; only the newest one's refusal is shown.
+async function follow(revision) {
+  const mine = ++asked;
+  let why = null;
+  refusal = null;
+  showError();
+  try {
+    const number = await revision; // none where no instruction was given
+    if (number) why = (await call(`/api/wait?revision=${number}&timeout_s=20`)).refused;
+  } catch (error) { why = error.message; }
+  if (mine === asked) refusal = why;
+  showError();
+}
+
+export function instruct(prompt, more) {
+  const body = {prompt, strength: byId("strength").value / 100, ...more};
+  return follow(call("/api/instruction", body).then((answer) => answer.revision));
+}
+
+// The same instruction, but for what is given.
+function again(more) {
+  if (current.edit) instruct(current.edit, {region: current.region, seed: current.seed, ...more});
+}
+
+async function seen(head, jpegs) {
+  await stage.show(jpegs);
+  if (head.delay_ms !== null) byId("delay").textContent = `${head.delay_ms} ms to this page`;
+}
+
+function heard({status, health, presets: stamp}) {
+  fault = status.last_error;
+  show(status);
+  showHealth(health);
+  showError();
+  looks.show(status);
+  if (stamp !== presets) {
+    presets = stamp;
+    looks.load().catch((error) => { refusal = error.message; showError(); });
+  }
+}
+
+function lost(reason) {
+  byId("state").textContent = "not reachable";
+  byId("state").className = "bad";
+  fault = reason;
+  showError();
+}
+
+function show(status) {
+  const badge = byId("state");
+  badge.textContent = status.mode === "edit" ? status.state : `${status.state}, ${status.mode}`;
+  badge.className = {live: "good", holding: "bad", recovering: "bad", stopped: "bad"}[status.state]
+    || "wait";
+  byId("device").textContent = [status.model, status.device].filter(Boolean).join(" on ");
+  showShown(status);
+  showText("notice", status.notice);
+  byId("glass").textContent = `${Math.round(status.glass_to_sink.p50_ms)} ms`;
+  for (const button of byId("modes").children) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === status.mode));
+  }
+  for (const button of byId("latencies").children) {
+    button.setAttribute("aria-pressed", String(button.dataset.latency === status.latency));
+  }
+  const {region, seed} = status;
+  current = {edit: status.pending || status.instruction, region, seed};
+  if (!stage.isDrawing) stage.showRegion(region);
+  if (!isDragging) showStrength(Math.round(status.strength * 100));
+}
+
+function showShown(status) {
+  const line = byId("shown"), parts = ["em", "strong"].map((tag) => document.createElement(tag));
+  parts[0].textContent = "shown ";
+  parts[1].textContent = status.instruction || "nothing edited yet";
+  line.replaceChildren(...parts);
+  if (status.pending) {
+    const pending = document.createElement("span");
+    pending.id = "pending";
+    pending.textContent = ` → ${status.pending}`;
+    line.append(pending);
+  } else if (status.changed !== null) {
+    const percent = 100 * status.changed;
+    const share = percent > 0 && percent < 1 ? "less than 1" : Math.round(percent);
+    line.append(`, changes ${share} % of the picture`);
+  }
+}
+
+function showHealth(health) {
+  const items = health.map(({name, level, text, fix}) => {
+    const item = document.createElement("li"), title = document.createElement("b");
+    item.className = level;
+    title.textContent = name;
+    item.append(title, ` ${text}`);
+    if (fix) {
+      const line = document.createElement("small");
+      line.append(...fix.split("`").map((part, index) => index % 2 ? code(part) : part));
+      item.append(line);
+    }
+    return item;
+  });
+  const list = byId("health");
+  const isSame = list.childElementCount === items.length &&
+    items.every((item, index) => item.isEqualNode(list.children[index]));
+  if (!isSame) list.replaceChildren(...items);
+}
+
+function code(text) {
+  const part = document.createElement("code");
+  part.textContent = text;
+  return part;
+}
+
+function showStrength(percent) {
+  byId("strength").value = percent;
+  byId("strength-shown").textContent = `${percent} %`;
+}
+
+function showTheme(name) {
+  document.documentElement.dataset.theme = name;
+  byId("theme").textContent = THEMES[name];
+  dispatchEvent(new Event("themechange"));
+}
+
+async function snapshot() {
+  const response = await ask("/snapshot.jpg");
+  if (response.status !== 200) return;
+  const saved = document.createElement("a");
+  saved.href = URL.createObjectURL(await response.blob());
+  saved.download = `liveedit-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.jpg`;
+  saved.click();
+  URL.revokeObjectURL(saved.href);
+}
+
+byId("modes").addEventListener("click", ({target}) => {
+  if (target.dataset.mode) command("/api/mode", {mode: target.dataset.mode});
+});
+byId("latencies").addEventListener("click", ({target}) => {
+  if (target.dataset.latency) command("/api/latency", {latency: target.dataset.latency});
+});
+byId("strength").addEventListener("input", () => {
+  isDragging = true;
+  showStrength(byId("strength").value);
+});
+byId("strength").addEventListener("change", () => {
+  isDragging = false;
+  again({});
+});
+byId("snapshot").addEventListener("click", snapshot);
+byId("theme").addEventListener("click", () => {
+  const names = Object.keys(THEMES);
+  const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
+  remember("theme", next);
+  showTheme(next);
+});
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.matches("input:not([type=range]), textarea, dialog *");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") box.focus();
+  else if (event.key === "Escape") stage.setDrawing(false);
+  else if (!looks.key(event.key)) return;
+  event.preventDefault();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
+  () => dispatchEvent(new Event("themechange")));
+
+function begin() {
+  const secret = takeSecret();
+  document.body.classList.toggle("pictures-only", isPicturesOnly());
+  if (isPicturesOnly()) stage.compare(false);
+  else if (secret) { plots ||= new Plots(); plots.refresh(); }
+  link.open();
+}
+
+showTheme(recall("theme") in THEMES ? recall("theme") : "auto");
+document.addEventListener("visibilitychange", () => link.open());
+addEventListener("hashchange", begin); // another address in the same tab
+begin();

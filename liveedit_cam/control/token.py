@@ -1,0 +1,78 @@
+"""The token that opens the control page: kept from run to run, so that a bookmark stays good.
+
+It lies in a file only its user can read, and in no cookie. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from liveedit_cam.control.private_files import (
+    RUNTIME_VARIABLE,
+    open_folder,
+    told,
+    write_private,
+)
+
+TOKEN_NAME = "page-token"
+
+_FORM = re.compile(r"[A-Za-z0-9_-]{32,128}")
+_log = logging.getLogger(__name__)
+
+
+def state_path(environ: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """Folder of what this user's runs leave for the next; it need not exist yet.
+
+    A runtime folder of its own is a world of its own: the token lies there, too.
+    """
+    if environ.get(RUNTIME_VARIABLE):
+        return Path(environ[RUNTIME_VARIABLE])
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    if platform == "win32":
+        folder = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif platform == "darwin":
+        folder = home / "Library" / "Application Support"
+    else:
+        folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    return folder / "liveedit-cam"
+
+
+def kept_token(folder: Path) -> str:
+    """The token of the runs before, else a new one, which is kept. Raises ControlError."""
+    open_folder(folder)
+    path = folder / TOKEN_NAME
+    with told(folder):
+        try:
+            found = path.read_text("ascii")
+            is_private = sys.platform == "win32" or _is_private(path)
+        except FileNotFoundError:
+            return new_token(folder)
+        except UnicodeDecodeError:
+            found, is_private = "", True
+    if is_private and _FORM.fullmatch(found):
+        return found
+    reason = "others could read it" if not is_private else "it was damaged"
+    _log.warning("The page's token in %s is replaced by a new one: %s.", path, reason)
+    return new_token(folder)
+
+
+def new_token(folder: Path) -> str:
+    """Make another token and keep it; the one before opens nothing then. Raises ControlError."""
+    open_folder(folder)
+    token = secrets.token_urlsafe(32)
+    with told(folder):
+        write_private(folder / TOKEN_NAME, token)
+    return token
+
+
+def _is_private(path: Path) -> bool:
+    found = path.lstat()
+    is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
+    return is_ours and not stat.S_IMODE(found.st_mode) & 0o077

@@ -1,0 +1,91 @@
+"""How a preset is put into force: mode, latency, instruction, in that order; and a new strength."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from liveedit_cam.errors import InstructionError
+from liveedit_cam.presets.table import Preset
+from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
+
+
+class Commands(Protocol):
+    """What is needed of the Controller."""
+
+    def instruct(
+        self,
+        prompt: str,
+        *,
+        strength: float,
+        region: Region | None,
+        seed: int,
+        origin: str,
+        transition_s: float,
+    ) -> EditInstruction:
+        """Accept an instruction and number it. Raises InstructionError."""
+        ...
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change what the sinks show."""
+        ...
+
+    def set_latency(self, latency: LatencyMode) -> None:
+        """Change how a frame gets its edit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A preset that is in force, or will be with its instruction."""
+
+    name: str
+    revision: int | None
+    """Of its instruction; None = it has none."""
+
+
+def apply(preset: Preset, commands: Commands, origin: str) -> Applied:
+    """Put a preset into force; the mode first, it may hide the camera. Raises InstructionError."""
+    if preset.mode is not None:
+        commands.set_mode(preset.mode)
+    if preset.latency is not None:
+        commands.set_latency(preset.latency)
+    if preset.edit is None:
+        return Applied(preset.name, None)
+    accepted = commands.instruct(
+        preset.edit,
+        strength=preset.strength,
+        region=preset.region,
+        seed=0,
+        origin=f"{origin}:{preset.name}",
+        transition_s=preset.transition_s,
+    )
+    return Applied(preset.name, accepted.revision)
+
+
+class Changeable(Protocol):
+    """What is needed to give the newest instruction once more."""
+
+    def instruct(
+        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
+    ) -> EditInstruction:
+        """Accept an instruction and number it. Raises InstructionError."""
+        ...
+
+    def status(self) -> Status:
+        """One snapshot."""
+        ...
+
+
+def change_strength(commands: Changeable, strength: float, origin: str) -> EditInstruction:
+    """Give the newest instruction again, all else as it was. Raises InstructionError."""
+    status = commands.status()
+    prompt = status.pending or status.instruction
+    if prompt is None:
+        raise InstructionError(
+            "Got a strength, expected an instruction that has one; none was given yet.",
+            hint="Give an instruction first; in a rule of OBS, add an edit.",
+        )
+    return commands.instruct(
+        prompt, strength=strength, region=status.region, seed=status.seed, origin=origin
+    )
