@@ -46,10 +46,12 @@ MAY_IMPORT = {
     "daemon": PICTURES | {"compositing", "config", "prompt", "registry", "engine"},
     "control": SEAMS | {"config", "pixels", "prompt", "registry", "daemon"},
     "obs": SEAMS | {"config", "prompt", "registry"},
+    "setup": PICTURES
+    | {"config", "control", "folders", "obs", "registry", "sinks", "sources", "store"},
     "offline": PICTURES | {"media", "model", "prompt", "registry", "editors"},
     "commands": PICTURES
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"offline", "model", "training", "evaluation", "store"},
+    | {"setup", "offline", "model", "training", "evaluation", "store"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
     "__init__": set(),

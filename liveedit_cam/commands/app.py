@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liveedit_cam.commands import devices, models, obs, remote, run, start, tools
+from liveedit_cam.commands import devices, doctor, models, obs, remote, run, start, tools
 
 app = typer.Typer(
     name="liveedit-cam",
@@ -61,6 +61,7 @@ app.command(context_settings=FORWARD, options_metavar="[OPTIONS OF run]")(start.
 for name, purpose in remote.COMMANDS.items():
     app.command(name, help=purpose, context_settings=FORWARD, add_help_option=False)(forward)
 app.command()(devices.devices)
+app.command()(doctor.doctor)
 app.command()(tools.process)
 app.add_typer(obs.obs, name="obs")
 app.add_typer(models.app, name="models")

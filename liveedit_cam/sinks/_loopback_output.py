@@ -38,7 +38,7 @@ def check(root: Path = Path("/"), open_device: OpenDevice = Node) -> None:
         try:
             open_device(device.path).close()
         except OSError as error:
-            refusals.append(setup.os_error(device.path, error, _group(device.path), devices))
+            refusals.append(setup.os_error(device.path, error, group_of(device.path), devices))
         else:
             return
     raise refusals[0]
@@ -103,13 +103,13 @@ class LoopbackOutput:
             return setup.busy_error(path, self._holders())
         if error.errno == errno.ENOTTY:
             return setup.not_loopback_error(path, "none", self._devices)
-        return setup.os_error(path, error, _group(path), self._devices)
+        return setup.os_error(path, error, group_of(path), self._devices)
 
     def _holders(self) -> tuple[str, ...]:
         return setup.holders(self._path, self._root)
 
 
-def _group(path: str) -> str:
+def group_of(path: str) -> str:
     """The group a node belongs to; its number where that has no name."""
     try:
         number = os.stat(path).st_gid

@@ -18,7 +18,7 @@ from liveedit_cam.sinks._distribution import install_command, read_os_release
 ASK_S = 3.0
 """A service that does not answer pw-dump in this time is taken for dead."""
 
-_INSTALL = {
+INSTALL = {
     "debian": "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base "
     "gstreamer1.0-pipewire pipewire-bin wireplumber",
     "fedora": "sudo dnf install gstreamer1 gstreamer1-plugins-base pipewire-gstreamer "
@@ -144,7 +144,7 @@ def lacks(what: str, system: str = sys.platform, os_release: str | None = None) 
             "There is no PipeWire on this system, only on Linux.", hint="Use virtual-camera."
         )
     release = read_os_release() if os_release is None else os_release
-    command = install_command(_INSTALL, _INSTALL_OTHERWISE, release)
+    command = install_command(INSTALL, _INSTALL_OTHERWISE, release)
     return SinkError(f"PipeWire cannot be used: {what}.", hint=f"To install: {command}")
 
 
