@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liveedit_cam.commands import devices, doctor, models, obs, remote, run, start, tools
+from liveedit_cam.commands import devices, doctor, models, obs, remote, run, service, start, tools
 
 app = typer.Typer(
     name="liveedit-cam",
@@ -65,5 +65,6 @@ app.command()(doctor.doctor)
 app.command()(tools.process)
 app.add_typer(obs.obs, name="obs")
 app.add_typer(models.app, name="models")
+app.add_typer(service.app, name="service")
 app.command(context_settings=FORWARD, add_help_option=False)(tools.train)
 app.command(context_settings=FORWARD, add_help_option=False)(tools.bench)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from liveedit_cam.setup import cameras, desktop, engine, reach, virtual_camera
+from liveedit_cam.setup import cameras, desktop, engine, morning, reach, virtual_camera
 from liveedit_cam.setup.computer import Computer
 from liveedit_cam.setup.findings import Finding
 
@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     engine.memory,
     reach.obs,
     reach.page,
+    morning.service,
 )
 
 

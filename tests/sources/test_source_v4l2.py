@@ -15,7 +15,7 @@ MJPG, YUYV = 0x47504A4D, 0x56595559
 
 
 class FakeDriver:
-    """Answers QUERYCAP, ENUM_FMT, _FRAMESIZES, _FRAMEINTERVALS from lists, offsets as in videodev2.h."""
+    """Answers the questions from lists, offsets as in videodev2.h."""
 
     def __init__(
         self,
