@@ -80,6 +80,7 @@ OWNERS = {
         "evaluation",
     ),
     "cv2_enumerate_cameras": ("sources/_camera_list.py",),
+    "jeepney": ("sources/_portal.py",),
     "mss": ("sources/screen.py",),
     "pyvirtualcam": ("sinks/virtual_camera.py",),
     "obsws_python": ("obs/link.py",),
