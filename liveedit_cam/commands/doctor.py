@@ -47,7 +47,8 @@ def doctor(
         typer.echo(json.dumps(report(findings), ensure_ascii=False))
     fixes = certain_fixes(findings)
     if fix and fixes:
-        _mend(fixes, computer, yes=yes)
+        _ask(fixes, yes=yes)
+        mend_all(fixes, computer)
         typer.echo("")
         findings = _look(computer, is_silent=False)
     elif not as_json:
@@ -68,18 +69,24 @@ def _look(computer: Computer, *, is_silent: bool) -> list[Finding]:
     return findings
 
 
-def _mend(fixes: tuple[Fix, ...], computer: Computer, *, yes: bool) -> None:
-    from liveedit_cam.setup.fixing import can_sudo, mend, require_root
-
+def _ask(fixes: tuple[Fix, ...], *, yes: bool) -> None:
+    """Show the commands and ask. Raises UsageError where nobody can answer, Exit for a no."""
     typer.echo("\nThese commands mend it:")
     for one in fixes:
         typer.echo(f"  {one.command}")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("got no terminal to ask on.", hint="Say it with --yes.")
+    if not typer.confirm("Run them?"):
+        raise typer.Exit(1)
+
+
+def mend_all(fixes: tuple[Fix, ...], computer: Computer) -> None:
+    """Run ``fixes`` in order, say what must follow. Raises LiveEditError at the first failure."""
+    from liveedit_cam.setup.fixing import can_sudo, mend, require_root
+
     has_terminal = sys.stdin.isatty()
-    if not yes:
-        if not has_terminal:
-            raise UsageError("got no terminal to ask on.", hint="Say it with --yes.")
-        if not typer.confirm("Run them?"):
-            raise typer.Exit(1)
     require_root(fixes, may_sudo=can_sudo(computer.environ, has_terminal=has_terminal))
     for what in mend(fixes, typer.echo):
         typer.echo(f"To finish: {what}.")
