@@ -113,8 +113,8 @@ def _without_module(computer: Computer, why: str) -> Finding:
 
 def _device(computer: Computer, device: Loopback, devices: tuple[Loopback, ...]) -> Finding:
     title = f"{device.label} ({device.path})"
-    version = computer.read("sys/module/v4l2loopback/version")
-    made = f", {_TITLE} {version}" if version else ""
+    version = computer.read("sys/module/v4l2loopback/version") or "before 0.13"  # that says none
+    made = f", {_TITLE} {version}"
     if not computer.may_open(device.path):
         from liveedit_cam.sinks._loopback_output import group_of  # exists on Linux only
 

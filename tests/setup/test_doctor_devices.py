@@ -114,6 +114,14 @@ def test_a_device_is_right_and_stays_after_a_restart(tmp_path: Path) -> None:
     assert one(list(virtual_camera.virtual_camera(made)), "at every boot").verdict is Verdict.OK
 
 
+def test_a_module_that_does_not_say_its_version_is_an_old_one(tmp_path: Path) -> None:
+    """Catches Debian 12's driver, 0.12.7, which has no such file, taken for none at all."""
+    files = loopback()
+    del files["sys/module/v4l2loopback/version"]
+    device = next(virtual_camera.virtual_camera(computer(tmp_path, files)))
+    assert device.text == "LiveEdit (/dev/video9), v4l2loopback before 0.13"
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
