@@ -107,6 +107,8 @@ class Config(BaseModel):
     """seconds one edit may take before the engine is started again, up to 3600"""
     delay_ms: float | None = Field(None, ge=0, le=10_000)
     """fixed delay of the exact picture in milliseconds, 0 to 10000; left out = found by itself"""
+    on_demand: Literal["off", "camera", "all"] = "off"
+    """what rests while nobody watches: off (nothing), camera, or all (camera and engine)"""
     obs: Literal["auto", "on", "off"] = "auto"
     """whether OBS may change the instruction: auto (if there is a rule file), on or off"""
     obs_host: Text = "127.0.0.1"

@@ -139,14 +139,20 @@ def process(
         ) from error
     finally:
         partial.unlink(missing_ok=True)
-    for text in texts:
-        if text.unread:
-            end = f'the instruction is too long, its end is not read: "{text.unread}"'
-            notes = (*notes, end)
+    notes = (*notes, *_unread(texts))
     if path != out_path:
         notes = (*notes, f"{out_path.name} was taken meanwhile; the result is {path.name}")
     unknown = tuple(dict.fromkeys(word for text in texts for word in text.unknown))
     return Processed(path, writer.num_frames, unknown, notes)
+
+
+def _unread(texts: Sequence[TextConditioning]) -> list[str]:
+    """What of the instructions is too long to be read, for the user."""
+    return [
+        f'the instruction is too long, its end is not read: "{text.unread}"'
+        for text in texts
+        if text.unread
+    ]
 
 
 def _check(source_path: Path, out_path: Path, overwrite: bool) -> None:

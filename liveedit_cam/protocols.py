@@ -68,6 +68,15 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class WatchedSink(Protocol):
+    """A Sink that knows whether anybody looks; one that does not is taken to be watched always."""
+
+    def has_reader(self) -> bool:
+        """Whether anybody reads now; asked a few times a second, from any thread."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Conditioning:
     """What an Editor made of an instruction; opaque but for the words it did not know."""

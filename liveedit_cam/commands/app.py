@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import logging
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
-from liveedit_cam.commands import devices, lab, models, obs, remote, run, selftest, start, tools
+from liveedit_cam.commands import (
+    devices,
+    doctor,
+    guide,
+    lab,
+    models,
+    obs,
+    remote,
+    run,
+    selftest,
+    service,
+    start,
+    tools,
+)
 
 app = typer.Typer(
     name="liveedit-cam",
     help="Edit your camera live by a written instruction and publish it as a virtual camera.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,6 +54,7 @@ def _print_version(is_wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log what happens, and errors in full.")
     ] = False,
@@ -54,6 +69,17 @@ def options(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if verbose:
         logging.getLogger("liveedit_cam").setLevel(logging.DEBUG)
+    if context.invoked_subcommand is None:
+        _begin(context)
+
+
+def _begin(context: typer.Context) -> None:
+    """Without a command: the guide where a person can answer, else the help."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        guide.guide()
+        return
+    typer.echo(context.get_help(), err=True)
+    raise typer.Exit(2)
 
 
 app.command(cls=run.RunCommand)(run.run)
@@ -61,9 +87,11 @@ app.command(context_settings=FORWARD, options_metavar="[OPTIONS OF run]")(start.
 for name, purpose in remote.COMMANDS.items():
     app.command(name, help=purpose, context_settings=FORWARD, add_help_option=False)(forward)
 app.command()(devices.devices)
+app.command()(doctor.doctor)
 app.command()(selftest.selftest)
 app.command()(tools.process)
 app.add_typer(obs.obs, name="obs")
 app.add_typer(models.app, name="models")
+app.add_typer(service.app, name="service")
 for name, purpose in lab.COMMANDS.items():
     app.command(name, help=purpose, context_settings=FORWARD, add_help_option=False)(lab.forward)

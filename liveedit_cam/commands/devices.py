@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,6 +101,10 @@ def find_screens() -> tuple[tuple[Device, ...], str | None]:
     from liveedit_cam.sources import screen
 
     found: list[Device] = []
+    if screen.is_wayland(sys.platform, os.environ):  # to look at it would open a dialog
+        asks = "the desktop asks which one to share"
+        window = Device("--source screen:window", "a window; the desktop asks which one")
+        return (Device("--source screen", asks), window), None
     while True:
         target = f"monitor:{len(found) + 1}"
         try:

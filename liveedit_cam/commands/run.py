@@ -66,6 +66,9 @@ def run(
     loop: Annotated[
         bool | None, typer.Option("--loop/--once", help="Play a video file again, or once.")
     ] = None,
+    on_demand: Annotated[
+        str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
+    ] = None,
     obs: Annotated[
         str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
     ] = None,

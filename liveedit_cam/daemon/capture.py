@@ -54,6 +54,7 @@ class Capture:
         outputs: Outputs,
         *,
         may_begin: Event | None,
+        wanted: Event,
         ended: Event,
         board: Board,
         metrics: Metrics,
@@ -63,6 +64,7 @@ class Capture:
         """``size`` is the width and height of the sinks in pixels; every frame is fitted to it.
 
         ``may_begin``: a source that can wait is not read before it is set; None = one that cannot.
+        The source is closed while ``wanted`` is not set, and opened again when it is.
         ``ended`` is set after the last frame of a source that has an end.
         """
         self._lock = Lock()
@@ -71,6 +73,7 @@ class Capture:
         self._width, self._height = size
         self._outputs = outputs
         self._may_begin = may_begin
+        self._wanted = wanted
         self._ended = ended
         self._board = board
         self._metrics = metrics
@@ -84,6 +87,9 @@ class Capture:
     def step(self) -> bool:
         """Read one frame, or try to open the source again. Returns False at its end."""
         if self._may_begin is not None and not self._may_begin.wait(MODEL_WAIT_S):
+            return True
+        if not self._wanted.is_set():
+            self._rest()
             return True
         source = self._source
         if source is None:
@@ -108,6 +114,14 @@ class Capture:
             source, self._source = self._source, None
         if source is not None:
             source.close()
+
+    def _rest(self) -> None:
+        """Give the device back, its light with it, until somebody watches again."""
+        source = self._source
+        if source is not None:
+            self.close()
+            self._board.update(source=f"{source.name}, at rest: nobody watches")
+        self._wanted.wait(MODEL_WAIT_S)
 
     def _hand_over(self, frame: Frame) -> None:
         height, width = frame.pixels.shape[:2]

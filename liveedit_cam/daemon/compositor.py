@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 HELD = 3.0
 """A field is carried on for at least so many times the distance of the last two: a slow editor must
 not blink between picture and card."""
+REST_S = 3.0
+"""A source that gave nothing for so long shows another scene when it comes back."""
 WAIT_S = 0.1
 """Longest wait for work before looking whether the run has ended."""
 
@@ -65,7 +67,7 @@ class Compositor:
         self._cuts = CutDetector()
         self._field: EditField | None = None
         self._distance_s = 0.0
-        self._scene_since = float("-inf")
+        self._scene_since = self._last_at = float("-inf")
         self._waiting: deque[Shot] = deque(maxlen=MAX_SHOTS)
         self._latency: LatencyMode | None = None
         self.drained = Event()
@@ -100,9 +102,12 @@ class Compositor:
         self._playout.follow(latency)
 
     def _follow_scene(self, shot: Shot) -> None:
-        """Fields of the scene before a cut mean nothing after it."""
-        if shot.small is not None and self._cuts.is_cut(shot.small.pixels, shot.frame.captured_at):
-            self._scene_since = shot.frame.captured_at
+        """Fields of the scene before a cut, or before the source rested, mean nothing after it."""
+        at, before = shot.frame.captured_at, self._last_at
+        self._last_at = at
+        is_cut = shot.small is not None and self._cuts.is_cut(shot.small.pixels, at)
+        if is_cut or at - before > REST_S:
+            self._scene_since = at
             self._fade.end()
 
     def _take_newest(self, fields: tuple[EditField, ...]) -> None:

@@ -41,14 +41,19 @@ class Controller:
         inbox: FrameInbox,
         shown: Latest[Frame],
         *,
+        looked: Callable[[], None] = lambda: None,
         now: Callable[[], float],
     ) -> None:
-        """``now`` gives seconds on a monotonic clock; uptime counts from here."""
+        """``now`` gives seconds on a monotonic clock; uptime counts from here.
+
+        ``looked`` hears of each picture that is asked for, and of each instruction.
+        """
         self._ledger = ledger
         self._board = board
         self._metrics = metrics
         self._inbox = inbox
         self._shown = shown
+        self._looked = looked
         self._now = now
         self._started_at = now()
 
@@ -75,6 +80,7 @@ class Controller:
             transition_s=_checked_transition(transition_s),
             origin=origin,
         )
+        self._looked()
         return self._ledger.accept(instruction)
 
     def prepare(self, prompt: str) -> None:
@@ -145,6 +151,7 @@ class Controller:
 
     def shown(self) -> Frame | None:
         """The frame written to the sinks last; None before the first."""
+        self._looked()
         return self._shown.get()
 
     def wait_settled(self, revision: int, timeout_s: float) -> Settled:

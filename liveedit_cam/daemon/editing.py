@@ -52,9 +52,13 @@ class Editing:
         board: Board,
         metrics: Metrics,
         ends: Ends,
+        wanted: Event,
         now: Callable[[], float],
     ) -> None:
-        """Sets ``ends.run`` with ``failure`` where the engine can never start."""
+        """The engine is ended while ``wanted`` is not set, and started again when it is.
+
+        Sets ``ends.run`` with ``failure`` where the engine can never start.
+        """
         self._supervisor = supervisor
         self._inbox = inbox
         self._work = work
@@ -63,6 +67,7 @@ class Editing:
         self._board = board
         self._metrics = metrics
         self._ends = ends
+        self._wanted = wanted
         self._now = now
         self._taken_at = 0.0
         self._is_first_chunk = True
@@ -73,6 +78,9 @@ class Editing:
 
     def step(self) -> bool:
         """Pass on what is new, then wait for the engine, or to be woken."""
+        if not self._wanted.is_set():
+            self._rest()
+            return True
         has_ended = self._ends.source.is_set()  # asked first: then the inbox is complete
         instruction = self._ledger.next_for_engine()
         if instruction is not None:
@@ -94,6 +102,14 @@ class Editing:
         """End the engine process. Only after the loop's thread has ended."""
         self._supervisor.close()
         self._board.update(engine_pid=0)
+
+    def _rest(self) -> None:
+        """Free the engine's memory until somebody watches again."""
+        if self._supervisor.rest():
+            self.can_edit.clear()
+            self._inbox.keep_newest(0)
+            self._board.update(state=State.STARTING, engine_pid=0, changed=None)
+        self._wanted.wait(WAIT_S)
 
     def _submit(self, has_ended: bool) -> None:
         """Give the engine its next chunk where enough frames wait."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from liveedit_cam.daemon.mailbox import Slot
 from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.errors import LiveEditError
-from liveedit_cam.protocols import Sink
+from liveedit_cam.protocols import Sink, WatchedSink
 from liveedit_cam.types import Frame
 
 WAIT_S = 0.1
@@ -52,6 +52,11 @@ class Outlet:
         """The page that shows this sink; None where there is none."""
         sink = self._sink
         return None if sink is None else sink.url
+
+    def has_reader(self) -> bool:
+        """Whether anybody watches this sink; one that cannot tell counts as watched."""
+        sink = self._sink
+        return sink.has_reader() if isinstance(sink, WatchedSink) else sink is not None
 
     def offer(self, frame: Frame) -> None:
         """Leave the newest frame; one that still waits is lost. Never blocks."""

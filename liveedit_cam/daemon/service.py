@@ -19,6 +19,7 @@ from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.capture import Capture, Outputs
 from liveedit_cam.daemon.compositor import Compositor
 from liveedit_cam.daemon.controller import Controller
+from liveedit_cam.daemon.demand import Demand
 from liveedit_cam.daemon.editing import Editing, Ends
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.loop import Loop
@@ -79,6 +80,7 @@ class Service:
         self._screens = Screens(self._size, _playout(config), Latest(), Latest())
         self._ledger = EditLedger(now, self._waker.wake)
         self._metrics = Metrics()
+        self._demand = Demand(config.on_demand, now)
         self._board = Board(
             Status(
                 mode=config.mode,
@@ -90,7 +92,13 @@ class Service:
             )
         )
         self.controller = Controller(
-            self._ledger, self._board, self._metrics, self._inbox, self._screens.shown, now=now
+            self._ledger,
+            self._board,
+            self._metrics,
+            self._inbox,
+            self._screens.shown,
+            looked=self._demand.looked,
+            now=now,
         )
 
     @property
@@ -161,6 +169,8 @@ class Service:
             ("present", presenter.step),
             *((f"sink {number}", outlet.step) for number, outlet in enumerate(outlets)),
         ]
+        if self._demand.is_on:
+            steps.append(("demand", partial(self._demand.step, outlets, self._stop)))
         loops = [Loop(name, step, self._stop, self._board) for name, step in steps]
         self._open.callback(self._end_loops, capture, loops)
         for loop in loops:
@@ -174,6 +184,7 @@ class Service:
             self._size,
             Outputs(self._screens.raw, self._inbox, self._work, self._model_size, self._waker.wake),
             may_begin=None if self._config.loop else can_edit,
+            wanted=self._demand.camera,
             ended=self._ends.source,
             board=self._board,
             metrics=self._metrics,
@@ -227,6 +238,7 @@ class Service:
             board=self._board,
             metrics=self._metrics,
             ends=self._ends,
+            wanted=self._demand.engine,
             now=self._now,
         )
 

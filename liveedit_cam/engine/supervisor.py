@@ -149,6 +149,14 @@ class EngineSupervisor:
             return self._bury(self._silence()) if self._watchdog.is_overdue() else None
         return self._bury(event.error) if isinstance(event, Fatal) else self._note(event)
 
+    def rest(self) -> bool:
+        """End the process until the next ``poll``; False where there was none."""
+        was_up, self._is_up = self._is_up, False
+        if was_up:
+            self._link.kill()
+            self._forget_process()
+        return was_up
+
     def close(self) -> None:
         """End the process and free everything. May be called twice."""
         self._forget_process()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import grp
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from liveedit_cam.errors import SinkError
 from liveedit_cam.sinks import _loopback_setup as setup
+from liveedit_cam.sinks._openings import Openings
 from liveedit_cam.sinks._v4l2loopback import (
     FormatLockedError,
     LoopbackWriter,
@@ -27,6 +29,8 @@ from liveedit_cam.sinks._v4l2loopback import (
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
+_log = logging.getLogger(__name__)
+
 
 def check(root: Path = Path("/"), open_device: OpenDevice = Node) -> None:
     """Raise SinkError where no device of the driver can be opened here. Starts no stream."""
@@ -38,7 +42,7 @@ def check(root: Path = Path("/"), open_device: OpenDevice = Node) -> None:
         try:
             open_device(device.path).close()
         except OSError as error:
-            refusals.append(setup.os_error(device.path, error, _group(device.path), devices))
+            refusals.append(setup.os_error(device.path, error, group_of(device.path), devices))
         else:
             return
     raise refusals[0]
@@ -79,6 +83,7 @@ class LoopbackOutput:
                 refusals.append(refusal)
             else:
                 self.title = f"{device.label} on {device.path}"
+                self._openings = _watch(device.path, root)
                 return
         raise refusals[0]
 
@@ -89,8 +94,14 @@ class LoopbackOutput:
         except OSError as error:
             raise self._advice(error, "") from error
 
+    def has_reader(self) -> bool:
+        """Whether another program has the device open; True where that cannot be told."""
+        return self._openings is None or self._openings.is_open()
+
     def close(self) -> None:
         """Give the device back."""
+        if self._openings is not None:
+            self._openings.close()
         self._writer.close()
 
     def _advice(self, error: Exception, wanted: str) -> SinkError:
@@ -103,13 +114,27 @@ class LoopbackOutput:
             return setup.busy_error(path, self._holders())
         if error.errno == errno.ENOTTY:
             return setup.not_loopback_error(path, "none", self._devices)
-        return setup.os_error(path, error, _group(path), self._devices)
+        return setup.os_error(path, error, group_of(path), self._devices)
 
     def _holders(self) -> tuple[str, ...]:
         return setup.holders(self._path, self._root)
 
 
-def _group(path: str) -> str:
+def _watch(path: str, root: Path) -> Openings | None:
+    """Watch who opens the device; None where the system gives no more watches."""
+    ours = f"({os.getpid()})"
+
+    def look() -> bool:
+        return any(not program.endswith(ours) for program in setup.holders(path, root))
+
+    try:
+        return Openings(path, look)
+    except OSError as error:
+        _log.info("who reads %s cannot be told: %s", path, error)
+        return None
+
+
+def group_of(path: str) -> str:
     """The group a node belongs to; its number where that has no name."""
     try:
         number = os.stat(path).st_gid

@@ -17,14 +17,16 @@ from liveedit_cam.sinks._distribution import install_command
 LABEL = "LiveEdit"
 """How our device is called in call programs, where the module was loaded as our hints say."""
 
-LOAD_MODULE = f'sudo modprobe v4l2loopback exclusive_caps=1 card_label="{LABEL}"'
+OPTIONS = f'exclusive_caps=1 card_label="{LABEL}"'
+"""Of the module; without exclusive_caps Chrome does not list the device."""
+LOAD_MODULE = f"sudo modprobe v4l2loopback {OPTIONS}"
 _ADD_DEVICE = f"sudo v4l2loopback-ctl add -n {LABEL}  (from 0.13; else load it with devices=2)"
 _SIGN_MODULE = (
     "Secure Boot is on: if that says 'Key was rejected by service', the module is not signed with "
     "a key this computer knows; run: sudo mokutil --import /var/lib/dkms/mok.pub, restart, choose "
     "Enroll MOK, and load it again"
 )
-_INSTALL_MODULE = {
+INSTALL_MODULE = {
     "debian": "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r)",
     "fedora": "sudo dnf install akmod-v4l2loopback  (from RPM Fusion)",
     "arch": "sudo pacman -S v4l2loopback-dkms linux-headers",
@@ -118,7 +120,7 @@ def look(release: str, root: Path = Path("/")) -> Setup:
         is_loaded=(root / "sys/module/v4l2loopback").exists(),
         is_secure_boot=_read(root / SECURE_BOOT).endswith("\x01"),
         install_command=install_command(
-            _INSTALL_MODULE,
+            INSTALL_MODULE,
             "install the package v4l2loopback of your distribution",
             _read(root / "etc/os-release"),
         ),

@@ -103,6 +103,10 @@ class LibraryOutput:
         except (RuntimeError, OSError, ValueError) as error:
             raise SinkError(f"{self.title} does not take frames any more: {error}.") from error
 
+    def has_reader(self) -> bool:
+        """True: the library does not tell."""
+        return True
+
     def close(self) -> None:
         """Give the camera back."""
         self._camera.close()

@@ -14,11 +14,12 @@ from typing import IO, Any
 
 from liveedit_cam.errors import SinkError, shown
 from liveedit_cam.sinks._distribution import install_command, read_os_release
+from liveedit_cam.sinks._pipewire_links import Links
 
 ASK_S = 3.0
 """A service that does not answer pw-dump in this time is taken for dead."""
 
-_INSTALL = {
+INSTALL = {
     "debian": "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base "
     "gstreamer1.0-pipewire pipewire-bin wireplumber",
     "fedora": "sudo dnf install gstreamer1 gstreamer1-plugins-base pipewire-gstreamer "
@@ -69,20 +70,21 @@ def read_cameras(
 
 
 class Watch:
-    """Notices the end of PipeWire, which GStreamer 1.22 survives as if nothing had happened.
+    """Notices the end of PipeWire, which GStreamer 1.22 survives as if nothing had happened, and
+    who is linked to which node.
 
     ``is_over`` and ``close`` from one thread.
     """
 
     def __init__(self, command: Sequence[str] = WATCH) -> None:
         """Start ``command``, which ends when PipeWire does. Raises SinkError."""
+        self._links = Links()
         try:
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                bufsize=0,
                 start_new_session=True,
             )
         except OSError as error:
@@ -90,13 +92,20 @@ class Watch:
         assert self._child.stdout is not None, "it was started with a pipe for its output"
         # Read, not sent to /dev/null: where this process is killed the broken pipe ends the child.
         self._reader = threading.Thread(
-            target=_discard, args=(self._child.stdout,), name="pipewire-watch", daemon=True
+            target=_read_all,
+            args=(self._child.stdout, self._links),
+            name="pipewire-watch",
+            daemon=True,
         )
         self._reader.start()
 
     def is_over(self) -> bool:
         """Whether PipeWire has ended since."""
         return self._child.poll() is not None
+
+    def num_readers(self, node: str) -> int:
+        """How many links lead away from the node of that name. Any thread."""
+        return self._links.num_readers(node)
 
     def close(self) -> None:
         """Stop watching. May be called twice."""
@@ -144,14 +153,14 @@ def lacks(what: str, system: str = sys.platform, os_release: str | None = None) 
             "There is no PipeWire on this system, only on Linux.", hint="Use virtual-camera."
         )
     release = read_os_release() if os_release is None else os_release
-    command = install_command(_INSTALL, _INSTALL_OTHERWISE, release)
+    command = install_command(INSTALL, _INSTALL_OTHERWISE, release)
     return SinkError(f"PipeWire cannot be used: {what}.", hint=f"To install: {command}")
 
 
-def _discard(output: IO[bytes]) -> None:
+def _read_all(output: IO[bytes], links: Links) -> None:
     with output:
-        while output.read(1 << 16):
-            pass
+        for line in output:
+            links.feed(line.decode(errors="replace"))
 
 
 def _properties(one: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from liveedit_cam.errors import LiveEditError, SinkError, UsageError
-from liveedit_cam.protocols import Sink
+from liveedit_cam.protocols import Sink, WatchedSink
 from liveedit_cam.registry import open_sink
 from liveedit_cam.sinks import preview
 
@@ -102,6 +102,11 @@ class Auto:
         if self._camera is not None:
             self._write_camera(self._camera, frame)
         self._preview.write(frame)
+
+    def has_reader(self) -> bool:
+        """Whether anybody reads the camera; one that cannot tell counts as read."""
+        camera = self._camera
+        return camera.has_reader() if isinstance(camera, WatchedSink) else camera is not None
 
     def close(self) -> None:
         """Close both. A camera that is just being opened is closed as soon as it is there."""

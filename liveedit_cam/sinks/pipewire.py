@@ -96,6 +96,7 @@ class PipeWireCamera:
         self.url: str | None = None
         self._size = (width, height)
         self._read_cameras, self._now, self._wait = read_cameras, now, wait
+        self._node = node
         self._require_free(node, description)
         self._watch = Watch(watch)
         self._pipe: FramePipe | None = None
@@ -122,6 +123,10 @@ class PipeWireCamera:
                 hint="Close the program that reads it and hangs.",
             )
         self._pipe.put(frame.pixels)
+
+    def has_reader(self) -> bool:
+        """Whether a program is linked to the camera."""
+        return self._watch.num_readers(self._node) > 0
 
     def close(self) -> None:
         """Take the camera away."""

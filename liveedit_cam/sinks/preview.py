@@ -58,6 +58,10 @@ class Preview:
             raise SinkError(f"{self.name} is closed.")
         check_size(frame, *self._size, self.name)
 
+    def has_reader(self) -> bool:
+        """False: who looks at the page is told to the daemon by the page."""
+        return False
+
     def close(self) -> None:
         """End it. May be called twice."""
         self._is_closed = True

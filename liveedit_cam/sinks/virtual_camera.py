@@ -33,6 +33,10 @@ class Output(Protocol):
         """Send uint8 (H, W, 3) RGB. Raises SinkError."""
         ...
 
+    def has_reader(self) -> bool:
+        """Whether a program has it open; True where that cannot be told. Any thread."""
+        ...
+
     def close(self) -> None:
         """Give the device back. Called once."""
         ...
@@ -89,6 +93,11 @@ class VirtualCamera:
             raise SinkError(f"{self.name} is closed.")
         check_size(frame, *self._size, self.name)
         self._output.write(np.ascontiguousarray(frame.pixels))
+
+    def has_reader(self) -> bool:
+        """Whether a program has it open."""
+        output = self._output
+        return output is not None and output.has_reader()
 
     def close(self) -> None:
         """Give the device back."""

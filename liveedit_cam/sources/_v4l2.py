@@ -1,7 +1,7 @@
 """Ask Linux which cameras exist: names from sysfs, abilities by ioctl. Opens no stream.
 
-Only the three read-only questions QUERYCAP, ENUM_FMT and ENUM_FRAMESIZES of the V4L2 interface;
-none of them changes a device or disturbs a program that uses it.
+Only the read-only questions QUERYCAP and ENUM_FMT, FRAMESIZES, FRAMEINTERVALS of the V4L2
+interface; none of them changes a device or disturbs a program that uses it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Ioctl = Callable[[int, bytearray], bool]
 QUERYCAP = 0x80685600
 ENUM_FMT = 0xC0405602
 ENUM_FRAMESIZES = 0xC02C564A
+ENUM_FRAMEINTERVALS = 0xC034564B
 
 CAPABILITY = struct.Struct("=16s32s32sIII3I")
 """driver, card, bus, version, capabilities, device capabilities, reserved."""
@@ -27,6 +28,9 @@ FORMAT = struct.Struct("=III32sI4I")
 """index, buffer type, flags, description, pixel format, media bus code, reserved."""
 FRAME_SIZE = struct.Struct("=III6I2I")
 """index, pixel format, type, width and height (or a range of six numbers), reserved."""
+FRAME_INTERVAL = struct.Struct("=IIIII2I4I2I")
+"""index, pixel format, width, height, type, seconds per frame as a fraction (or a range of three),
+reserved."""
 
 _CAN_CAPTURE = 0x00000001 | 0x00001000
 _HAS_DEVICE_CAPABILITIES = 0x80000000
@@ -51,6 +55,19 @@ class Node:
     is_capture: bool
     is_virtual: bool
     """A loopback device: another program's output, perhaps our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a driver promises in one pixel format."""
+
+    fourcc: str
+    width: int
+    height: int
+    fps: float
+
+    def __str__(self) -> str:
+        return f"{self.fourcc} {self.width}x{self.height} at {self.fps:g} fps"
 
 
 def device_paths(sysfs: Path = SYSFS) -> tuple[str, ...]:
@@ -93,6 +110,45 @@ def query(ioctl: Ioctl) -> Node:
         is_capture=is_capture,
         is_virtual=_text(driver) == _LOOPBACK_DRIVER,
     )
+
+
+def query_rates(path: str, width: int, height: int) -> tuple[Rate, ...]:
+    """For each pixel format the size nearest to the wanted one, and its highest rate.
+
+    Raises OSError where the device cannot be opened; a driver that lists no rates gives ().
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        return rates(_ioctl_on(descriptor), width, height)
+    finally:
+        os.close(descriptor)
+
+
+def rates(ioctl: Ioctl, width: int, height: int) -> tuple[Rate, ...]:
+    """As ``query_rates``, of an open device."""
+    found = []
+    for code in (code for kind in _BUFFER_TYPES for code in _pixel_formats(ioctl, kind)):
+        sizes = list(_sizes_of(ioctl, code))
+        if not sizes:
+            continue
+        nearest = min(sizes, key=lambda size: abs(size[0] - width) + abs(size[1] - height))
+        fps = max(_fps_of(ioctl, code, *nearest), default=0.0)
+        if fps:
+            name = code.to_bytes(4, "little").decode("ascii", "replace").strip()
+            found.append(Rate(name, *nearest, round(fps, 1)))
+    return tuple(found)
+
+
+def _fps_of(ioctl: Ioctl, pixel_format: int, width: int, height: int) -> Iterator[float]:
+    for index in range(_MAX_ENTRIES):
+        buffer = bytearray(FRAME_INTERVAL.pack(index, pixel_format, width, height, *[0] * 9))
+        if not ioctl(ENUM_FRAMEINTERVALS, buffer):
+            return
+        _, _, _, _, kind, over, under, *_ = FRAME_INTERVAL.unpack(buffer)
+        if over:
+            yield under / over
+        if kind != _SIZE_DISCRETE:  # one range, which begins with the shortest interval
+            return
 
 
 def _format_codes(ioctl: Ioctl) -> tuple[str, ...]:

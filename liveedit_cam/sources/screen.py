@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from mss.exception import ScreenShotError
 
-from liveedit_cam.errors import SourceEnded, SourceError, UsageError
+from liveedit_cam.errors import MissingDependencyError, SourceEnded, SourceError, UsageError
 from liveedit_cam.pacing import Now, Pacer, Sleep
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
@@ -62,6 +62,10 @@ class Area:
         )
 
 
+class NoPortalError(SourceError):
+    """There is no portal that could share a screen here; another way may be tried."""
+
+
 class Grabber(Protocol):
     """Takes pictures of the desktop; made and used by one thread."""
 
@@ -78,17 +82,71 @@ class Grabber(Protocol):
 
 def describe() -> str:
     """One line of help."""
-    return "screen[:monitor:N|X,Y,W,H]  a monitor or a rectangle of the desktop at 30 fps"
+    return "screen[:monitor:N|X,Y,W,H|window]  a monitor, a rectangle of it, a window (Wayland)"
 
 
-def create(target: str, *, loop: bool, realtime: bool) -> Source:
-    """Open the screen; it neither ends nor can be read faster. Raises SourceError, UsageError."""
+def create(
+    target: str, *, loop: bool, realtime: bool, width: int = 1920, height: int = 1080
+) -> Source:
+    """Open the screen; it neither ends nor can be read faster. Raises SourceError, UsageError.
+
+    On Wayland the desktop is asked to share it, at most ``width`` x ``height`` pixels large; where
+    there is no portal to ask, an X11 display beside it is tried.
+    """
+    if is_wayland(sys.platform, os.environ):
+        return open_on_wayland(target, os.environ, lambda: ask_desktop(target, width, height))
     problem = display_problem(sys.platform, os.environ)
     if problem is not None:
         raise problem
-    if is_wayland(sys.platform, os.environ):
-        return open_beside_wayland(target, os.environ["DISPLAY"])
     return Screen(target)
+
+
+def ask_desktop(target: str, width: int, height: int) -> Source:
+    """What the desktop shares, chosen in its own dialog.
+
+    "window" asks for a window; another target is a part of the screen that is chosen. Raises
+    SourceError, and NoPortalError where there is nobody to ask.
+    """
+    try:
+        from liveedit_cam.sources import _portal
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"A Wayland desktop cannot be asked for its screen: {error}.",
+            hint="Install it: pip install jeepney",
+        ) from error
+    from liveedit_cam.sources._cast import Session, open_shared
+
+    def share(kind: str) -> tuple[Session, _portal.Shared, int]:
+        portal = _portal.Portal()
+        try:
+            shared = portal.share(kind, _portal.token_path(kind, os.environ))
+            return portal, shared, portal.open_pipewire()
+        except BaseException:
+            portal.close()
+            raise
+
+    kind = "window" if target == "window" else "monitor"
+    part = "" if target == "window" or _MONITOR.fullmatch(target) else target
+    return open_shared(kind, part, width, height, share)
+
+
+def open_on_wayland(
+    target: str, environment: Mapping[str, str], ask: Callable[[], Source]
+) -> Source:
+    """What ``ask`` gives; where there is no portal, the X11 display beside Wayland.
+
+    A person's no is an answer, and nothing else is shown then. Raises SourceError.
+    """
+    try:
+        return ask()
+    except NoPortalError as no_portal:
+        problem = display_problem("linux", environment)
+        try:
+            if problem is not None:
+                raise problem
+            return open_beside_wayland(target, environment["DISPLAY"])
+        except SourceError as error:
+            raise SourceError(error.message, hint=f"{no_portal} Or: {error.hint}") from error
 
 
 def is_wayland(system: str, environment: Mapping[str, str]) -> bool:

@@ -47,6 +47,8 @@ class Desk:
         self.playout = Playout()
         self.stop = Event()
         self.ends = Ends(Event(), Event(), Event())
+        self.wanted = Event()
+        self.wanted.set()
         self.link = EchoLink()
         self.wakes = 0
         self._sources = list(sources)
@@ -58,6 +60,7 @@ class Desk:
             self.model_size,
             self.ledger,
             ends=self.ends,
+            wanted=self.wanted,
             **common,
         )
         self.capture = Capture(
@@ -66,6 +69,7 @@ class Desk:
             SIZE,
             Outputs(self.raw, self.inbox, self.work, self.model_size, self._wake),
             may_begin=self.editing.can_edit if waits else None,
+            wanted=self.wanted,
             ended=self.ends.source,
             stop=self.stop,
             **common,
@@ -312,6 +316,25 @@ def test_a_field_of_the_scene_before_a_cut_is_not_used() -> None:
     capture(1, 5)
     desk.edit(1)
     assert edited_up_to(desk) == 5
+
+
+def test_a_field_from_before_a_rest_is_not_used() -> None:
+    """Catches the last call's edit on the first pictures of the next, where edits are rare."""
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+
+    def capture(index: int, after_s: float) -> None:
+        desk.clock.wait(after_s)
+        desk.capture._hand_over(frame(index, desk.clock.time))
+
+    for index in (0, 2):  # two chunks, the second long after the first
+        capture(index, 2.0)
+        capture(index + 1, 1 / 30)
+        desk.edit(1)
+        assert edited_up_to(desk) == index + 1
+    capture(4, 3.5)  # young enough for edits that are so rare
+    assert edited_up_to(desk) == 3
 
 
 def test_black_bars_are_no_part_of_the_edit() -> None:

@@ -15,7 +15,7 @@ MJPG, YUYV = 0x47504A4D, 0x56595559
 
 
 class FakeDriver:
-    """Answers QUERYCAP, ENUM_FMT and ENUM_FRAMESIZES from lists, offsets as in videodev2.h."""
+    """Answers the questions from lists, offsets as in videodev2.h."""
 
     def __init__(
         self,
@@ -24,7 +24,9 @@ class FakeDriver:
         caps: int = CAPTURE,
         device_caps: int = CAPTURE,
         sizes: dict[int, Sequence[bytes]] | None = None,
+        intervals: Sequence[tuple[int, int]] = (),
     ) -> None:
+        self._intervals = intervals
         self._driver = driver
         self._caps, self._device_caps = caps, device_caps
         self._sizes = sizes or {}
@@ -43,6 +45,12 @@ class FakeDriver:
             if index >= len(formats):
                 return False
             buffer[44:48] = struct.pack("=I", formats[index])
+            return True
+        if request == _v4l2.ENUM_FRAMEINTERVALS:
+            assert len(buffer) == 52
+            if index >= len(self._intervals):
+                return False
+            buffer[16:28] = struct.pack("=III", 1, *self._intervals[index])
             return True
         assert request == _v4l2.ENUM_FRAMESIZES
         assert len(buffer) == 44
@@ -71,6 +79,18 @@ def test_sizes_of_all_formats_are_joined_largest_first() -> None:
     assert node.formats == ("YUYV", "MJPG")
     assert node.is_capture
     assert not node.is_virtual
+
+
+def test_the_rate_of_each_format_is_that_of_the_nearest_size() -> None:
+    """Catches seconds per frame taken for frames per second, and the rate of another size."""
+    driver = FakeDriver(
+        sizes={YUYV: [discrete(640, 480)], MJPG: [discrete(1920, 1080), discrete(1280, 720)]},
+        intervals=[(1, 15), (1, 30), (2, 15)],
+    )
+    assert [str(rate) for rate in _v4l2.rates(driver, 1280, 720)] == [
+        "YUYV 640x480 at 30 fps",
+        "MJPG 1280x720 at 30 fps",
+    ]
 
 
 def test_a_range_of_sizes_gives_its_largest() -> None:

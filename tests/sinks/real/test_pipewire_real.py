@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from liveedit_cam.errors import SinkError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import Sink
+from liveedit_cam.protocols import Sink, WatchedSink
 from liveedit_cam.sinks import pipewire
 from liveedit_cam.sinks._pipewire_graph import read_cameras
 from liveedit_cam.types import Frame
@@ -180,6 +180,24 @@ def rgb(yuyv: Pixels, red_weight: float, blue_weight: float) -> list[tuple[float
         g = (luma - red_weight * r - blue_weight * b) / (1 - red_weight - blue_weight)
         found.append((float(r), float(g), float(b)))
     return found
+
+
+@pytest.mark.usefixtures("_session")
+def test_a_reader_is_noticed_when_it_comes_and_when_it_goes() -> None:
+    """Catches a camera that rests while somebody watches, or never does."""
+    sink = camera("Watched")
+    assert isinstance(sink, WatchedSink)
+    with Show(sink):
+        assert not sink.has_reader()
+        for _ in range(2):
+            process = Reader("Watched", 100_000).process
+            try:
+                eventually(sink.has_reader)
+            finally:
+                end(process)
+                assert process.stdout is not None
+                process.stdout.close()
+            eventually(lambda: not sink.has_reader())
 
 
 @pytest.mark.usefixtures("_session")

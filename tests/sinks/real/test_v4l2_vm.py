@@ -80,6 +80,7 @@ def slow_results(
 
 
 SINK_CHECKS = (
+    "a_reader_is_noticed_when_it_comes_and_when_it_goes",
     "it_is_chosen_by_label_path_and_number",
     "it_is_reopened_again_and_again",
     "what_another_library_left_is_repaired",

@@ -258,7 +258,22 @@ def the_first_free_one_is_taken() -> str:
             return camera.name
 
 
+def a_reader_is_noticed_when_it_comes_and_when_it_goes() -> str:
+    """Our own writer is no reader, and ten openings in a row leave nobody behind."""
+    with sink() as camera:
+        camera.write(frame(50))
+        assert not camera.has_reader(), "our own writer counts as a reader"
+        with reader():
+            assert camera.has_reader(), "a reader was not noticed"
+        assert not camera.has_reader(), "a reader that left still counts"
+        for _ in range(10):
+            os.close(os.open(SPARE, os.O_RDWR))
+        assert not camera.has_reader(), "programs that only looked still count"
+    return "noticed"
+
+
 CHECKS = (
+    a_reader_is_noticed_when_it_comes_and_when_it_goes,
     it_is_chosen_by_label_path_and_number,
     it_is_reopened_again_and_again,
     what_another_library_left_is_repaired,

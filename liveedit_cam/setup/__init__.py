@@ -1,0 +1,1 @@
+"""What a computer needs before the camera works: looked at, mended, and started by itself."""
