@@ -30,9 +30,11 @@ AGREE_PX = 1.5
 """Flow and counter-flow that differ by more than this disagree."""
 STILL_PX = 0.5
 """Where nothing moves by more than this, nothing is uncovered."""
-REACH_CELLS = 3
+UNLIKE_LEVELS = 20
+"""Mean difference of a cell and what the flow puts there, from which on that is another thing."""
+REACH_CELLS = 8
 """How far an uncovered cell looks for its neighbour with the larger change."""
-ALIKE = 0.2
+ALIKE = 0.06
 """Difference of two cells' colours, 0..1, up to which they may be of one thing."""
 
 
@@ -64,7 +66,11 @@ class Carrier:
         return replace(field, cells=cells, rest=rest)
 
     def _uncovered(self, flow: Floats, later: Grey, guide: Grey) -> NDArray[np.bool_]:
-        """Cells of ``later`` that show what ``guide`` does not; bool (h/4, w/4)."""
+        """Cells of ``later`` that show what ``guide`` does not; bool (h/4, w/4).
+
+        Flow and counter-flow disagree there, and what the flow puts there looks otherwise: on faces
+        that turn they disagree, too.
+        """
         counter = _flow(self._quick, guide, later)
         back = self._moved(counter, flow)
         apart_x, apart_y = cv2.split(cv2.absdiff(flow, -back))
@@ -73,7 +79,9 @@ class Carrier:
         disagrees = (apart > AGREE_PX).astype(np.float32)
         cells = (width // CELL_PX, height // CELL_PX)
         share = cv2.resize(disagrees, cells, interpolation=cv2.INTER_AREA)
-        return np.asarray(share > 0.25)
+        put = self._moved(guide.astype(np.float32), flow)
+        unlike = cv2.resize(np.abs(put - later), cells, interpolation=cv2.INTER_AREA)
+        return np.asarray((share > 0.25) & (unlike > UNLIKE_LEVELS))
 
     def _warp(self, planes: Floats, flow: Floats) -> Floats:
         """Planes (C, h, w) moved by ``flow`` (h, w, 2)."""
@@ -106,9 +114,9 @@ def _flow(finder: cv2.DISOpticalFlow, later: Grey, guide: Grey) -> Floats:
 
 
 def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floats:
-    """Each uncovered cell takes the largest change within ``REACH_CELLS`` of what looks like it.
+    """Each uncovered cell takes the largest change near it of what is covered and looks like it.
 
-    Its own change is among them; a face that turns must not take the wall's.
+    A face that turns must not take the wall's change; where nothing is alike its own stays.
     """
     height, width = uncovered.shape
     colour = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
@@ -121,8 +129,10 @@ def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floa
     near_y = np.clip(rows[:, None] + dy, 0, height - 1)
     near_x = np.clip(columns[:, None] + dx, 0, width - 1)
     apart = np.abs(colour[:, near_y, near_x] - colour[:, rows, columns][..., None]).max(axis=0)
-    best = np.where(apart <= ALIKE, size[near_y, near_x], -1.0).argmax(axis=1)
-    pick = np.arange(len(rows))
+    is_alike = (apart <= ALIKE) & ~uncovered[near_y, near_x]
+    best = np.where(is_alike, size[near_y, near_x], -1.0).argmax(axis=1)
+    found = np.flatnonzero(is_alike.any(axis=1))
+    taken = near_y[found, best[found]], near_x[found, best[found]]
     out = cells.copy()
-    out[:, rows, columns] = cells[:, near_y[pick, best], near_x[pick, best]]
+    out[:, rows[found], columns[found]] = cells[:, taken[0], taken[1]]
     return out

@@ -7,7 +7,8 @@ import time
 from threading import Event
 
 import pytest
-from daemon_fakes import Clock, FakeSink
+from daemon_fakes import FakeSink
+from fake_clock import Clock
 
 from liveedit_cam.config import Config
 from liveedit_cam.daemon import demand

@@ -326,7 +326,7 @@ def test_a_field_from_before_a_rest_is_not_used() -> None:
 
     def capture(index: int, after_s: float) -> None:
         desk.clock.wait(after_s)
-        desk.capture._hand_over(frame(index, desk.clock.time))
+        desk.capture._hand_over(frame(index, desk.clock.now_s))
 
     for index in (0, 2):  # two chunks, the second long after the first
         capture(index, 2.0)

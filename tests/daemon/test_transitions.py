@@ -6,7 +6,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from daemon_fakes import Clock
+from fake_clock import Clock
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.compositor import Compositor
@@ -55,7 +55,7 @@ def test_the_edit_fades_and_no_frame_is_left_out(
         work.put_shot(shot(index))
         work.put_fields((field(index, 1, 0) if index < 4 else field(index, 2, 60),))
         compositor.step()
-        frame = playout.show(clock.time + 100)
+        frame = playout.show(clock.now_s + 100)
         assert frame is not None
         assert frame.index == index
         assert frame.revision == (1 if index < 4 else 2)
