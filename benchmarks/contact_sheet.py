@@ -21,13 +21,13 @@ from liveedit_cam.model import load
 
 PAIRS = (
     ("test", "head-pose-face-detection-female", "make the background blue"),
+    ("test", "talk-curtain", "change my shirt to red"),
     ("test", "coffee", "golden light"),
-    ("test", "talk-curtain", "make it night"),
-    ("test", "man-surfing", "invert the colors"),
+    ("test", "man-surfing", "make it night"),
     ("test", "shiba", "make it look like a thermal camera"),
     ("test", "store-aisle-detection", "as if it were underwater"),
-    ("train", "talk-kitchen", "make the wall behind me teal"),
-    ("train", "talk-garden", "blur the background"),
+    ("train", "talk-kitchen", "make my shirt emerald green"),
+    ("train", "talk-garden", "change my coat to purple"),
     ("train", "cat-on-grass", "make the background black and white"),
     ("train", "cups", "neon look"),
     ("train", "kitten", "paint the cat purple"),

@@ -257,7 +257,7 @@ def test_edit_says_how_much_it_changes(folder: Path, daemon: Daemon) -> None:
     done = command(folder, "edit", "turn my shirt red", "--wait")
     _, _, changes, hint = done.stdout.splitlines()
     assert changes == "changes nothing in this picture"
-    assert "found by its colour" in hint
+    assert "name it, or the colour it has" in hint
     for options in (("--strength", "0"), ("--region", "0,0,0.1,1")):
         done = command(folder, "edit", "make it night", "--wait", *options)
         assert done.stdout.splitlines()[-1] == "changes nothing in this picture"

@@ -46,7 +46,7 @@ COMMANDS = {
 NOTICE_TIMEOUT_S = 0.06
 """Longest wait for what the engine thinks of an instruction; it answers within some milliseconds,
 unless it is loading. The status has it later."""
-HINT = 'If something should change: a thing is found by its colour, "change the blue shirt to red".'
+HINT = 'If something should change, name it, or the colour it has: "change the blue cup to red".'
 POLL_S = 0.03
 MAX_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 20.0
