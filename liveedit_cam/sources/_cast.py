@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -132,16 +133,21 @@ class CastGrabber:
 
     def end(self) -> None:
         """End child, thread and sharing. May be called twice."""
-        self._child.terminate()
+        self._signal(signal.SIGTERM)
         try:
             self._child.wait(_END_S)
         except subprocess.TimeoutExpired:
-            self._child.kill()
+            self._signal(signal.SIGKILL)
             self._child.wait()
         self._reader.join()
         if self._child.stderr is not None:
             self._child.stderr.close()
         self._session.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the child and all that it started: any of them keeps the pipe open."""
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(self._child.pid, number)
 
     def _read(self, output: IO[bytes]) -> None:
         num_bytes = self._width * self._height * 3
