@@ -76,8 +76,8 @@ def test_it_works_without_a_checkout(bin_folder: Path, tmp_path: Path) -> None:
     code = (
         "from liveedit_cam.model import load; load('nano');"
         "from liveedit_cam.obs.setup import script_path; assert script_path();"
-        "from liveedit_cam.control import app;"
-        "assert 'html' in open(app.__file__.replace('app.py', 'page.html')).read()"
+        "from pathlib import Path; from liveedit_cam.control import app;"
+        "assert list((Path(app.__file__).parent / 'page').glob('*.html'))"
     )
     loaded = run(python, "-c", code, cwd=tmp_path)
     assert loaded.returncode == 0, loaded.stderr
