@@ -34,7 +34,7 @@ UNLIKE_LEVELS = 20
 """Mean difference of a cell and what the flow puts there, from which on that is another thing."""
 REACH_CELLS = 8
 """How far an uncovered cell looks for its neighbour with the larger change."""
-ALIKE = 0.06
+ALIKE = 0.2
 """Difference of two cells' colours, 0..1, up to which they may be of one thing."""
 
 
