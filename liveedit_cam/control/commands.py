@@ -5,25 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from liveedit_cam.control.waiting import Settled
-from liveedit_cam.presets import Applied, PresetBook
-from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
+from liveedit_cam.presets import Applied, PresetBook, Steering
+from liveedit_cam.types import Frame, Status
 
 
-class Commands(Protocol):
+class Commands(Steering, Protocol):
     """What the routes need of the Controller; they call it from several threads."""
-
-    def instruct(
-        self,
-        prompt: str,
-        *,
-        strength: float,
-        region: Region | None,
-        seed: int,
-        origin: str,
-        transition_s: float,
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
 
     @property
     def presets(self) -> PresetBook:
@@ -36,14 +23,6 @@ class Commands(Protocol):
 
     def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
         """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Change how a frame gets its edit."""
         ...
 
     def status(self) -> Status:

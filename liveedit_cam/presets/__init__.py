@@ -3,7 +3,7 @@
 Knows no HTTP and no OBS.
 """
 
-from liveedit_cam.presets.apply import Applied, apply, change_strength
+from liveedit_cam.presets.apply import Applied, Steering, apply, change_strength
 from liveedit_cam.presets.book import PresetBook, Shelf, presets_path
 from liveedit_cam.presets.table import Preset, checked
 
@@ -12,6 +12,7 @@ __all__ = [
     "Preset",
     "PresetBook",
     "Shelf",
+    "Steering",
     "apply",
     "change_strength",
     "checked",

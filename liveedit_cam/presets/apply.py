@@ -10,8 +10,8 @@ from liveedit_cam.presets.table import Preset
 from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
 
 
-class Commands(Protocol):
-    """What is needed of the Controller."""
+class Steering(Protocol):
+    """What of the Controller changes the picture."""
 
     def instruct(
         self,
@@ -44,7 +44,7 @@ class Applied:
     """Of its instruction; None = it has none."""
 
 
-def apply(preset: Preset, commands: Commands, origin: str) -> Applied:
+def apply(preset: Preset, commands: Steering, origin: str) -> Applied:
     """Put a preset into force; the mode first, it may hide the camera. Raises InstructionError."""
     if preset.mode is not None:
         commands.set_mode(preset.mode)
