@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.lab.edits.regions import PERSON_LABELS, UNKNOWN, Region
+from liveedit_cam.lab.edits.regions import NUM_PARTS, PARTS, PERSON_LABELS, UNKNOWN, Region
 
 LEFT_OUT = "sharealike"
 """``use`` of pictures whose licence asks more than a notice."""
@@ -74,6 +74,20 @@ def person_mask(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where people and what they wear are, bool like ``labels``."""
     table = np.zeros(256, np.bool_)
     table[list(PERSON_LABELS)] = True
+    return np.asarray(table[labels])
+
+
+def parts_of(labels: NDArray[np.uint8], *, has_background: bool) -> NDArray[np.uint8]:
+    """Which of ``PARTS`` each pixel is, uint8 like ``labels``; UNKNOWN where nobody can tell.
+
+    ``has_background`` is whether id 0 is surely no labelled thing.
+    """
+    table = np.full(256, NUM_PARTS - 1, np.uint8)
+    for part, (_, ids, _) in enumerate(PARTS):
+        table[list(ids)] = part
+    table[UNKNOWN] = UNKNOWN
+    if not has_background:
+        table[0] = UNKNOWN
     return np.asarray(table[labels])
 
 

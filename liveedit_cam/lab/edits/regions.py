@@ -16,6 +16,30 @@ VEHICLES = (33, 34, 35, 36, 37, 38, 39, 40)
 ANIMALS = tuple(range(46, 56))
 
 
+PARTS: tuple[tuple[str, tuple[int, ...], float], ...] = (
+    ("background", (0,), 0.5),
+    ("hair", (2,), 3.0),
+    ("face", (16,), 2.0),
+    ("skin", (3,), 1.5),
+    ("upper clothes", (4,), 1.0),
+    ("lower clothes", (5,), 1.0),
+    ("dress", (13,), 1.5),
+    ("shoes", (14,), 2.0),
+    ("bag", (15, 56, 58), 2.0),
+    ("glasses", (11,), 4.0),
+    ("hat", (12,), 3.0),
+    ("person", (1, 32), 1.0),
+    ("sky", (8,), 2.0),
+    ("plants", (9, 90), 2.0),
+    ("vehicle", VEHICLES, 2.0),
+    ("animal", ANIMALS, 2.0),
+    ("furniture", (88, 89, 91, 92), 2.0),
+)
+"""What every labelled cell of a picture is one of: name, coarse ids, weight of a cell; the rest of
+the ids is one more part of weight 1, ``PARTS[len]``."""
+NUM_PARTS = len(PARTS) + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """One thing that an instruction can name."""
@@ -40,8 +64,8 @@ SHIRTS = ("shirt", "t-shirt", "blouse", "top", "sweater", "jumper", "sweatshirt"
 JACKETS = ("jacket", "coat", "blazer", "suit", "cape", "vest", "outwear", "cardigan")
 
 REGIONS: tuple[Region, ...] = (
-    Region("hair", ("hair", "hair", "hair", "hairstyle", "haircut", "hairdo"), (2,), weight=16.0),
-    Region("face", ("face", "face", "face", "head", "cheeks"), (16,), weight=1.2),
+    Region("hair", ("hair", "hair", "hair", "hairstyle", "haircut", "hairdo"), (2,), weight=14.0),
+    Region("face", ("face", "face", "face", "head", "cheeks"), (16,), weight=2.0),
     Region("skin", ("skin", "skin", "complexion"), (3, 16), weight=0.7),
     Region(
         "upper clothes",

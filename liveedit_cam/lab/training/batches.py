@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liveedit_cam.lab.edits.regions import NUM_PARTS
 from liveedit_cam.lab.edits.spec import EditSpec, Family
 from liveedit_cam.lab.training.data import Pair
 from liveedit_cam.lab.training.loop import Draws
@@ -64,6 +65,8 @@ class LatentBatch:
     """(B, T, H, W): share of each latent cell whose target is known; None = all."""
     expected: Tensor | None = None
     """(B,): mean squared change that such an edit makes, by its kind; None = not measured."""
+    parts: Tensor | None = None
+    """(B, T, H, W, NUM_PARTS): share of each latent cell that each part is, 0 where unknown."""
     num_old: int = 0
     """So many at the front are pairs of clips, whose wordings the text encoder keeps."""
 
@@ -77,6 +80,7 @@ class LatentBatch:
             self.prompts,
             None if self.known is None else self.known.to(device),
             None if self.expected is None else self.expected.to(device),
+            None if self.parts is None else self.parts.to(device),
             self.num_old,
         )
 
@@ -142,6 +146,13 @@ def collate(
     def cells(mask: Tensor) -> Tensor:
         return F.avg_pool3d(mask[None, None], (t, s, s))[0, 0]
 
+    def shares(pair: Pair, like: Tensor) -> Tensor:
+        if pair.parts is None:
+            return like.new_zeros((*like.shape, NUM_PARTS))
+        middle = pair.parts[t // 2 :: t]  # one frame of each latent tells enough
+        parts = torch.arange(NUM_PARTS, dtype=torch.uint8).view(-1, 1, 1, 1)
+        return F.avg_pool2d((middle == parts).float(), 2 * s).permute(1, 2, 3, 0)
+
     subject = [cells(pair.subject) for pair in pairs]
     known = [
         torch.ones_like(mean) if pair.known is None else cells(pair.known)
@@ -155,6 +166,7 @@ def collate(
             has_subject=torch.tensor([pair.has_subject for pair in pairs]),
             prompts=tuple(pair.prompt for pair in pairs),
             known=torch.stack(known),
+            parts=torch.stack([shares(p, mean) for p, mean in zip(pairs, subject, strict=True)]),
             num_old=sum(pair.known is None for pair in pairs),
             expected=None
             if expected is None

@@ -122,6 +122,8 @@ class Pair:
     spec: EditSpec
     known: Tensor | None = None
     """float32 (T, H, W); where the target is known, 0..1. None = everywhere."""
+    parts: Tensor | None = None
+    """uint8 (T, 2H, 2W); which of ``regions.PARTS`` each pixel is, 255 = unknown. None = all."""
 
 
 class PairMaker:

@@ -79,6 +79,15 @@ def bell_weight(timestep: Tensor) -> Tensor:
     return (weight.clamp_min(0) / mean).to(timestep)
 
 
+def parts_loss(logits: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of what each cell is; logits and shares (B, T, h, w, P), weights (P,).
+
+    ``shares`` of a cell add up to how much of it is known, 0 for a pair without labels.
+    """
+    weighted = shares * weights
+    return -(weighted * logits.log_softmax(-1)).sum() / weighted.sum().clamp_min(1.0)
+
+
 def subject_loss(logits: Tensor, subject: Tensor, has_subject: Tensor) -> Tensor:
     """Cross-entropy of the auxiliary subject mask; logits and subject (B, T, h, w).
 

@@ -32,11 +32,11 @@ from liveedit_cam.lab.training.data import Pair, PairMaker
 from liveedit_cam.lab.training.views import View, exposed, photograph
 
 KIND_SHARES = (
-    ("named", 0.62),
+    ("named", 0.50),
     ("two", 0.02),
     ("except", 0.04),
     ("absent", 0.04),
-    ("subject", 0.23),
+    ("subject", 0.35),
     ("whole", 0.05),
 )
 """Kinds of instruction of a picture and their shares."""
@@ -52,7 +52,8 @@ LOOK_SHARES: tuple[tuple[Family, float], ...] = (
 )
 """What is made of a named thing."""
 ON_SUBJECT = (
-    *("recolour:subject", "recolour:background") * 4,
+    *("recolour:subject",) * 8,
+    *("recolour:background",) * 4,
     *("blur:background",) * 4,
     *("gradient:background",) * 2,
     *("black_and_white:subject", "black_and_white:background") * 2,
@@ -229,7 +230,8 @@ class PictureMaker:
         source, inside = torch.from_numpy(view.frames), torch.from_numpy(mask)
         target, _ = apply_edit(source, inside, spec)
         known = torch.from_numpy(view.known())
-        return Pair(source, target, inside, True, prompt, spec, known)
+        parts = torch.from_numpy(view.parts())
+        return Pair(source, target, inside, True, prompt, spec, known, parts)
 
     def _view(
         self, picture: LabelledPicture, region: Region, count: int, height: int, width: int

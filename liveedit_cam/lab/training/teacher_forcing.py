@@ -16,16 +16,19 @@ in the paper; models of the change (nano) still learn x0, most often at the samp
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liveedit_cam.lab.edits.regions import PARTS
 from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
-from liveedit_cam.lab.training.losses import diffusion_loss, subject_loss
+from liveedit_cam.lab.training.losses import diffusion_loss, parts_loss, subject_loss
 from liveedit_cam.model.attention import MaskedAttend, rotation_table, teacher_forcing_mask
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
@@ -35,6 +38,9 @@ from liveedit_cam.model.text import TextEncoder
 
 ANCHOR_WEIGHT = 4.0
 """Of the squared distance of old prompts' embeddings from what they were."""
+PARTS_WEIGHT = 0.1
+"""Of the cross-entropy of what each cell is, in the loss."""
+PART_WEIGHTS = (*(weight for _, _, weight in PARTS), 1.0)
 
 
 def draw_sigmas(
@@ -122,12 +128,9 @@ class TeacherForcing:
         sigma[is_own] = torch.tensor(self.schedule.sigmas)[steps[is_own], None]
         sigma, is_own = sigma.to(source.device), is_own.to(source.device)
         start = torch.where(is_own.view(-1, 1, 1, 1, 1), estimate, target)
-        hidden: list[Tensor] = []
-        tap = editor.dit.blocks[2 * self.config.num_layers // 3].register_forward_hook(
-            lambda _m, _i, out: hidden.append(out)
-        )
-        x0 = _predict(editor.dit, inputs, _noised(start, sigma, self.draws.noise), sigma)
-        tap.remove()
+        num_layers, noisy = self.config.num_layers, _noised(start, sigma, self.draws.noise)
+        with _tapped(editor.dit, (num_layers // 2, 2 * num_layers // 3)) as hidden:
+            x0 = _predict(editor.dit, inputs, noisy, sigma)
         error = diffusion_loss(
             self.config.prediction,
             x0,
@@ -138,10 +141,15 @@ class TeacherForcing:
             batch.known,
             batch.expected,
         )
-        logits = editor.subject_logits(hidden[0], grid, source.shape[2])
+        logits = editor.subject_logits(hidden[1], grid, source.shape[2])
         subject = subject_loss(logits, batch.subject, batch.has_subject)
         loss = error + 0.2 * subject + ANCHOR_WEIGHT * distance
         values = {"edit": error.item(), "subject": subject.item()}
+        if batch.parts is not None:
+            said = editor.parts_logits(hidden[0], grid, source.shape[2])
+            parts = parts_loss(said, batch.parts, said.new_tensor(PART_WEIGHTS))
+            loss = loss + PARTS_WEIGHT * parts
+            values["parts"] = parts.item()
         if editor.text is not None:
             values["anchor"] = distance.item()
         return loss, values
@@ -186,6 +194,21 @@ class TeacherForcing:
         steps = torch.multinomial(shares, count, replacement=True, generator=self.draws.noise)
         is_own = torch.rand(count, generator=self.draws.noise) < self.rollout_share
         return torch.where(is_own, steps, -1)
+
+
+@contextmanager
+def _tapped(dit: CausalDiT, layers: tuple[int, int]) -> Iterator[list[Tensor]]:
+    """The hidden tokens after each of ``layers``, in order, of what runs inside; layers differ."""
+    hidden: list[Tensor] = []
+    taps = [
+        dit.blocks[layer].register_forward_hook(lambda _m, _i, out: hidden.append(out))
+        for layer in layers
+    ]
+    try:
+        yield hidden
+    finally:
+        for tap in taps:
+            tap.remove()
 
 
 @torch.no_grad()

@@ -10,7 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from liveedit_cam.lab.edits.pictures import LabelledPicture, person_mask, region_mask, table_of
+from liveedit_cam.lab.edits.pictures import (
+    LabelledPicture,
+    parts_of,
+    person_mask,
+    region_mask,
+    table_of,
+)
 from liveedit_cam.lab.edits.regions import UNKNOWN, Region
 from liveedit_cam.lab.training.augment import Picture, low_light
 
@@ -56,6 +62,11 @@ class View:
     def person(self) -> Picture:
         """Where people are, 0..1, float32 (T, H, W)."""
         return self._halved(person_mask(self.labels))
+
+    def parts(self) -> NDArray[np.uint8]:
+        """Which part each pixel is, uint8 (T, 2H, 2W), as ``parts_of`` says."""
+        parts = parts_of(self.labels, has_background=self.picture.has_background)
+        return np.repeat(parts, len(self.frames) // len(parts), axis=0)
 
     def known(self) -> Picture:
         """Where somebody looked, 0..1, float32 (T, H, W)."""

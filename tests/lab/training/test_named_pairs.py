@@ -9,10 +9,12 @@ from labelled import write_pictures
 from liveedit_cam.lab.edits.drawn import drawn_clips
 from liveedit_cam.lab.edits.instructions import known_words, plain_palette
 from liveedit_cam.lab.edits.pictures import load_pictures
+from liveedit_cam.lab.edits.regions import NUM_PARTS
 from liveedit_cam.lab.edits.spec import EditSpec, Family, Scope
 from liveedit_cam.lab.training.batches import ExpectedChange, collate
 from liveedit_cam.lab.training.data import PairMaker
-from liveedit_cam.lab.training.losses import edit_loss
+from liveedit_cam.lab.training.editor import Editor
+from liveedit_cam.lab.training.losses import edit_loss, parts_loss
 from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
 from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.config import NANO
@@ -131,3 +133,51 @@ def test_expected_changes_are_by_kind(maker: PictureMaker) -> None:
     assert batch.expected is not None
     assert batch.known is not None
     assert batch.known.shape == batch.subject.shape
+
+
+def test_each_cell_of_a_labelled_picture_is_told_whatever_is_named(maker: PictureMaker) -> None:
+    """Catches an auxiliary target that lags behind the camera, or that calls the unknown a thing.
+
+    The sum of shares is recounted pixel by pixel from the labels; of clips nothing is told.
+    """
+    codec = Codec(NANO.codec)
+    pairs = maker.pairs(12, 1, 4, *SIZE)
+    batch = collate(pairs, codec)
+    assert batch.parts is not None
+    for pair, shares in zip(pairs, batch.parts, strict=True):
+        assert pair.parts is not None
+        frame = pair.parts[2].numpy()
+        for (row, column), part in (((1, 4), 1), ((4, 5), 4), ((2, 7), 0)):
+            cell = frame[16 * row : 16 * (row + 1), 16 * column : 16 * (column + 1)]
+            assert float(shares[0, row, column, part]) == pytest.approx((cell == part).mean())
+        assert float(shares.sum()) == pytest.approx((frame != 255).sum() / 256, rel=1e-5)
+    old = collate(maker.old.pairs(2, 1, 4, *SIZE), codec)
+    assert old.parts is not None
+    assert float(old.parts.sum()) == 0
+
+
+def test_the_parts_loss_is_that_of_known_cells_alone() -> None:
+    """Catches unknown cells that count, and a rare part that weighs no more than a common one."""
+    logits = torch.randn(1, 1, 2, 2, 3, generator=torch.Generator().manual_seed(0))
+    shares = torch.zeros(1, 1, 2, 2, 3)
+    shares[0, 0, 0, 0, 1] = 1.0
+    shares[0, 0, 1, 1, 2] = 1.0
+    said = logits.log_softmax(-1)
+    first, second = said[0, 0, 0, 0, 1], said[0, 0, 1, 1, 2]
+    loss = parts_loss(logits, shares, torch.tensor([1.0, 3.0, 1.0]))
+    assert float(loss) == pytest.approx(float(-(3 * first + second) / 4))
+    assert float(parts_loss(logits, torch.zeros_like(shares), torch.ones(3))) == 0
+
+
+def test_parts_logits_lie_where_their_cells_do() -> None:
+    """Catches a head that scatters the cells of a token: each of the 2x2 must be at its place."""
+    editor = Editor(NANO)
+    hidden = torch.zeros(1, 6, NANO.dim)
+    hidden[0, 4, 0] = 1.0  # token (1, 1) of a grid of 2 x 3
+    torch.nn.init.zeros_(editor.parts_head.weight)
+    torch.nn.init.zeros_(editor.parts_head.bias)
+    with torch.no_grad():
+        editor.parts_head.weight.view(2, 2, NUM_PARTS, -1)[0, 1, 5, 0] = 7.0
+    logits = editor.parts_logits(hidden, (2, 3), 1)
+    assert logits.shape == (1, 1, 4, 6, NUM_PARTS)
+    assert logits.nonzero().tolist() == [[0, 0, 2, 3, 5]]
