@@ -28,6 +28,7 @@ from liveedit_cam.lab.evaluation.named import draw_named, measure_named
 from liveedit_cam.lab.evaluation.named_report import named_markdown, named_means, named_tile
 from liveedit_cam.lab.evaluation.pairs import NUM_PAIRS, Shelf, VideoPair, draw_pairs
 from liveedit_cam.lab.evaluation.paper_metrics import NotRun, PaperMetrics
+from liveedit_cam.lab.evaluation.peer import peer_iou
 from liveedit_cam.lab.evaluation.plots import draw_plots
 from liveedit_cam.lab.evaluation.records import (
     RunIdentity,
@@ -92,6 +93,10 @@ def quality(
         Path | None, typer.Option(help="pairs.json of another run, instead of drawing.")
     ] = None,
     pictures: Pictures = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option(help="Folder of another program's person masks, NAME.png, for --pictures."),
+    ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's own metrics, where their models are.")
     ] = False,
@@ -133,21 +138,24 @@ def quality(
     summary = summarise(results, _codec_db(stream, shelf, chosen))
     report = Report(facts, len(chosen), results, summary, _not_run(metrics), ())
     _write_report(out, report)
-    named = {} if pictures is None else {"named": _named(stream, pictures, seed, out)}
+    named = {} if pictures is None else {"named": _named(stream, pictures, peer, seed, out)}
     typer.echo(json.dumps({**last_line(summary), **named}))
 
 
-def _named(stream: EditStream, folder: Path, seed: int, out: Path) -> dict[str, float | None]:
+def _named(
+    stream: EditStream, folder: Path, peer: Path | None, seed: int, out: Path
+) -> dict[str, float | None]:
     """Measure the second set; writes named.md, named.json and named.jpg, returns the means."""
     pictures = load_pictures(folder, "test", sharealike=True)
     pairs = draw_named(pictures, seed)
+    of_peer = None if peer is None else peer_iou(peer, pairs, pictures)
     results, tiles = [], []
     for measured in measure_named(stream, pairs, pictures):
         results.append(measured.result)
         tiles.append(named_tile(measured))
         if len(results) % 10 == 0:
             typer.echo(f"{len(results)} of {len(pairs)} named pairs", err=True)
-    text = named_markdown(results)
+    text = named_markdown(results, of_peer)
     (out / "named.md").write_text(text)
     (out / "named.json").write_text(json.dumps([asdict(result) for result in results]) + "\n")
     _write_picture(out / "named.jpg", stack(tiles, 3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,9 @@ COLUMNS: dict[str, tuple[str, Column]] = {
 }
 
 
-def named_markdown(results: Sequence[NamedResult]) -> str:
-    """The table by thing and the bars."""
+def named_markdown(results: Sequence[NamedResult], peer: Mapping[str, float] | None = None) -> str:
+    """The table by thing and the bars; ``peer`` is another program's IoU by thing, 0..1."""
+    bars = _bars(results, peer or {})
     things = list(dict.fromkeys(result.pair.thing for result in results))
     head = f"| named | pairs | {' | '.join(COLUMNS)} |"
     lines = [head, "|---" * (len(COLUMNS) + 2) + "|"]
@@ -47,7 +48,7 @@ def named_markdown(results: Sequence[NamedResult]) -> str:
         (
             "# Things by their name, on labelled test pictures",
             "\n".join(lines),
-            "\n".join(("| | wanted | measured | |", "|---|---|---|---|", *_bars(results))),
+            "\n".join(("| | wanted | measured | | peer |", "|---|---|---|---|---|", *bars)),
             HOW_MEASURED,
         )
     )
@@ -57,7 +58,8 @@ HOW_MEASURED = """Each picture stands still for two chunks from a fresh stream. 
 is nearer to its own target than to the same edit on anything else that is labelled there, in seven
 other colours, or not at all. *IoU*: of the pixels that show more than half of the edit with the
 mask. *Doubt*: share of pixels, away from the border, that show a quarter to three quarters of it.
-*Border error*: mean error in levels of 255 within 5 pixels of the mask's border."""
+*Border error*: mean error in levels of 255 within 5 pixels of the mask's border. *Peer*: person
+masks of the program given with `--peer`, on the same pictures."""
 
 
 def named_means(results: Sequence[NamedResult]) -> dict[str, float | None]:
@@ -78,7 +80,7 @@ def named_tile(measured: NamedMeasured) -> NDArray[np.uint8]:
     return titled(row, f"{result.pair.taught}   [{figure}{'' if result.is_right else ', wrong'}]")
 
 
-def _bars(results: Sequence[NamedResult]) -> list[str]:
+def _bars(results: Sequence[NamedResult], peer: Mapping[str, float]) -> list[str]:
     wholes = [r for r in results if r.pair.thing in ("background", "person")]
     named = [r for r in results if r.pair.thing not in ("background", "person")]
     lines = [
@@ -94,13 +96,14 @@ def _bars(results: Sequence[NamedResult]) -> list[str]:
     ]
     for thing, least in IOU_BARS.items():
         value = _mean(r.iou for r in results if r.pair.thing == thing)
-        lines.append(_bar(f"IoU of {thing}", least, value, ".2f"))
+        lines.append(_bar(f"IoU of {thing}", least, value, ".2f", peer.get(thing)))
     return lines
 
 
-def _bar(name: str, least: float, value: float | None, form: str) -> str:
+def _bar(name: str, least: float, value: float | None, form: str, peer: float | None = None) -> str:
     word = "not measured" if value is None else "met" if value >= least else "missed"
-    return f"| {name} | at least {least:{form}} | {_shown(form, value)} | {word} |"
+    figures = f"{_shown(form, value)} | {word} | {_shown(form, peer)}"
+    return f"| {name} | at least {least:{form}} | {figures} |"
 
 
 def _rate(results: Sequence[NamedResult]) -> float | None:
