@@ -22,6 +22,8 @@ from liveedit_cam.lab.edits.regions import NUM_PARTS, PARTS, PERSON_LABELS, UNKN
 
 LEFT_OUT = "sharealike"
 """``use`` of pictures whose licence asks more than a notice."""
+FREE = "ok"
+"""``use`` of pictures that want no more than a notice."""
 SETS_OF_ONE_PERSON = ("ccp", "cds", "cocop", "generated", "clip")
 """Sets whose id 0 is background; in the others it may hold people that nobody labelled."""
 STREET = "ccp"
@@ -46,6 +48,8 @@ class LabelledPicture:
     garments: Mapping[str, int]
     """Names of the garments' ids."""
     attribution: str = ""
+    may_be_shown: bool = False
+    """Whether its licence lets a page show it with no more than a notice."""
 
     @property
     def has_background(self) -> bool:
@@ -142,7 +146,14 @@ def _read(
         fine = _labels(folder / item["fine"], pixels.shape[:2])
     rgb = np.ascontiguousarray(pixels[..., ::-1], np.uint8)
     return LabelledPicture(
-        name, item["set"], rgb, labels, fine, garments, item.get("attribution") or ""
+        name,
+        item["set"],
+        rgb,
+        labels,
+        fine,
+        garments,
+        item.get("attribution") or "",
+        item["use"] == FREE or item["set"] == STREET,
     )
 
 

@@ -25,7 +25,12 @@ from liveedit_cam.lab.edits.clips import Clip, load_clips
 from liveedit_cam.lab.edits.pictures import load_pictures
 from liveedit_cam.lab.evaluation.benchmark import Measured, codec_db, measure
 from liveedit_cam.lab.evaluation.named import draw_named, measure_named
-from liveedit_cam.lab.evaluation.named_report import named_markdown, named_means, named_tile
+from liveedit_cam.lab.evaluation.named_report import (
+    named_markdown,
+    named_means,
+    named_sources,
+    named_tile,
+)
 from liveedit_cam.lab.evaluation.pairs import NUM_PAIRS, Shelf, VideoPair, draw_pairs
 from liveedit_cam.lab.evaluation.paper_metrics import NotRun, PaperMetrics
 from liveedit_cam.lab.evaluation.peer import peer_iou
@@ -149,16 +154,21 @@ def _named(
     pictures = load_pictures(folder, "test", sharealike=True)
     pairs = draw_named(pictures, seed)
     of_peer = None if peer is None else peer_iou(peer, pairs, pictures)
-    results, tiles = [], []
+    by_name = {picture.name: picture for picture in pictures}
+    results, tiles, shown = [], [], dict[str, str]()
     for measured in measure_named(stream, pairs, pictures):
         results.append(measured.result)
-        tiles.append(named_tile(measured))
+        picture = by_name[measured.result.pair.picture]
+        if picture.may_be_shown:
+            tiles.append(named_tile(measured))
+            shown[picture.name] = picture.attribution
         if len(results) % 10 == 0:
             typer.echo(f"{len(results)} of {len(pairs)} named pairs", err=True)
-    text = named_markdown(results, of_peer)
+    text = named_markdown(results, of_peer) + named_sources(shown)
     (out / "named.md").write_text(text)
     (out / "named.json").write_text(json.dumps([asdict(result) for result in results]) + "\n")
-    _write_picture(out / "named.jpg", stack(tiles, 3))
+    if tiles:
+        _write_picture(out / "named.jpg", stack(tiles, 3))
     typer.echo(text)
     return named_means(results)
 

@@ -62,6 +62,15 @@ mask. *Doubt*: share of pixels, away from the border, that show a quarter to thr
 masks of the program given with `--peer`, on the same pictures."""
 
 
+def named_sources(shown: Mapping[str, str]) -> str:
+    """Where the pictures of the sheet are from; ``shown`` is their attribution by name."""
+    named = sorted({source for source in shown.values() if source})
+    if not named:
+        return ""
+    lines = "\n".join(f"- <{source}>" for source in named)
+    return f"\n\nPictures of the sheet whose licence asks for it (CC BY 2.0):\n\n{lines}\n"
+
+
 def named_means(results: Sequence[NamedResult]) -> dict[str, float | None]:
     """Means over all pairs, and the IoU by thing, rounded."""
     means = {name: _mean(map(of, results)) for name, (_, of) in COLUMNS.items()}
