@@ -1,10 +1,11 @@
 """What does a viewer see of a fault?
 
 The whole daemon with the real model runs live, and one part after the other fails: the engine is
-killed or hung, the model turns to NaN, a camera is unplugged or stands still, a sink blocks. At a
-healthy sink is measured, from the fault on: the longest gap between two pictures, how long until a
-picture edited after the fault is there, and how many pictures were the raw camera's (by their
-checksum, against every frame captured). In both latency modes. The last line is one JSON object.
+killed or hung, a camera is unplugged or stands still, a sink blocks, a disk is full, the daemon is
+stopped. At a healthy sink is measured, from the fault on: the longest gap between two pictures, how
+long until a picture edited after the fault is there, and how many pictures were the raw camera's
+(by their checksum, against every frame captured). Where the daemon itself stands still, the gap is
+measured from the moment it goes on. In both latency modes. The last line is one JSON object.
 
     python benchmarks/faults.py [--only engine] [--latency live]
 """
@@ -13,23 +14,29 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
+import subprocess
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 from bench import print_result
 
 from liveedit_cam import registry
+from liveedit_cam.commands.display import PLAIN_EVERY_S, PlainDisplay
+from liveedit_cam.commands.output import forgiving
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.errors import SinkError, SourceError
-from liveedit_cam.protocols import Source
+from liveedit_cam.protocols import Sink, Source
 from liveedit_cam.types import Frame, LatencyMode
 
 QUESTION = "What does a viewer see of a fault?"
@@ -39,6 +46,8 @@ CALM_S = 3.0
 """Time before each fault in which everything works."""
 LEAST_S = 6.0
 """Time a fault is watched for at least."""
+WRITTEN_S = 2.0
+"""Time something is recorded or printed before its disk is full, and after there is room again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class Scene:
     stalled: Event = field(default_factory=Event)
     blocked: Event = field(default_factory=Event)
     broken: Event = field(default_factory=Event)
+    recording: Event = field(default_factory=Event)
     captured: set[int] = field(default_factory=set)
     """Checksums of the camera's pictures."""
     written: list[tuple[float, Frame]] = field(default_factory=list)
@@ -113,6 +123,30 @@ class Neighbour:
         """Nothing to free."""
 
 
+class Recorder:
+    """A recording in a folder of its own, while one is wanted."""
+
+    name, url = "recorder", None
+
+    def __init__(self, folder: Path, **shape: Any) -> None:
+        """Begin nothing yet; ``shape`` is that of the frames."""
+        self._path, self._shape = folder / "out.mp4", shape
+        self._file: Sink | None = None
+
+    def write(self, frame: Frame) -> None:
+        """Record it. Raises SinkError."""
+        if not FAULTS.recording.is_set():
+            return
+        if self._file is None:
+            self._file = registry.open_sink(f"file:{self._path}", **self._shape)
+        self._file.write(frame)
+
+    def close(self) -> None:
+        """Finish the recording. Raises SinkError."""
+        if self._file is not None:
+            self._file.close()
+
+
 @dataclass(slots=True)
 class Seen:
     """One fault, as a viewer saw it."""
@@ -152,7 +186,46 @@ def refuse(service: Service) -> None:
     service.controller.instruct(PROMPT)
 
 
-def faults() -> dict[str, Callable[[Service], None]]:
+def fill_disk(_: Service, folder: Path) -> None:
+    """Let a recording meet the end of its room, and go on in a new file.
+
+    No file of this process may grow: the write fails as on a full disk, with EFBIG for ENOSPC.
+    Raises RuntimeError where the recording did not go on.
+    """
+    FAULTS.recording.set()
+    time.sleep(WRITTEN_S)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    time.sleep(WRITTEN_S)
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    give_up_at = time.monotonic() + PATIENCE_S
+    while len(list(folder.iterdir())) == 1:
+        if time.monotonic() > give_up_at:
+            raise RuntimeError("the recording did not go on in a new file")
+        time.sleep(0.1)
+    FAULTS.recording.clear()
+
+
+def fill_stdout(service: Service) -> None:
+    """Print the status to a disk that is full, as ``run`` does."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        stream = forgiving(full)
+        always_due = count(step=PLAIN_EVERY_S).__next__
+        display = PlainDisplay(lambda line: print(line, file=stream), always_due)
+        for _ in range(40):
+            display.show(service.controller.status())
+            time.sleep(WRITTEN_S / 40)
+
+
+def stop_processes(service: Service, seconds: float, *, with_engine: bool) -> None:
+    """Stop this process, with the engine as in a suspend; another one lets them go on."""
+    pids = [os.getpid()] + [service.controller.status().engine_pid] * with_engine
+    told = " ".join(str(pid) for pid in pids)
+    script = f"kill -STOP {told}; sleep {seconds}; kill -CONT {told}"
+    subprocess.run(["sh", "-c", script], check=True)
+
+
+def faults(folder: Path) -> dict[str, Callable[[Service], None]]:
     """Each fault by its name; the call returns when the fault itself is over."""
     return {
         "engine killed": partial(end_engine, number=signal.SIGKILL),
@@ -163,7 +236,15 @@ def faults() -> dict[str, Callable[[Service], None]]:
         "another sink fails for 2 s": lambda _: hold(FAULTS.broken, 2.0),
         "50 instructions in a second": instruct_often,
         "words it does not know": refuse,
+        "full disk behind a recording": partial(fill_disk, folder=folder),
+        "full disk behind stdout": fill_stdout,
+        "daemon stopped for 3 s": partial(stop_processes, seconds=3.0, with_engine=False),
+        "computer asleep for 5 s": partial(stop_processes, seconds=5.0, with_engine=True),
     }
+
+
+STANDSTILLS = ("daemon stopped for 3 s", "computer asleep for 5 s")
+"""Faults during which nothing can be written: what is before their end is no gap."""
 
 
 def watch(service: Service, name: str, fault: Callable[[Service], None], latency: str) -> Seen:
@@ -183,32 +264,37 @@ def watch(service: Service, name: str, fault: Callable[[Service], None], latency
         time.sleep(0.005)
     shown = FAULTS.written[max(0, first - 1) :]
     times = [at for at, _ in shown]
+    if name in STANDSTILLS:
+        times = [over_at, *(at for at in times if at > over_at)]
     gap_s = max((b - a for a, b in pairwise(times)), default=0.0)
     raw = sum(zlib.crc32(frame.pixels.tobytes()) in FAULTS.captured for _, frame in shown)
     del FAULTS.written[:-1]
     return Seen(name, latency, 1000 * gap_s, back_s, raw, len(shown))
 
 
-def open_sink(spec: str, **_: Any) -> Watcher | Neighbour:
-    """The two sinks of this benchmark by their names."""
+def open_sink(spec: str, *, folder: Path, **shape: Any) -> Sink:
+    """A sink of this benchmark by its name."""
+    if spec == "recorder":
+        return Recorder(folder, **shape)
     return Watcher() if spec == "watcher" else Neighbour()
 
 
-def run(latency: LatencyMode, only: str, prompt: str) -> Iterator[Seen]:
-    """All faults, one after the other, in one latency mode."""
+def run(latency: LatencyMode, only: str, prompt: str, folder: Path) -> Iterator[Seen]:
+    """All faults, one after the other, in one latency mode; recordings go to ``folder``."""
     config = Config(
         source="faulty",
-        sinks=("watcher", "neighbour"),
+        sinks=("watcher", "neighbour", "recorder"),
         prompt=prompt,
         latency=latency,
         width=640,
         height=360,
     )
-    service = Service(config, open_source=FaultyCamera, open_sink=open_sink)
+    opened = partial(open_sink, folder=folder)
+    service = Service(config, open_source=FaultyCamera, open_sink=opened)
     service.start()
     try:
         service.controller.wait_visible(1, PATIENCE_S)
-        for name, fault in faults().items():
+        for name, fault in faults(folder).items():
             if only in name:
                 yield watch(service, name, fault, latency.value)
     finally:
@@ -237,7 +323,10 @@ def main() -> None:
     parser.add_argument("--latency", choices=("live", "exact"), help="left out = both")
     wanted = parser.parse_args()
     modes = [LatencyMode(wanted.latency)] if wanted.latency else list(LatencyMode)
-    seen = [one for mode in modes for one in run(mode, wanted.only, PROMPT)]
+    seen: list[Seen] = []
+    for mode in modes:
+        with tempfile.TemporaryDirectory() as folder:
+            seen += run(mode, wanted.only, PROMPT, Path(folder))
     print(table(seen))
     figures = {
         "faults": len(seen),

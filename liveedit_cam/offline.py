@@ -147,11 +147,16 @@ def process(
 
 
 def _unread(texts: Sequence[TextConditioning]) -> list[str]:
-    """What of the instructions is too long to be read, for the user."""
-    return [
+    """What of the instructions is not read or not done, for the user."""
+    unread = [
         f'the instruction is too long, its end is not read: "{text.unread}"'
         for text in texts
         if text.unread
+    ]
+    return unread + [
+        f'"{text.prompt}" asks for nothing that this model can do: nothing is changed'
+        for text in texts
+        if not text.is_understood
     ]
 
 

@@ -73,7 +73,8 @@ class DiffusionEditor:
         if text.unknown:
             words = ", ".join(f'"{word}"' for word in text.unknown)
             known = f" This model knows: {self._knows}." if self._knows else ""
-            notices.append(f"not understood: {words}.{known}")
+            still = "" if text.is_understood else "; so nothing is changed"
+            notices.append(f"not understood: {words}{still}.{known}")
         return Conditioning(instruction, text, " ".join(notices) or None, tuple(text.unknown))
 
     def edit(

@@ -20,5 +20,7 @@ class TextConditioning:
     """Cross-attention K and V of every layer, (1, L, H, D) each."""
     unknown: tuple[str, ...]
     """Words of the prompt the model was never taught, and requests it cannot fulfil."""
+    is_understood: bool = True
+    """False where ``unknown`` is all that the prompt asks for: then nothing is changed."""
     unread: str = ""
     """The end of a prompt that is too long, which the model does not read."""

@@ -29,7 +29,7 @@ from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.speed.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.speed.replay import CudaRecorder, Recorder
 from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec
-from liveedit_cam.model.text import split_words, what_is_missing
+from liveedit_cam.model.text import is_all_missing, split_words, what_is_missing
 from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame
 
@@ -149,9 +149,9 @@ class EditStream:
         if self.words is None:
             return TextConditioning(prompt, tuple(kv), ())
         unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
-        return TextConditioning(
-            prompt, tuple(kv), what_is_missing(prompt, self.words), " ".join(unread)
-        )
+        missing = what_is_missing(prompt, self.words)
+        is_understood = not is_all_missing(prompt, missing, self.words)
+        return TextConditioning(prompt, tuple(kv), missing, is_understood, " ".join(unread))
 
     @torch.inference_mode()
     def edit(
@@ -200,8 +200,10 @@ class EditStream:
         """What an edit changes in one chunk, uint8 (T, h, w, 3) RGB at model size.
 
         h and w are whole tokens (``config.size``); another size than the last one's starts a new
-        stream. ``every_frame`` False fits the newest frame only. Raises EditorError.
+        stream. ``every_frame`` False fits the newest frame only. An instruction that was not
+        understood changes nothing. Raises EditorError.
         """
+        strength = strength if conditioning.is_understood else 0.0
         before, after = self.decoded(small, conditioning, seed)
         if every_frame:
             return fit(before, after, strength, region, self._steadier)

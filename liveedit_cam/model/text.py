@@ -68,12 +68,16 @@ _UNSUPPORTED = tuple(
 )
 
 
+def _words(prompt: str) -> list[str]:
+    """As ``split_words``, of any script."""
+    return _ANY_WORD.findall(prompt.lower().replace("’", "'"))
+
+
 def unknown_words(prompt: str, known: Collection[str]) -> tuple[str, ...]:
     """Words of ``prompt`` outside ``known``, in order, each once; of any script, though the model
     reads only a to z.
     """
-    words = _ANY_WORD.findall(prompt.lower().replace("’", "'"))
-    return tuple(dict.fromkeys(word for word in words if word not in known))
+    return tuple(dict.fromkeys(word for word in _words(prompt) if word not in known))
 
 
 def what_is_missing(prompt: str, known: Collection[str]) -> tuple[str, ...]:
@@ -84,11 +88,59 @@ def what_is_missing(prompt: str, known: Collection[str]) -> tuple[str, ...]:
     colours ("add a pumpkin"), known words in a new sense ("make me look old"), things named
     without a verb ("sunglasses"), and places or people named only after "in" ("me in an office").
     """
-    words = " ".join(word for word in _ANY_WORD.findall(prompt.lower().replace("’", "'")))
+    words = " ".join(_words(prompt))
     asked = (pattern.search(words) for pattern in _UNSUPPORTED)
     named = tuple(dict.fromkeys(match["named"] for match in asked if match))
     said = {word for phrase in named for word in phrase.split()}
     return (*(word for word in unknown_words(prompt, known) if word not in said), *named)
+
+
+_NEUTRAL = re.compile(
+    r"(?:"
+    r"a|an|the|this|that|these|those|some|any|all|in|into|on|onto|at|to|of|"
+    r"for|from|with|without|by|as|like|and|or|but|so|then|now|please|just|only|"
+    r"really|very|more|bit|little|it|its|i|i'd|i'm|me|my|myself|we|us|our|you|"
+    r"your|he|him|his|she|her|they|them|what|which|is|are|be|was|were|will|"
+    r"would|should|could|can|may|might|must|do|does|have|has|want|need|let|"
+    r"let's|get|make|makes|made|making|turn|turned|change|changed|give|put|add|"
+    r"use|set|show|see|look|looks|feel|become|transform|convert|place|wear|draw|"
+    r"paint|picture|image|video|frame|camera|scene|person|people|man|woman|guy|"
+    r"girl|boy|subject|speaker|background|backdrop|wall|room|face|head|hair|shirt|"
+    r"clothes|here|there|behind|around|over|under|up|if|style|effect|filter|thing|"
+    r"something|everything|everyone|anything"
+    r")"
+)
+"""Words that ask for no edit by themselves. One that is missing here lets more reach the model."""
+
+
+def is_all_missing(prompt: str, missing: Sequence[str], known: Collection[str]) -> bool:
+    """Whether ``missing`` (of ``what_is_missing``) is all that ``prompt`` asks for.
+
+    The model would change the picture all the same, by what the words remind it of. A typo of a
+    known word asks for something: it reads "make it nigth" nearly as "make it night".
+    """
+    rest = f" {' '.join(_words(prompt))} "
+    for phrase in missing:
+        rest = rest.replace(f" {phrase} ", " ")
+    edits = [word for word in known if not _NEUTRAL.fullmatch(word)]
+    return (
+        len(missing) > 0
+        and all(_NEUTRAL.fullmatch(word) for word in rest.split())
+        and not any(is_typo(one, word) for one in missing for word in edits)
+    )
+
+
+def is_typo(word: str, meant: str) -> bool:
+    """Whether ``word`` is ``meant`` with one letter left out, added or replaced, or two swapped.
+
+    Words under four letters have no typos and the first letter is right: "fat" is not "hat".
+    """
+    if len(word) < 4 or word[0] != meant[:1] or word == meant:
+        return False
+    pairs = enumerate(zip(word, meant, strict=False))
+    same = next((n for n, (a, b) in pairs if a != b), min(len(word), len(meant)))
+    w, m = word[same:], meant[same:]
+    return m[1:] in (w, w[1:]) or m == w[1:] or (m[1::-1], m[2:]) == (w[:2], w[2:])
 
 
 @lru_cache(maxsize=4096)

@@ -80,11 +80,14 @@ def test_the_newest_frames_field_can_be_had_alone(editor: DiffusionEditor) -> No
 
 
 def test_the_whole_instruction_counts(editor: DiffusionEditor) -> None:
-    """Catches a region, strength or seed that is dropped on the way to the model."""
+    """Catches a region, strength or seed that is dropped on the way to the model, and a guess
+    where no word was understood."""
     given = frames()
     none = edit(editor, given, editor.encode(replace(BLUE, strength=0.0)))
     for frame, picture in zip(given, shown(given, none), strict=True):
         assert np.array_equal(frame.pixels, picture)
+    unknown = edit(editor, given, editor.encode(replace(BLUE, prompt="make it zebra")))
+    assert np.array_equal(shown(given, unknown)[-1], given[-1].pixels)
     left = editor.encode(replace(BLUE, region=Region(0, 0, 0.25, 1)))
     picture = shown(given, edit(editor, given, left))[0]
     assert np.array_equal(picture[:, 48:], given[0].pixels[:, 48:])
@@ -117,11 +120,11 @@ def test_a_region_is_one_of_the_whole_picture(editor: DiffusionEditor) -> None:
 
 def test_unknown_words_are_named_with_what_is_known(editor: DiffusionEditor) -> None:
     """Catches an instruction that does nothing without a word why."""
+    told = editor.encode(EditInstruction("make it zebra blue"))
+    known = "This model knows: black and white, blue."
+    assert told.notice == f'not understood: "zebra". {known}'
     told = editor.encode(EditInstruction("make it zebra purple"))
-    assert told.notice is not None
-    assert told.notice == (
-        'not understood: "zebra", "purple". This model knows: black and white, blue.'
-    )
+    assert told.notice == f'not understood: "zebra", "purple"; so nothing is changed. {known}'
     assert editor.encode(BLUE).notice is None
     assert editor.encode(BLUE).instruction is BLUE
 
@@ -129,8 +132,8 @@ def test_unknown_words_are_named_with_what_is_known(editor: DiffusionEditor) -> 
 @pytest.mark.parametrize(
     ("prompt", "told"),
     [
-        ("make it ночь", 'not understood: "ночь".'),
-        ("سماء زرقاء", 'not understood: "سماء", "زرقاء".'),
+        ("make it ночь", 'not understood: "ночь"; so nothing is changed.'),
+        ("سماء زرقاء", 'not understood: "سماء", "زرقاء"; so nothing is changed.'),
         ("make it blue, blue, blue, make it", 'too long, its end is not read: "make it".'),
     ],
 )

@@ -12,7 +12,17 @@ from tiny_model import TINY, tiny_text
 
 from liveedit_cam.lab.edits.instructions import draw_spec, survey_palette
 from liveedit_cam.lab.edits.wordings import TEMPLATES
-from liveedit_cam.model.text import bucket_ids, split_words, unknown_words, what_is_missing
+from liveedit_cam.lab.evaluation.named import CALLED, LOOKS, PAINTS
+from liveedit_cam.lab.evaluation.named import UNSEEN as NAMED_UNSEEN
+from liveedit_cam.lab.evaluation.unseen import UNSEEN
+from liveedit_cam.model.text import (
+    bucket_ids,
+    is_all_missing,
+    is_typo,
+    split_words,
+    unknown_words,
+    what_is_missing,
+)
 
 NANO_WORDS = Path(__file__).parents[2] / "models" / "nano" / "words.json"
 
@@ -76,9 +86,48 @@ def taught() -> frozenset[str]:
 def test_what_was_never_taught_is_named(
     prompt: str, named: tuple[str, ...], taught: frozenset[str]
 ) -> None:
-    """Catches a request of known words only that changes 90 % of the picture and says nothing
-    (issue 15)."""
+    """Catches a request of known words only that changes 90 % of the picture (issue 15)."""
     assert what_is_missing(prompt, taught) == named
+    assert is_all_missing(prompt, named, taught)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "put sunglasses on me and make it night",
+        "add a red hat and make me red",
+        "change my zebra to red",
+        "make it nigth",
+        "invrt the colours",
+        "make the bakground blue",
+        "make it galaxy, but in sepia",
+        "make it night",
+    ],
+)
+def test_what_is_understood_besides_is_still_asked_for(prompt: str, taught: frozenset[str]) -> None:
+    """Catches one word nobody knows, or a typo, that silences the rest of an instruction."""
+    assert not is_all_missing(prompt, what_is_missing(prompt, taught), taught)
+
+
+def test_no_wording_to_measure_with_asks_for_nothing(taught: frozenset[str]) -> None:
+    """Catches an understood sentence that would change nothing: those of both sets of the bench,
+    which hold words that were never taught ("grays", "comic")."""
+    hows = [*PAINTS, *LOOKS.values()]
+    names = [name.format(name="car") for called in CALLED.values() for name in called]
+    prompts = [prompt for prompt, _ in UNSEEN]
+    prompts += [t.format(target=n, how=h) for t in NAMED_UNSEEN for n in names for h in hows]
+    missing = {prompt: what_is_missing(prompt, taught) for prompt in prompts}
+    assert sum(map(bool, missing.values())) > 2
+    assert [p for p, words in missing.items() if is_all_missing(p, words, taught)] == []
+
+
+def test_a_typo_is_one_slip_after_the_first_letter() -> None:
+    """Catches a slip that is not seen, and a word of its own taken for one."""
+    for typo in ("nigth", "nght", "nightt", "nihht", "niight", "nigh"):
+        assert is_typo(typo, "night"), typo
+    for other in ("night", "light", "nihgtt", "nig", "brown", "eight", ""):
+        assert not is_typo(other, "night"), other
+    assert not is_typo("fat", "far")
 
 
 @pytest.mark.parametrize(
