@@ -1,7 +1,7 @@
 """The host behind a WebSocket: one connection, one session. Knows no cluster.
 
-A session has one chunk at work and one that waits; a newer one replaces that. What a camera does not
-read is not kept: its connection is closed.
+A session has one chunk at work and one that waits; a newer one replaces that. What a camera does
+not read is not kept: its connection is closed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One model and its sessions: who may have one, what each was asked. Knows no socket, no cluster."""
+"""One model and its sessions: who may have one, what each asked. Knows no socket, no cluster."""
 
 from __future__ import annotations
 

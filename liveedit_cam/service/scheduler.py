@@ -55,7 +55,7 @@ class Hosted(Protocol):
 
 
 class OneByOne:
-    """Streams that share nothing but the processor: each an editor of its own, one after another."""
+    """Streams that share the device only: each an editor of its own, one after another."""
 
     max_batch = 1
 

@@ -23,8 +23,8 @@ LEAST_CHARS, MOST_CHARS = 16, 200
 _KEYS = {"token", "sessions", "expires"}
 
 
-class Refusal(Exception):  # noqa: N818 - a answer to a camera, not an error of ours
-    """Why a session is not opened."""
+class Refusal(Exception):
+    """An answer to a camera, not an error of ours: why a session is not opened."""
 
     def __init__(self, cause: Cause, reason: str) -> None:
         super().__init__(reason)
