@@ -41,7 +41,7 @@ NOT_CONFIG = frozenset(
 )
 """Variables with our prefix that are read elsewhere: see ``control.state``, ``folders``,
 and the tests of real parts."""
-SECRETS = frozenset({"obs_password"})
+SECRETS = frozenset({"obs_password", "remote_token"})
 """Settings whose value no message may show."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
@@ -76,7 +76,11 @@ class Config(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32)
     """start of the random numbers, a whole number from 0"""
     editor: Text = "diffusion"
-    """what edits, as kind: diffusion, or a plugin's"""
+    """what edits, as kind or kind:target: diffusion, remote:wss://HOST:PORT, or a plugin's"""
+    remote_token: SecretStr | None = None
+    """token of a remote editor's server, better given as a variable"""
+    remote_certificate: Path | None = None
+    """PEM file a remote editor's server is checked by; left out = the system's authorities"""
     model: Text = "nano"
     """name of the model, see `liveedit-cam models list`"""
     device: Text = "auto"

@@ -115,6 +115,34 @@ def jpeg(pixels: Pixels, quality: int = 80) -> bytes:
     return encoded.tobytes()
 
 
+def from_jpeg(data: bytes, width: int, height: int) -> Pixels | None:
+    """Decode a JPEG of exactly that size to uint8 (height, width, 3) RGB; None where it is not one.
+
+    Its size is read from its header first: a few bytes can claim gigabytes.
+    """
+    if _jpeg_size(data) != (width, height):
+        return None
+    bgr = cv2.imdecode(
+        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    if bgr is None or bgr.shape != (height, width, 3):
+        return None
+    return cast("Pixels", cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in the first start-of-frame segment (ITU T.81, B.2.2); None without one."""
+    if data[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return None
+
+
 def _vertical_gradient(width: int, height: int) -> Pixels:
     share = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     column = _TOP * (1 - share) + _BOTTOM * share

@@ -6,8 +6,9 @@ A backend is one file with ``create(...)`` in the folder of its seam; its name i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from liveedit_cam.types import EditField, EditInstruction, Frame, Mode, ModelFrame, ModelSize
@@ -102,6 +103,12 @@ class EditorOptions:
     max_field_age_s: float | None = None
     """Age up to which the newest field is kept, where the machine can, by fewer steps; None =
     however old."""
+    target: str = ""
+    """What stands behind the colon of its spec, such as a server's address; "" = nothing."""
+    token: str | None = field(default=None, repr=False)
+    """What opens a server of models; None = there is none."""
+    certificate: Path | None = None
+    """PEM file that the server's certificate is checked by; None = the system's authorities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,10 @@ class EditorReport:
     """Share of the picture that differs visibly from the source, 0..1; None = not measured."""
     num_steps: int = 0
     """Denoising steps; 0 = it has none."""
+    model: str | None = None
+    """Name of the model that edited it, where that may change; None = the editor's."""
+    edited_by: str | None = None
+    """Who edited it and how far away, where another computer is asked; None = none is."""
 
 
 @runtime_checkable

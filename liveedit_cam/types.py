@@ -216,6 +216,8 @@ class Status:
     """Where a browser sees source and edited pictures; None without a preview sink."""
     model: str = ""
     device: str = ""
+    edited_by: str | None = None
+    """Who edits and how far away, where another computer is asked; None = none is."""
     latency: LatencyMode = LatencyMode.LIVE
     num_steps: int = 0
     """Denoising steps of the last chunk; 0 = not known."""

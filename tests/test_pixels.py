@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from liveedit_cam.pixels import fit, fitted_box, jpeg, slate
+from liveedit_cam.pixels import fit, fitted_box, from_jpeg, jpeg, slate
 from liveedit_cam.types import Box
 
 
@@ -88,3 +88,22 @@ def test_jpeg_quality_costs_bytes() -> None:
     """Catches an ignored quality."""
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     assert len(jpeg(noise, 20)) < len(jpeg(noise, 95))
+
+
+def test_a_jpeg_is_read_at_the_size_it_is_said_to_have() -> None:
+    """Catches swapped sides, blue for red, and a picture decoded before its size was looked at."""
+    data = jpeg(coloured(64, 48), 95)
+    found = from_jpeg(data, 64, 48)
+    assert found is not None
+    assert np.abs(found.astype(int) - coloured(64, 48)).mean() < 4
+    assert from_jpeg(data, 48, 64) is None
+    assert from_jpeg(data[:40], 64, 48) is None
+    assert from_jpeg(b"", 64, 48) is None
+
+
+def test_a_jpeg_that_claims_gigabytes_is_not_decoded() -> None:
+    """Catches a decoder that makes room for what a header claims."""
+    data = jpeg(coloured(64, 48), 95)
+    at = data.index(b"\xff\xc0") + 5
+    huge = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
+    assert from_jpeg(huge, 64, 48) is None

@@ -19,6 +19,7 @@ from liveedit_cam.commands import (
     remote,
     run,
     selftest,
+    serve,
     service,
     start,
     tools,
@@ -89,6 +90,7 @@ for name, purpose in remote.COMMANDS.items():
 app.command()(devices.devices)
 app.command()(doctor.doctor)
 app.command()(selftest.selftest)
+app.command()(serve.serve)
 app.command()(tools.process)
 app.add_typer(obs.obs, name="obs")
 app.add_typer(models.app, name="models")

@@ -38,6 +38,7 @@ def rows(status: Status) -> list[tuple[str, str]]:
         ("source", status.source),
         *(("sink", sink) for sink in status.sinks),
         ("model", f"{status.model} on {status.device}" if status.device else status.model),
+        ("edited by", status.edited_by),
         ("given up", status.given_up),
         (
             "rates",

@@ -29,6 +29,7 @@ class RunCommand(TyperCommand):
                 [
                     ("--source", ", ".join(registry.kinds("sources"))),
                     ("--sink", ", ".join(registry.kinds("sinks"))),
+                    ("--editor", ", ".join(registry.kinds("editors"))),
                 ]
             )
 
@@ -44,7 +45,9 @@ def run(
         list[str] | None,
         typer.Option(help="Where frames go: KIND or KIND:TARGET; may be repeated."),
     ] = None,
-    editor: Annotated[str | None, typer.Option(help="What edits; plugins add kinds.")] = None,
+    editor: Annotated[
+        str | None, typer.Option(help="What edits: diffusion, remote:wss://HOST:PORT, a plugin's.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model, see `models list`.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
@@ -90,7 +93,28 @@ def run(
     flags["strength"] = None if strength is None else share_of(strength)
     found = load_config(config, os.environ, flags)
     check_model(found.model)
-    _serve(found, quiet=quiet)
+    _serve(with_own_token(found), quiet=quiet)
+
+
+def with_own_token(config: Config) -> Config:
+    """For a model server on this computer: its token, where the user gave none.
+
+    Raises UsageError for an address that cannot be one, and ControlError.
+    """
+    from liveedit_cam.registry import parse_spec
+
+    kind, target = parse_spec(config.editor)
+    if kind != "remote":
+        return config
+    from pydantic import SecretStr
+
+    from liveedit_cam.control.token import SERVE_TOKEN_NAME, kept_token, state_path
+    from liveedit_cam.remote.address import parse_address
+
+    if not parse_address(target).is_local or config.remote_token is not None:
+        return config
+    token = kept_token(state_path(os.environ), SERVE_TOKEN_NAME)
+    return config.model_copy(update={"remote_token": SecretStr(token)})
 
 
 def check_model(name: str) -> None:

@@ -67,6 +67,8 @@ def _engine(status: Status) -> Part:
             fix = "If it lasts, close what uses the processor, or choose fewer steps."
             return Part("engine", Level.BAD, "no new edit for a while", fix)
     edits = f"{name}, {status.fields_per_second:.0f} edits a second"
+    if status.edited_by is not None:
+        edits = f"edited by {status.edited_by}; {edits}"
     steps = f", {status.num_steps} step{'s' * (status.num_steps > 1)}" if status.num_steps else ""
     if status.given_up:
         return Part("engine", Level.WAIT, f"{edits}{steps}; does without: {status.given_up}")

@@ -1,6 +1,6 @@
-"""The token that opens the control page: kept from run to run, so that a bookmark stays good.
+"""The token that opens the control page, or the model server: kept from run to run.
 
-It lies in a file only its user can read, and in no cookie. Knows no HTTP.
+So a bookmark stays good. It lies in a file only its user can read, and in no cookie. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from liveedit_cam.control.private_files import (
 )
 
 TOKEN_NAME = "page-token"
+SERVE_TOKEN_NAME = "serve-token"
+"""What opens the model server of this user, for cameras."""
 
 _FORM = re.compile(r"[A-Za-z0-9_-]{32,128}")
 _log = logging.getLogger(__name__)
@@ -44,31 +46,31 @@ def state_path(environ: Mapping[str, str], platform: str = sys.platform) -> Path
     return folder / "liveedit-cam"
 
 
-def kept_token(folder: Path) -> str:
+def kept_token(folder: Path, name: str = TOKEN_NAME) -> str:
     """The token of the runs before, else a new one, which is kept. Raises ControlError."""
     open_folder(folder)
-    path = folder / TOKEN_NAME
+    path = folder / name
     with told(folder):
         try:
             found = path.read_text("ascii")
             is_private = sys.platform == "win32" or _is_private(path)
         except FileNotFoundError:
-            return new_token(folder)
+            return new_token(folder, name)
         except UnicodeDecodeError:
             found, is_private = "", True
     if is_private and _FORM.fullmatch(found):
         return found
     reason = "others could read it" if not is_private else "it was damaged"
-    _log.warning("The page's token in %s is replaced by a new one: %s.", path, reason)
-    return new_token(folder)
+    _log.warning("The token in %s is replaced by a new one: %s.", path, reason)
+    return new_token(folder, name)
 
 
-def new_token(folder: Path) -> str:
+def new_token(folder: Path, name: str = TOKEN_NAME) -> str:
     """Make another token and keep it; the one before opens nothing then. Raises ControlError."""
     open_folder(folder)
     token = secrets.token_urlsafe(32)
     with told(folder):
-        write_private(folder / TOKEN_NAME, token)
+        write_private(folder / name, token)
     return token
 
 

@@ -148,6 +148,7 @@ class Editing:
                     engine_pid=self._supervisor.pid,
                     engine_restarts=self._supervisor.num_restarts,
                     changed=None,
+                    edited_by=event.report.edited_by,
                 )
                 _log.info("the engine is ready: %s on %s", event.name, event.report.device)
             case Encoded():
@@ -171,6 +172,8 @@ class Editing:
         self._metrics.edited(now - self._taken_at, event.report.cache_skip, now)
         self._board.fault("engine", None)
         self._board.fault("edit", None)
+        if event.report.model is not None:
+            self._board.update(model=event.report.model)
         self._board.update(
             state=State.LIVE,
             kv_latents=event.report.kv_latents,
@@ -178,6 +181,7 @@ class Editing:
             given_up=event.report.given_up,
             changed=event.report.changed,
             num_steps=event.report.num_steps,
+            edited_by=event.report.edited_by,
         )
 
     def _note_death(self, event: Died) -> None:

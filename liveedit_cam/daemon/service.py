@@ -222,7 +222,15 @@ class Service:
     def _make_editing(self) -> Editing:
         config = self._config
         max_age_s = None if config.max_field_age_ms is None else config.max_field_age_ms / 1000
-        options = EditorOptions(config.model, config.device, config.steps, max_age_s)
+        token = config.remote_token
+        options = EditorOptions(
+            config.model,
+            config.device,
+            config.steps,
+            max_age_s,
+            token=None if token is None else token.get_secret_value(),
+            certificate=config.remote_certificate,
+        )
         supervisor = EngineSupervisor(
             EngineClient(self._editor, options, self._waker),
             answer_timeout_s=config.edit_timeout_s,

@@ -28,8 +28,9 @@ def describe() -> str:
 
 def create(options: EditorOptions) -> DiffusionEditor:
     """Load the model on the device. Raises UsageError or WeightsError."""
-    stream = load(options.model, options.device)
-    return DiffusionEditor(stream, options, what_it_knows(options.model))
+    model = options.target or options.model
+    stream = load(model, options.device)
+    return DiffusionEditor(stream, options, what_it_knows(model))
 
 
 class DiffusionEditor:

@@ -16,9 +16,10 @@ CALM_S = 30.0
 class Backoff:
     """Waits of 0.5, 1, 2, 4, 8, 15, 15 .. seconds after failures. Used by one thread."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """``now`` gives seconds on a monotonic clock."""
+    def __init__(self, now: Callable[[], float], limit_s: float = LIMIT_S) -> None:
+        """``now`` gives seconds on a monotonic clock; ``limit_s`` is the longest wait."""
         self._now = now
+        self._limit_s = limit_s
         self._next_s = FIRST_S
         self._due = now()
         self._well_since: float | None = None
@@ -28,7 +29,7 @@ class Backoff:
         if self._well_since is not None and self._now() - self._well_since >= CALM_S:
             self._next_s = FIRST_S
         wait_s = self._next_s
-        self._next_s = min(2 * self._next_s, LIMIT_S)
+        self._next_s = min(2 * self._next_s, self._limit_s)
         self._due = self._now() + wait_s
         self._well_since = None
         return wait_s

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import cast
@@ -73,13 +74,18 @@ def run_engine(connection: Connection, editor: str, options: EditorOptions) -> N
 
 
 def load_editor(editor: str, options: EditorOptions) -> Editor:
-    """Make the editor ``kind`` of the registry, or the one ``"module:function"`` returns.
+    """Make the editor ``kind`` or ``kind:target`` of the registry, or what ``"module:function"``
+    returns.
 
     Raises UnknownBackendError, MissingDependencyError and what the editor's factory raises.
     """
-    module_name, is_path, function_name = editor.partition(":")
-    if not is_path:
-        return cast("Editor", registry.load("editors", editor).create(options))
+    module_name, _, function_name = editor.partition(":")
+    is_kind = module_name.replace("_", "-") in registry.kinds("editors")
+    if is_kind or not function_name.isidentifier():
+        kind, target = registry.parse_spec(editor)
+        return cast(
+            "Editor", registry.load("editors", kind).create(replace(options, target=target))
+        )
     factory = vars(importlib.import_module(module_name))[function_name]
     return cast("Callable[[EditorOptions], Editor]", factory)(options)
 

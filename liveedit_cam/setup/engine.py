@@ -39,7 +39,8 @@ def weights(computer: Computer) -> Iterator[Finding]:
     from liveedit_cam.store.catalogue import find_entry, read_catalogue
 
     name = computer.config.model
-    if computer.config.editor != "diffusion" or Path(name).is_dir():
+    kind, _ = registry.parse_spec(computer.config.editor)
+    if kind not in ("diffusion", "remote") or Path(name).is_dir():
         yield ok(WEIGHTS, f"{name}: yours, no checksums are known")
         return
     try:
@@ -77,8 +78,9 @@ def engine(computer: Computer) -> Iterator[Finding]:
         return
     config = computer.config
     try:
-        made = registry.load("editors", config.editor).create(
-            EditorOptions(config.model, config.device, num_steps=config.steps)
+        kind, target = registry.parse_spec(config.editor)
+        made = registry.load("editors", kind).create(
+            EditorOptions(config.model, config.device, num_steps=config.steps, target=target)
         )
     except LiveEditError as error:
         cpu = Fix("liveedit-cam run --device cpu", is_certain=False)

@@ -93,7 +93,8 @@ function show(status) {
   badge.textContent = status.mode === "edit" ? status.state : `${status.state}, ${status.mode}`;
   badge.className = {live: "good", holding: "bad", recovering: "bad", stopped: "bad"}[status.state]
     || "wait";
-  byId("device").textContent = [status.model, status.device].filter(Boolean).join(" on ");
+  const by = status.edited_by ? `, edited by ${status.edited_by}` : "";
+  byId("device").textContent = [status.model, status.device].filter(Boolean).join(" on ") + by;
   showShown(status);
   showText("notice", status.notice);
   byId("glass").textContent = `${Math.round(status.glass_to_sink.p50_ms)} ms`;

@@ -1,0 +1,341 @@
+"""An editor on another computer behind the Editor seam, and a local one for when it is away.
+
+Small frames go out, edit fields come back; no full-size picture leaves. An answer that does not
+come in time costs the link, not the picture: the same frames are edited here, and so are all
+others until the server is back and has answered once. Who edits changes between two chunks only.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from liveedit_cam.editors import diffusion
+from liveedit_cam.errors import EditorError, InstructionError
+from liveedit_cam.model.field import Change, bind
+from liveedit_cam.pixels import jpeg, shrink
+from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, EditorReport
+from liveedit_cam.remote.address import parse_address
+from liveedit_cam.remote.keeper import LinkKeeper
+from liveedit_cam.remote.link import Link, LinkLost, connect
+from liveedit_cam.remote.messages import (
+    Edit,
+    Edited,
+    Encode,
+    Encoded,
+    Failed,
+    Instruction,
+    Rectangle,
+    Rejected,
+    Size,
+    WireError,
+)
+from liveedit_cam.remote.planes import unpacked
+from liveedit_cam.remote.quality import JpegQuality
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEAST_WAIT_S, LONGEST_WAIT_S = 0.8, 10.0
+"""An answer is waited for three times as long as usual, within these. With 0.8 s a link that goes
+dead is noticed, and a field made here, before the last one is too old to be shown (``hold_s``)."""
+USUAL_FACTOR = 3.0
+TRIAL_S = 120.0
+"""The first answer may take longer: a server compiles for the shape of the pictures."""
+ENCODE_S = 20.0
+"""Longest wait for what the server says of an instruction; it is used from the next chunk on."""
+MAX_FAILURES = 3
+"""Edits in a row that fail there before the link is given up and made anew."""
+FIRST_USUAL_S = 1.0
+"""The most that the first answer teaches: it may have been slow for once."""
+LEARNING_RATE = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+def describe() -> str:
+    """One line of help."""
+    return "remote: a model on another computer; its target is ws:// or wss://HOST:PORT[/MODEL]"
+
+
+def create(options: EditorOptions) -> RemoteEditor:
+    """Begin to connect, and load the local model meanwhile. Raises UsageError, WeightsError."""
+    address = parse_address(options.target)
+    keeper = LinkKeeper(partial(connect, address, options.token or "", options.certificate))
+    keeper.start()
+    try:
+        local = diffusion.create(replace(options, target=""))
+    except BaseException:
+        keeper.close()
+        raise
+    return RemoteEditor(local, keeper, address.host)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request on its way."""
+
+    link: Link
+    message: Edit
+    at: float
+
+
+class RemoteEditor:
+    """Two editors, one of them far away. Edits in one thread, encodes in another."""
+
+    def __init__(
+        self,
+        local: Editor,
+        keeper: LinkKeeper,
+        host: str,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``local`` edits while ``keeper`` has no proven link; ``host`` is for people."""
+        self._local = local
+        self._keeper = keeper
+        self._host = host
+        self._now = now
+        self._proven: Link | None = None
+        self._trial: _Asked | None = None
+        self._size: Size | None = None
+        self._quality = JpegQuality()
+        self._usual_s: float | None = None
+        self._num_failures = 0
+        self._is_new_stream = True
+        self._last: Edited | None = None
+        self._frame_size = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """Of the model that edits now."""
+        return self._local.name if self._proven is None else self._proven.welcome.model
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames the next ``edit`` wants."""
+        return self._local.chunk_frames if self._size is None else self._size.chunk_frames
+
+    @property
+    def size(self) -> ModelSize:
+        """How large it wants them."""
+        return self._local.size if self._size is None else self._size.model_size
+
+    def encode(self, instruction: EditInstruction) -> Conditioning:
+        """Ready here and, where there is a link, there; what is not understood is told of there."""
+        refused: InstructionError | None = None
+        try:
+            here = self._local.encode(instruction)
+        except InstructionError as error:
+            refused, here = error, Conditioning(instruction, None)
+        there = self._encode_there(instruction)
+        if there is None and refused is not None:
+            raise refused
+        return here if there is None else replace(here, notice=there.notice, unknown=there.unknown)
+
+    def _encode_there(self, instruction: EditInstruction) -> Encoded | None:
+        """The server's answer; None where there is none in time. Raises InstructionError."""
+        link = self._keeper.link()
+        if link is None:
+            return None
+        message = Encode(number=link.next_number(), instruction=Instruction.of(instruction))
+        try:
+            link.send(message)
+            found = link.wait(message, ENCODE_S)
+        except LinkLost:
+            return None  # the edit will say so
+        answer = None if found is None else found[0][0]
+        if isinstance(answer, Rejected):
+            raise InstructionError(answer.reason)
+        return answer if isinstance(answer, Encoded) else None
+
+    def edit(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
+    ) -> list[EditField]:
+        if self._proven is not None:
+            fields = self._edit_there(self._proven, frames, conditioning, every_frame)
+            if fields is not None:
+                return fields
+            return self._edit_here_instead(frames, conditioning, every_frame)
+        self._begin_trial(frames, conditioning)
+        fields = self._edit_here(frames, conditioning, every_frame)
+        self._end_trial()
+        return fields
+
+    def _edit_here(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, every_frame: bool
+    ) -> list[EditField]:
+        if conditioning.payload is None:
+            raise EditorError(
+                "The local model cannot use this instruction, and the server is away.",
+                hint="Give another one, or wait until the server is back.",
+            )
+        return self._local.edit(frames, conditioning, every_frame=every_frame)
+
+    def _edit_here_instead(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, every_frame: bool
+    ) -> list[EditField]:
+        """The chunk that the server left: made here where the local model takes such frames."""
+        if self._proven is None:
+            self._local.reset()
+        height, width = frames[0].pixels.shape[:2]
+        takes = Size.of(self._local)
+        if takes.chunk_frames == len(frames) and takes.takes(width, height):
+            return self._edit_here(frames, conditioning, every_frame)
+        raise EditorError(f"{self._host} did not edit this chunk ({self._keeper.reason}).")
+
+    def _edit_there(
+        self,
+        link: Link,
+        frames: Sequence[ModelFrame],
+        conditioning: Conditioning,
+        every_frame: bool,
+    ) -> list[EditField] | None:
+        """None where the server failed this chunk; where the link is lost it is proven no more."""
+        try:
+            asked = self._ask(link, frames, conditioning, every_frame)
+            found = link.wait(asked.message, self._longest_s())
+            if found is None:
+                raise LinkLost(f"no answer for {self._longest_s():.1f} s")
+            (answer, blobs), at = found
+            if isinstance(answer, Failed):
+                self._note_failure(link, answer)
+                return None
+            assert isinstance(answer, Edited), f"the link gave {answer.type} for an edit"
+            change = change_of(answer, blobs, asked.message, len(frames))
+        except (LinkLost, WireError) as error:
+            self._give_up(link, error)
+            return None
+        self._note_answer(asked, answer, at)
+        return bind(change, frames, conditioning.instruction.revision)
+
+    def _ask(
+        self,
+        link: Link,
+        frames: Sequence[ModelFrame],
+        conditioning: Conditioning,
+        every_frame: bool,
+    ) -> _Asked:
+        """Send the chunk. Raises LinkLost."""
+        height, width = frames[0].pixels.shape[:2]
+        message = Edit(
+            number=link.next_number(),
+            instruction=Instruction.of(conditioning.instruction),
+            width=width,
+            height=height,
+            part=Rectangle.of(frames[0].part),
+            every_frame=every_frame,
+            is_new_stream=self._is_new_stream,
+        )
+        asked = _Asked(link, message, self._now())
+        link.send(message, [jpeg(frame.pixels, self._quality.level) for frame in frames])
+        self._is_new_stream = False
+        self._frame_size = width, height
+        return asked
+
+    def _longest_s(self) -> float:
+        usual_s = self._usual_s or 0.0
+        return min(LONGEST_WAIT_S, max(LEAST_WAIT_S, USUAL_FACTOR * usual_s))
+
+    def _note_answer(self, asked: _Asked, answer: Edited, at: float) -> None:
+        whole_s = at - asked.at
+        usual_s = whole_s if self._usual_s is None else self._usual_s
+        self._usual_s = usual_s + LEARNING_RATE * (whole_s - usual_s)
+        self._quality.took(whole_s - answer.server_s - asked.link.round_trip_s)
+        self._num_failures = 0
+        self._last, self._size = answer, answer.size
+
+    def _note_failure(self, link: Link, answer: Failed) -> None:
+        """An edit raised there: this chunk is made here, the next one is tried there again."""
+        _log.warning("%s failed: %s", self._host, answer.reason)
+        self._num_failures += 1
+        self._size = answer.size
+        if self._num_failures >= MAX_FAILURES:
+            self._give_up(link, EditorError(f"{MAX_FAILURES} edits in a row failed there"))
+
+    def _give_up(self, link: Link, why: Exception) -> None:
+        link.end(LinkLost(str(why)))
+        self._proven = self._trial = self._size = self._last = None
+        self._usual_s, self._num_failures = None, 0
+        self._is_new_stream = True
+
+    def _begin_trial(self, frames: Sequence[ModelFrame], conditioning: Conditioning) -> None:
+        """Have a link that is new edit something, while the picture is still edited here."""
+        if self._trial is not None and self._trial.link.lost is None:
+            return
+        self._trial = None
+        link = self._keeper.link()
+        if link is None:
+            return
+        size = link.welcome.size
+        height, width = frames[0].pixels.shape[:2]
+        fitted = size.model_size.of(width, height)
+        chosen = [frames[i * len(frames) // size.chunk_frames] for i in range(size.chunk_frames)]
+        shown = [replace(one, pixels=shrink(one.pixels, *fitted)) for one in chosen]
+        self._is_new_stream = True
+        try:
+            self._trial = self._ask(link, shown, conditioning, every_frame=False)
+        except LinkLost as error:
+            self._give_up(link, error)
+
+    def _end_trial(self) -> None:
+        """Let the server edit from the next chunk on, once it has shown that it can."""
+        asked = self._trial
+        if asked is None:
+            return
+        try:
+            found = asked.link.wait(asked.message, 0.0)
+            if found is None:
+                if self._now() - asked.at > TRIAL_S:
+                    raise LinkLost(f"no first answer for {TRIAL_S:g} s")
+                return
+            (answer, blobs), at = found
+            if isinstance(answer, Failed):
+                raise LinkLost(f"its first edit failed: {answer.reason}")
+            assert isinstance(answer, Edited), f"the link gave {answer.type} for an edit"
+            change_of(answer, blobs, asked.message, asked.link.welcome.size.chunk_frames)
+        except (LinkLost, WireError) as error:
+            self._give_up(asked.link, error)
+            return
+        self._trial, self._proven = None, asked.link
+        self._last, self._size = answer, answer.size
+        self._usual_s = min(at - asked.at, FIRST_USUAL_S)
+
+    def report(self) -> EditorReport:
+        if self._proven is None or self._last is None:
+            link = self._keeper.link()
+            why = "is being tried" if link is not None else f"is away: {self._keeper.reason}"
+            said = f"this computer; {self._host} {why}"
+            return replace(self._local.report(), model=self.name, edited_by=said)
+        away_ms = 1000 * self._proven.round_trip_s
+        width, height = self._frame_size
+        said = f"{self._host}, {away_ms:.0f} ms away; it gets pictures of {width}x{height}"
+        report = EditorReport(**self._last.report.model_dump())
+        return replace(report, model=self.name, edited_by=said)
+
+    def reset(self) -> None:
+        self._local.reset()
+        self._is_new_stream = True
+
+    def close(self) -> None:
+        self._keeper.close()
+        self._local.close()
+
+
+def change_of(answer: Edited, blobs: Sequence[bytes], request: Edit, num_frames: int) -> Change:
+    """The change a server found, float32, for its last frames. Raises WireError."""
+    count, height, width = answer.count, request.height, request.width
+    expected = num_frames if request.every_frame else 1
+    if count != expected or len(blobs) != 2:
+        raise WireError(
+            f"the server sent {count} fields in {len(blobs)} blobs, expected {expected} in 2"
+        )
+    cells = unpacked(blobs[0], (count, 12, height // 4, width // 4))
+    rest = unpacked(blobs[1], (count, 3, height, width)) if blobs[1] else None
+    return Change(cells.astype(np.float32), rest, answer.report.changed or 0.0)

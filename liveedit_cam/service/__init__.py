@@ -1,0 +1,1 @@
+"""The other end of ``--editor remote:``: one model for many cameras. No camera needs it."""

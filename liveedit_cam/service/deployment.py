@@ -1,0 +1,130 @@
+"""The host as a Ray Serve application. The only file that knows Ray.
+
+Ray places replicas, counts their sessions (each is one WebSocket, one ongoing request), starts and
+ends replicas by that count, asks for their health and exports figures to Prometheus. Where a
+replica goes its connections close; each camera goes on with its local model and connects again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import ray
+from fastapi import FastAPI, WebSocket
+from ray import serve
+from ray.serve.config import HTTPOptions
+from ray.util.metrics import Counter, Gauge
+
+from liveedit_cam.service.app import serve_camera
+from liveedit_cam.service.plain import Listen
+from liveedit_cam.service.settings import ServeSettings, make_host
+
+NAME = "liveedit-cam"
+FULL_SHARE = 0.8
+"""Share of its sessions from which on a replica calls for another."""
+SPARE_REQUESTS = 2
+"""Requests beyond its sessions that a replica takes: to say "full", and health checks."""
+QUEUED_REQUESTS = 8
+"""Connections that wait where all replicas are full; more are answered HTTP 503 at once."""
+DRAIN_S = 5.0
+"""Time to end answers under way; a session would go on for hours, so it is cut then."""
+METRICS_EVERY_S = 2.0
+
+_app = FastAPI(openapi_url=None)
+
+
+@serve.deployment
+@serve.ingress(_app)
+class Replica:
+    """One model with its sessions."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._host = make_host(settings)
+        tags = {"model": self._host.model}
+        self._sessions = Gauge("liveedit_sessions", "Open sessions.", tag_keys=("model",))
+        self._edits = Counter("liveedit_edits", "Chunks edited.", tag_keys=("model",))
+        self._busy = Counter("liveedit_busy_s", "Seconds in the model.", tag_keys=("model",))
+        for metric in (self._sessions, self._edits, self._busy):
+            metric.set_default_tags(tags)
+        self._told = (0, 0.0)
+        self._told_at = 0.0
+
+    @_app.get("/healthz")
+    def healthz(self) -> dict[str, Any]:
+        """How the replica that was asked stands."""
+        found = self._host.health()
+        return {"model": found.model, "sessions": found.sessions, "pid": os.getpid()}
+
+    @_app.websocket("/")
+    async def camera(self, socket: WebSocket) -> None:
+        """One session."""
+        await serve_camera(socket, self._host)
+
+    def check_health(self) -> None:
+        """Called by Ray every few seconds; also the moment to export figures."""
+        found = self._host.health()
+        if time.monotonic() - self._told_at < METRICS_EVERY_S:
+            return
+        self._told_at = time.monotonic()
+        edits, busy_s = self._told
+        self._sessions.set(found.sessions)
+        self._edits.inc(max(0, found.edits - edits))
+        self._busy.inc(max(0.0, found.busy_s - busy_s))
+        self._told = found.edits, found.busy_s
+
+
+def build(settings: ServeSettings) -> serve.Application:
+    """The application: ``liveedit_cam.service.deployment:build`` as Ray's tools name it."""
+    settings.tokens()  # where it is built, so that a wrong file is told before any replica starts
+    replica = Replica.options(
+        name=NAME,
+        max_ongoing_requests=settings.max_sessions + SPARE_REQUESTS,
+        max_queued_requests=QUEUED_REQUESTS,
+        graceful_shutdown_timeout_s=DRAIN_S,
+        ray_actor_options={"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus},
+        autoscaling_config={
+            "min_replicas": settings.min_replicas,
+            "max_replicas": settings.max_replicas,
+            "target_ongoing_requests": max(1.0, FULL_SHARE * settings.max_sessions),
+        },
+    )
+    return replica.bind(settings)
+
+
+class LocalCluster:
+    """A Ray of its own on this computer, with the application in it."""
+
+    def __init__(self, settings: ServeSettings, listen: Listen) -> None:
+        """Nothing starts yet. Raises UsageError, ControlError."""
+        listen.check()
+        listen.bind().close()  # Ray would say "port taken" in a log of its own
+        self._settings = settings
+        self._listen = listen
+        self.port = listen.port
+
+    def start(self) -> None:
+        """Start Ray and wait until a replica is ready."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+        listen = self._listen
+        cpus = max(1, round(self._settings.num_cpus * self._settings.max_replicas))
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        options: dict[str, Any] = {"host": listen.host, "port": listen.port, "num_cpus": 0}
+        if listen.certificate is not None:
+            options["ssl_certfile"] = str(listen.certificate)
+            options["ssl_keyfile"] = str(listen.key or listen.certificate)
+        serve.start(http_options=HTTPOptions(**options))
+        serve.run(build(self._settings), name=NAME)
+
+    def stop(self) -> None:
+        """End all of it. May be called twice."""
+        if ray.is_initialized():
+            serve.shutdown()
+            ray.shutdown()

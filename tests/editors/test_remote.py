@@ -1,0 +1,275 @@
+"""The model elsewhere: the same fields as here, and the picture goes on when it is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from fake_clock import Clock
+from scripted_editors import CHUNK_FRAMES, MARK, ScriptedEditor
+from serving import HEIGHT, PATIENCE_S, SECRET, WIDTH, serving
+
+from liveedit_cam.editors.remote import LEAST_WAIT_S, TRIAL_S, RemoteEditor, create
+from liveedit_cam.engine import messages as engine
+from liveedit_cam.engine.worker import check
+from liveedit_cam.errors import EditorError, InstructionError, UsageError
+from liveedit_cam.protocols import EditorOptions
+from liveedit_cam.remote.address import ServerAddress
+from liveedit_cam.remote.keeper import LinkKeeper
+from liveedit_cam.remote.link import Answer, LinkLost, connect
+from liveedit_cam.remote.messages import (
+    Edit,
+    Edited,
+    Encode,
+    Failed,
+    Report,
+    Size,
+    Welcome,
+)
+from liveedit_cam.remote.planes import packed
+from liveedit_cam.types import EditInstruction, ModelFrame
+
+SIZE = Size(chunk_frames=CHUNK_FRAMES, token_px=16, num_tokens=12)
+
+
+def frames(size: tuple[int, int] = (HEIGHT, WIDTH)) -> list[ModelFrame]:
+    return [ModelFrame(np.full((*size, 3), 60, np.uint8), 5 + n, 0.1 * n) for n in range(2)]
+
+
+class FakeLink:
+    """A server in a few lines; ``answers`` makes what comes for an edit, None = nothing comes."""
+
+    class address:
+        host = "gpu"
+
+    welcome = Welcome(model="far", size=SIZE)
+    round_trip_s = 0.04
+
+    def __init__(self, clock: Clock, answers: Callable[[Edit], Answer | None]) -> None:
+        self.lost: LinkLost | None = None
+        self.sent: list[Edit | Encode] = []
+        self.answers = answers
+        self._clock = clock
+
+    def next_number(self) -> int:
+        return len(self.sent) + 1
+
+    def send(self, message: Edit | Encode, blobs: object = ()) -> None:
+        if self.lost is not None:
+            raise self.lost
+        self.sent.append(message)
+
+    def wait(self, message: Edit | Encode, timeout_s: float) -> tuple[Answer, float] | None:
+        answer = self.answers(message) if isinstance(message, Edit) else None
+        if answer is None:
+            self._clock.wait(timeout_s)
+            return None
+        self._clock.wait(0.1)
+        return answer, self._clock.now()
+
+    def end(self, why: LinkLost) -> None:
+        self.lost = self.lost or why
+
+
+class FakeKeeper:
+    """Has the link it was given until that is lost."""
+
+    reason = "nobody listens there"
+
+    def __init__(self, link: FakeLink) -> None:
+        self.one = link
+
+    def link(self) -> FakeLink | None:
+        return None if self.one.lost else self.one
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def edited(request: Edit, **changes: object) -> Answer:
+    """A field that adds half a level of everything."""
+    count = CHUNK_FRAMES if request.every_frame else 1
+    cells = np.full((count, 12, request.height // 4, request.width // 4), 0.5, np.float32)
+    values = {"number": request.number, "count": count, "server_s": 0.05, "size": SIZE,
+              "report": Report(device="cuda:0")}  # fmt: skip
+    return Edited.model_validate(values | changes), [packed(cells), b""]
+
+
+class Rig:
+    """A remote editor whose server is a function."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.link = FakeLink(self.clock, edited)
+        self.keeper = FakeKeeper(self.link)
+        self.local = ScriptedEditor(folder / "memory", "cpu")
+        self.editor = RemoteEditor(self.local, self.keeper, "gpu", self.clock.now)  # type: ignore[arg-type] - fakes of the same shape
+        self.conditioning = self.local.encode(EditInstruction("mark", revision=3))
+
+    def edit(self, every_frame: bool = False) -> str:
+        """Who edited the next chunk, seen by its values; held to the contract."""
+        chunk = frames()
+        fields = self.editor.edit(chunk, self.conditioning, every_frame=every_frame)
+        check(engine.Edit(tuple(chunk), every_frame), 3, fields)
+        return "there" if fields[-1].cells[0, 0, 0] == pytest.approx(0.5, abs=0.01) else "here"
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_a_new_link_edits_from_the_second_chunk_on(rig: Rig) -> None:
+    """Catches a stop of the picture while a server warms up, and a status that names the other."""
+    assert rig.editor.report().edited_by == "this computer; gpu is being tried"
+    assert [rig.edit(), rig.edit(), rig.edit(every_frame=True)] == ["here", "there", "there"]
+    report = rig.editor.report()
+    assert report.edited_by == f"gpu, 40 ms away; it gets pictures of {WIDTH}x{HEIGHT}"
+    assert (report.model, report.device) == ("far", "cuda:0")
+
+
+def test_silence_is_answered_here_before_a_field_gets_too_old(rig: Rig) -> None:
+    """Catches a chunk that is lost with the link, and a wait longer than the promised 2 s."""
+    rig.edit()
+    rig.edit()
+    rig.link.answers = lambda request: None
+    began = rig.clock.now_s
+    assert rig.edit() == "here"
+    assert rig.clock.now_s - began <= LEAST_WAIT_S + 0.01
+    assert rig.link.lost is not None
+    assert rig.editor.report().edited_by == "this computer; gpu is away: nobody listens there"
+    assert rig.editor.report().model == "scripted"
+    rig.keeper.one = FakeLink(rig.clock, edited)
+    assert [rig.edit(), rig.edit()] == ["here", "there"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda request: (edited(request)[0], [packed(np.zeros((1, 12, 3, 4), np.float32)), b""]),
+         "bytes, expected"),
+        (lambda request: (edited(request)[0], []), "0 blobs"),
+        (lambda request: edited(request, count=2), "2 fields"),
+        (lambda request: (edited(request)[0], [b"", b""]), "expected"),
+        (lambda request: (edited(request)[0], [edited(request)[1][0], b"nan"]), "unpacked"),
+    ],
+)  # fmt: skip
+def test_a_field_that_cannot_be_one_never_reaches_the_picture(
+    rig: Rig, wrong: Callable[[Edit], Answer], says: str
+) -> None:
+    """Catches a wrong shape or NaN that is put on, and a reason nobody is told."""
+    rig.edit()
+    rig.link.answers = wrong
+    assert rig.edit() == "here"
+    assert says in str(rig.link.lost)
+
+
+def test_a_server_that_is_wrong_from_the_start_is_never_used(rig: Rig) -> None:
+    """Catches a trial whose answer is not looked at."""
+    rig.link.answers = lambda request: (edited(request)[0], [b"nonsense", b""])
+    assert [rig.edit(), rig.edit()] == ["here", "here"]
+    assert "unpacked" in str(rig.link.lost)
+
+
+def test_a_first_answer_may_take_long_and_not_for_ever(rig: Rig) -> None:
+    """Catches a server that compiles for a minute and is given up, and one waited for always."""
+    rig.link.answers = lambda request: None
+    rig.edit()
+    rig.clock.wait(TRIAL_S - 1)
+    assert rig.edit() == "here"
+    assert len(rig.link.sent) == 1
+    assert rig.link.lost is None
+    rig.clock.wait(2)
+    rig.edit()
+    assert "no first answer" in str(rig.link.lost)
+
+
+def test_an_edit_that_fails_there_is_made_here_and_three_end_the_link(rig: Rig) -> None:
+    """Catches an engine restarted for a fault of another computer."""
+    rig.edit()
+    rig.link.answers = lambda request: (
+        Failed(number=request.number, reason="out of memory", size=SIZE), [])  # fmt: skip
+    assert [rig.edit(), rig.edit()] == ["here", "here"]
+    assert rig.link.lost is None
+    assert rig.edit() == "here"
+    assert "3 edits in a row" in str(rig.link.lost)
+
+
+def test_frames_that_only_the_server_takes_cost_one_chunk(rig: Rig) -> None:
+    """Catches frames of the large model given to the small one when the link dies."""
+    large = SIZE.model_copy(update={"num_tokens": 48})
+    rig.link.answers = lambda request: edited(request, size=large)
+    rig.edit()
+    assert rig.editor.size.num_tokens == 48
+    rig.link.answers = lambda request: None
+    with pytest.raises(EditorError, match="did not edit this chunk"):
+        rig.editor.edit(frames((96, 128)), rig.conditioning, every_frame=False)
+    assert rig.editor.size.num_tokens == 12
+    assert rig.edit() == "here"
+
+
+def test_after_a_reset_the_server_is_told_to_forget(rig: Rig) -> None:
+    """Catches a stream that goes on there after it was begun anew here."""
+    for _ in range(3):
+        rig.edit()
+    rig.editor.reset()
+    rig.edit()
+    told = [one.is_new_stream for one in rig.link.sent if isinstance(one, Edit)]
+    assert told == [True, False, False, True]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[int], RemoteEditor]]:
+    """Makes remote editors for a server on that port of this computer."""
+    with ExitStack() as opened:
+
+        def make_one(port: int) -> RemoteEditor:
+            address = ServerAddress("127.0.0.1", port, False)
+            keeper = LinkKeeper(partial(connect, address, SECRET))
+            keeper.start()
+            local = ScriptedEditor(tmp_path / "local", "cpu")
+            editor = RemoteEditor(local, keeper, "localhost")
+            opened.callback(editor.close)
+            return editor
+
+        yield make_one
+
+
+def until(editor: RemoteEditor, says: str) -> None:
+    """Edit until the report says who edits."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    conditioning = editor.encode(EditInstruction("mark", revision=1))
+    while says not in str(editor.report().edited_by):
+        assert time.monotonic() < give_up_at, editor.report()
+        fields = editor.edit(frames(), conditioning, every_frame=False)
+        assert fields[-1].cells[9:].max() == pytest.approx(MARK / 255, rel=0.01)
+        Event().wait(0.01)
+
+
+def test_a_real_server_goes_and_comes_back(
+    tmp_path: Path, make: Callable[[int], RemoteEditor]
+) -> None:
+    """Catches a field that comes back another one, a fallback that does not come, and no return."""
+    with serving(tmp_path) as (_, cameras):
+        port = cameras.address.port
+        editor = make(port)
+        until(editor, "ms away")
+        assert editor.report().device.startswith("served")
+        assert editor.encode(EditInstruction("gibberish", revision=2)).notice is not None
+        with pytest.raises(InstructionError):
+            editor.encode(EditInstruction("refuse", revision=3))
+    until(editor, "is away")
+    with serving(tmp_path, port=port):
+        until(editor, "ms away")
+
+
+def test_an_address_that_cannot_be_one_is_told_before_a_model_is_loaded() -> None:
+    """Catches a start that waits for a model to say that a word is misspelt."""
+    with pytest.raises(UsageError, match="expected ws"):
+        create(EditorOptions("no-such-model", target="gpu.lan:8650"))

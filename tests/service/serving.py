@@ -1,0 +1,77 @@
+"""What the tests of the service share: a host with scripted editors, and a camera's first words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import websocket
+from scripted_editors import CHUNK_FRAMES, ScriptedEditor
+
+from liveedit_cam.pixels import jpeg
+from liveedit_cam.remote.address import ServerAddress
+from liveedit_cam.remote.messages import Edit, FromServer, Hello, Instruction, from_server, pack
+from liveedit_cam.service.host import SessionHost
+from liveedit_cam.service.plain import Listen, PlainServer
+from liveedit_cam.service.scheduler import Hosted, OneByOne
+from liveedit_cam.service.tokens import Token
+
+SECRET = "a-token-of-some-length"
+WIDTH, HEIGHT = 64, 48
+PATIENCE_S = 60.0
+"""A bound for a loaded machine, never waited for when all is well."""
+
+
+class Cameras:
+    """Opens sockets to one server; ``close`` closes those a test left open."""
+
+    def __init__(self, address: ServerAddress) -> None:
+        self.address = address
+        self._open = ExitStack()
+
+    def __call__(self, hello: Hello) -> tuple[websocket.WebSocket, FromServer]:
+        """A socket on which hello was said, and the answer."""
+        socket = websocket.create_connection(
+            self.address.url, timeout=PATIENCE_S, suppress_origin=True
+        )
+        self._open.callback(socket.shutdown)
+        socket.send_binary(pack(hello))
+        return socket, from_server(socket.recv())[0]
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    *,
+    max_sessions: int = 4,
+    tokens: tuple[Token, ...] = (Token("own", SECRET),),
+    port: int = 0,
+    hosted: Hosted | None = None,
+) -> Iterator[tuple[SessionHost, Cameras]]:
+    """A server on this computer, in this process, without a cluster; and cameras for it."""
+    hosted = hosted or OneByOne(lambda: ScriptedEditor(folder / "memory", "served"))
+    host = SessionHost(hosted, tokens, max_sessions)
+    server = PlainServer(host, Listen(port=port))
+    server.start()
+    cameras = Cameras(ServerAddress("127.0.0.1", server.port, False))
+    try:
+        yield host, cameras
+    finally:
+        cameras.close()
+        server.stop()
+        host.close()
+
+
+def request(number: int, prompt: str = "mark", **changes: object) -> bytes:
+    """A chunk of grey frames as bytes."""
+    edit = Edit.model_validate(
+        {"number": number, "instruction": Instruction(prompt=prompt), "width": WIDTH,
+         "height": HEIGHT} | changes
+    )  # fmt: skip
+    grey = jpeg(np.full((HEIGHT, WIDTH, 3), 99, np.uint8))
+    return pack(edit, [grey] * CHUNK_FRAMES)

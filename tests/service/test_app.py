@@ -1,0 +1,197 @@
+"""One connection, one session: who gets one, and what bad input does to it and to the others."""
+
+from __future__ import annotations
+
+import gc
+import random
+import re
+import threading
+import time
+import urllib.request
+from datetime import date
+from pathlib import Path
+
+import pytest
+import websocket
+from serving import PATIENCE_S, SECRET, request, serving
+
+from liveedit_cam.remote.messages import (
+    PROTOCOL,
+    Edited,
+    Encode,
+    Failed,
+    Hello,
+    Instruction,
+    Refused,
+    Rejected,
+    Welcome,
+    from_server,
+    pack,
+)
+from liveedit_cam.service.host import SessionHost
+from liveedit_cam.service.tokens import Token
+
+HELLO = Hello(token=SECRET)
+
+
+def wait_for_sessions(host: SessionHost, count: int) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while host.health().sessions != count:
+        assert time.monotonic() < until, host.health()
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize(
+    ("hello", "cause", "says"),
+    [
+        (Hello(token="wrong"), "token", "does not know"),
+        (Hello(token=""), "token", "wanted"),
+        (Hello(token="an-old-one-of-last-year"), "token", "expired on 2020-01-01"),
+        (Hello(token=SECRET, protocol=9), "protocol", f"protocol 9, the server {PROTOCOL}"),
+        (Hello(token=SECRET, model="liveedit-1.3b"), "model", "liveedit-1.3b.*'scripted'"),
+    ],
+)
+def test_who_may_not_come_in_is_told_why(
+    tmp_path: Path, hello: Hello, cause: str, says: str
+) -> None:
+    """Catches an open door, and a camera whose user cannot find out what to change."""
+    old = Token("old", "an-old-one-of-last-year", expires=date(2020, 1, 1))
+    with serving(tmp_path, tokens=(Token("own", SECRET), old)) as (host, say):
+        socket, answer = say(hello)
+        socket.close()
+        assert isinstance(answer, Refused)
+        assert answer.cause == cause
+        assert re.search(says, answer.reason), answer.reason
+        assert host.health().sessions == 0
+
+
+def test_a_full_server_says_so_until_somebody_leaves(tmp_path: Path) -> None:
+    """Catches one session too many, and a place that is never free again."""
+    few = Token("few", "another-token-of-length", sessions=1)
+    with serving(tmp_path, max_sessions=2, tokens=(Token("own", SECRET), few)) as (host, say):
+        first, _ = say(Hello(token=few.secret))
+        _, limited = say(Hello(token=few.secret))
+        assert isinstance(limited, Refused)
+        assert (limited.cause, limited.reason) == (
+            "limit",
+            "the token 'few' has 1 sessions open already",
+        )
+        _second, welcome = say(HELLO)
+        assert isinstance(welcome, Welcome)
+        _, full = say(HELLO)
+        assert isinstance(full, Refused)
+        assert (full.cause, full.reason) == ("full", "the server is full: 2 sessions")
+        first.close()
+        wait_for_sessions(host, 1)
+        _again, welcome = say(Hello(token=few.secret))
+        assert isinstance(welcome, Welcome)
+
+
+def test_a_web_page_is_no_camera(tmp_path: Path) -> None:
+    """Catches a server on localhost that any page in the user's browser may try tokens on."""
+    with serving(tmp_path) as (_, say), pytest.raises(websocket.WebSocketBadStatusException):
+        websocket.create_connection(say.address.url, origin="https://page.example")
+
+
+def test_an_edit_that_fails_costs_a_chunk_and_a_bad_instruction_nothing(tmp_path: Path) -> None:
+    """Catches a session that ends by an editor's error, and NaN or a wrong size sent as a field."""
+    with serving(tmp_path) as (_, say):
+        socket, _ = say(HELLO)
+        for number, (prompt, says) in enumerate(
+            [("raise", "no room"), ("nan", "finite"), ("large", "shapes"), ("short", "expected")]
+        ):
+            socket.send_binary(request(number, prompt))
+            answer, _ = from_server(socket.recv())
+            assert isinstance(answer, Failed)
+            assert answer.number == number
+            assert says in answer.reason
+        socket.send_binary(pack(Encode(number=1, instruction=Instruction(prompt="refuse"))))
+        answer, _ = from_server(socket.recv())
+        assert isinstance(answer, Rejected)
+        assert "something possible" in answer.reason
+        socket.send_binary(request(9))
+        answer, blobs = from_server(socket.recv())
+        assert isinstance(answer, Edited)
+        assert (answer.number, answer.report.device, len(blobs)) == (9, "served/4", 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\x00", "within a length"),
+        (request(1, width=32), "32x48|no JPEG"),
+        (request(1, width=128), "tokens"),
+        (pack(HELLO), "second hello"),
+        ("text", "text message"),
+    ],
+)
+def test_a_malformed_message_ends_its_own_session_only(
+    tmp_path: Path, data: bytes | str, says: str
+) -> None:
+    """Catches a bad camera that takes others with it, or is kept."""
+    with serving(tmp_path) as (host, say):
+        good, _ = say(HELLO)
+        bad, _ = say(HELLO)
+        bad.send(data) if isinstance(data, str) else bad.send_binary(data)
+        answer, _ = from_server(bad.recv())
+        assert isinstance(answer, Refused)
+        assert answer.cause == "malformed"
+        assert re.search(says, answer.reason), answer.reason
+        wait_for_sessions(host, 1)
+        good.send_binary(request(2))
+        assert isinstance(from_server(good.recv())[0], Edited)
+
+
+def test_the_newest_chunk_wins(tmp_path: Path) -> None:
+    """Catches a queue: a camera that sends faster than the model edits must not fall behind."""
+    with serving(tmp_path) as (host, say):
+        socket, _ = say(HELLO)
+        for number in range(200):
+            socket.send_binary(request(number))
+        numbers = []
+        while not numbers or numbers[-1] != 199:
+            answer, _ = from_server(socket.recv())
+            assert isinstance(answer, Edited)
+            numbers.append(answer.number)
+        assert numbers == sorted(numbers)
+        assert host.health().edits == len(numbers)
+
+
+@pytest.mark.slow
+def test_ten_thousand_fuzzed_messages(tmp_path: Path) -> None:
+    """Catches a crash, a session that stays and memory that grows, whatever is sent."""
+    random_ = random.Random(21)
+    good = [request(1), pack(HELLO), pack(Encode(number=1, instruction=Instruction(prompt="x")))]
+    with serving(tmp_path) as (host, say):
+        socket, answer = say(HELLO)
+        num_objects = 0
+        for count in range(10_000):
+            data = bytearray(random_.choice(good))
+            for _ in range(random_.randrange(1, 6)):
+                data[random_.randrange(min(len(data), 600))] = random_.randrange(256)
+            try:
+                socket.send_binary(bytes(data[: random_.randrange(1, len(data) + 1)]))
+                if count % 7 == 0:
+                    socket.close()
+                    raise ConnectionError
+            except (OSError, websocket.WebSocketException):
+                wait_for_sessions(host, 0)
+                socket, answer = say(HELLO)
+                assert isinstance(answer, Welcome)
+            if count in (2_000, 9_999):
+                gc.collect()
+                before, num_objects = num_objects, len(gc.get_objects())
+                assert count == 2_000 or num_objects < 1.1 * before
+        socket.close()
+        wait_for_sessions(host, 0)
+        socket, _ = say(HELLO)
+        socket.send_binary(request(2))
+        assert isinstance(from_server(socket.recv())[0], Edited)
+
+
+def test_health_is_told(tmp_path: Path) -> None:
+    """Catches a health check that a load balancer cannot read."""
+    with serving(tmp_path) as (_, say):
+        url = f"http://127.0.0.1:{say.address.port}/healthz"
+        with urllib.request.urlopen(url) as answer:
+            assert b'"model":"scripted"' in answer.read()
