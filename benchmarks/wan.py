@@ -40,7 +40,8 @@ from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
 from liveedit_cam.model.config import CacheTarget, model_size  # noqa: E402
 from liveedit_cam.model.dit import CausalDiT  # noqa: E402
 from liveedit_cam.model.field import fit  # noqa: E402
-from liveedit_cam.model.speed.fast import Speed, best_speed, has_fp8  # noqa: E402
+from liveedit_cam.model.speed.fast import Speed, best_speed  # noqa: E402
+from liveedit_cam.model.speed.fp8 import has_fp8  # noqa: E402
 from liveedit_cam.model.wan.vae import WanCodec  # noqa: E402
 from liveedit_cam.model.weights import choose_device, fastest_dtype  # noqa: E402
 
