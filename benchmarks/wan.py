@@ -140,7 +140,8 @@ class Bench:
         """Edit until the window is full and every shape was met."""
         stream, config = self.stream, self.variant.config
         with torch.inference_mode():
-            stream._prepare(self._size, self.text, 0)
+            stream._resize(*model_size(config, *self._size))
+            stream._prepare(self.text, 0)
         if self.variant.is_plain:
             assert stream._cache is not None, "_prepare makes the cache"
             like = stream._dit.patch_embedding.weight

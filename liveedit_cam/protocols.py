@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from liveedit_cam.types import EditField, EditInstruction, Frame, Mode, ModelFrame, ModelSize
+from liveedit_cam.types import (
+    CodecChoice,
+    EditField,
+    EditInstruction,
+    Frame,
+    Mode,
+    ModelFrame,
+    ModelSize,
+)
 
 
 @runtime_checkable
@@ -102,6 +110,18 @@ class EditorOptions:
     max_field_age_s: float | None = None
     """Age up to which the newest field is kept, where the machine can, by fewer steps; None =
     however old."""
+    target: str = ""
+    """What stands after the colon of the editor's name, such as a folder; "" = nothing."""
+    codec: CodecChoice = "wan"
+    """"wan" = the model's own codec, "tiny" = its light one."""
+    window: int | None = None
+    """Latents in view; None = the model's own."""
+    is_paper_mode: bool = False
+    """Run the released model as the paper's code does."""
+    uses_fp8: bool = False
+    """Products in 8-bit floats, where the GPU has them."""
+    lora: str | None = None
+    """File of a LoRA, with ":0.8" behind it for its strength; None = none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,17 @@ class Service:
     def _make_editing(self) -> Editing:
         config = self._config
         max_age_s = None if config.max_field_age_ms is None else config.max_field_age_ms / 1000
-        options = EditorOptions(config.model, config.device, config.steps, max_age_s)
+        options = EditorOptions(
+            config.model,
+            config.device,
+            config.steps,
+            max_age_s,
+            codec=config.codec,
+            window=config.window,
+            is_paper_mode=config.paper_mode,
+            uses_fp8=config.fp8,
+            lora=config.lora,
+        )
         supervisor = EngineSupervisor(
             EngineClient(self._editor, options, self._waker),
             answer_timeout_s=config.edit_timeout_s,

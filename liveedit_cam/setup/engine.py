@@ -77,8 +77,16 @@ def engine(computer: Computer) -> Iterator[Finding]:
         return
     config = computer.config
     try:
-        made = registry.load("editors", config.editor).create(
-            EditorOptions(config.model, config.device, num_steps=config.steps)
+        made = registry.open_editor(
+            config.editor,
+            EditorOptions(
+                config.model,
+                config.device,
+                num_steps=config.steps,
+                codec=config.codec,
+                window=config.window,
+                is_paper_mode=config.paper_mode,
+            ),
         )
     except LiveEditError as error:
         cpu = Fix("liveedit-cam run --device cpu", is_certain=False)
