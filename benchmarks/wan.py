@@ -40,7 +40,8 @@ from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
 from liveedit_cam.model.config import CacheTarget, model_size  # noqa: E402
 from liveedit_cam.model.dit import CausalDiT  # noqa: E402
 from liveedit_cam.model.field import fit  # noqa: E402
-from liveedit_cam.model.speed.fast import Speed, best_speed, has_fp8  # noqa: E402
+from liveedit_cam.model.speed.fast import Speed, best_speed  # noqa: E402
+from liveedit_cam.model.speed.fp8 import has_fp8  # noqa: E402
 from liveedit_cam.model.wan.vae import WanCodec  # noqa: E402
 from liveedit_cam.model.weights import choose_device, fastest_dtype  # noqa: E402
 
@@ -139,7 +140,8 @@ class Bench:
         """Edit until the window is full and every shape was met."""
         stream, config = self.stream, self.variant.config
         with torch.inference_mode():
-            stream._prepare(self._size, self.text, 0)
+            stream._resize(*model_size(config, *self._size))
+            stream._prepare(self.text, 0)
         if self.variant.is_plain:
             assert stream._cache is not None, "_prepare makes the cache"
             like = stream._dit.patch_embedding.weight

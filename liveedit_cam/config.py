@@ -105,6 +105,16 @@ class Config(BaseModel):
     """live (edit every frame at once) or exact (each frame waits for its own edit)"""
     steps: Annotated[Literal[1, 2, 4] | None, BeforeValidator(_number)] = None
     """denoising steps of an edit, 1, 2 or 4; left out = the model's own, fewer on a slow machine"""
+    codec: Literal["wan", "tiny"] = "wan"
+    """codec of liveedit-1.3b: wan (exact), or tiny (faster, less memory, softer)"""
+    window: Annotated[Literal[6, 9, 12, 21] | None, BeforeValidator(_number)] = None
+    """latents that liveedit-1.3b sees, 6, 9, 12 or 21; left out = 12"""
+    paper_mode: bool = False
+    """run liveedit-1.3b as the paper's code: 21 latents, no sinks, pictures squeezed to 832x480"""
+    fp8: bool = False
+    """products of liveedit-1.3b in 8-bit floats, on GPUs that have them; costs accuracy"""
+    lora: Text | None = None
+    """LoRA file for liveedit-1.3b, as FILE or FILE:STRENGTH"""
     max_field_age_ms: float | None = Field(250.0, gt=0, le=10_000)
     """age in milliseconds that fewer steps keep an edit younger than, up to 10000"""
     edit_timeout_s: float = Field(20.0, gt=0, le=3600)

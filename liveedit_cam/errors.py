@@ -101,6 +101,10 @@ class EditorError(ModelError):
     """One edit failed."""
 
 
+class GaveWayError(EditorError):
+    """Memory ran out in one edit, and something was given up: the next may well succeed."""
+
+
 class EngineError(ModelError):
     """The engine process died, hung or could not start."""
 

@@ -11,7 +11,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from liveedit_cam.types import EditField, EditInstruction, Frame, Mode, ModelFrame, ModelSize
+from liveedit_cam.types import (
+    CodecChoice,
+    EditField,
+    EditInstruction,
+    Frame,
+    Mode,
+    ModelFrame,
+    ModelSize,
+)
 
 
 @runtime_checkable
@@ -109,6 +117,16 @@ class EditorOptions:
     """What opens a server of models; None = there is none."""
     certificate: Path | None = None
     """PEM file that the server's certificate is checked by; None = the system's authorities."""
+    codec: CodecChoice = "wan"
+    """"wan" = the model's own codec, "tiny" = its light one."""
+    window: int | None = None
+    """Latents in view; None = the model's own."""
+    is_paper_mode: bool = False
+    """Run the released model as the paper's code does."""
+    uses_fp8: bool = False
+    """Products in 8-bit floats, where the GPU has them."""
+    lora: str | None = None
+    """File of a LoRA, with ":0.8" behind it for its strength; None = none."""
 
 
 @dataclass(frozen=True, slots=True)

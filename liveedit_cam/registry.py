@@ -15,6 +15,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from threading import Event
@@ -27,7 +28,7 @@ from liveedit_cam.errors import (
     UnknownBackendError,
     UsageError,
 )
-from liveedit_cam.protocols import Sink, Source
+from liveedit_cam.protocols import Editor, EditorOptions, Sink, Source
 
 GROUPS = ("sources", "sinks", "editors", "triggers")
 """The four seams; each is a folder of this package, or a table, and an entry-point group."""
@@ -143,6 +144,15 @@ def open_sink(spec: str, *, width: int, height: int, fps: float) -> Sink:
     """Create the sink a user named. Raises what ``parse_spec``, ``load`` and ``create`` raise."""
     kind, target = parse_spec(spec)
     return cast("Sink", load("sinks", kind).create(target, width=width, height=height, fps=fps))
+
+
+def open_editor(spec: str, options: EditorOptions) -> Editor:
+    """Create the editor a user named, with the target of its name in ``options``.
+
+    Raises what ``parse_spec``, ``load`` and ``create`` raise.
+    """
+    kind, target = parse_spec(spec)
+    return cast("Editor", load("editors", kind).create(replace(options, target=target)))
 
 
 def descriptions(group: str) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,6 +98,10 @@ class Region:
     height: float
 
 
+CodecChoice = Literal["wan", "tiny"]
+"""The released model's own codec, or the light one."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSize:
     """Which picture sizes a model edits at: whole tokens, up to a number of them."""
@@ -106,12 +110,16 @@ class ModelSize:
     """Side of a token in pixels."""
     num_tokens: int
     """The most it takes at once."""
+    fixed: tuple[int, int] | None = None
+    """Width and height that every picture is squeezed to; None = its aspect ratio is kept."""
 
     def of(self, width: int, height: int) -> tuple[int, int]:
         """Width and height in pixels at which it edits a picture of ``width`` x ``height``.
 
         As many tokens as allowed, the aspect ratio as near as that allows.
         """
+        if self.fixed is not None:
+            return self.fixed
         aspect, limit = width / height, self.num_tokens
         grids = (
             (columns, rows)

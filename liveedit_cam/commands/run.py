@@ -60,6 +60,19 @@ def run(
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps: 1, 2 or 4; left out = as many as fit.")
     ] = None,
+    codec: Annotated[str | None, typer.Option(help="Of liveedit-1.3b: wan or tiny.")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Latents that liveedit-1.3b sees: 6, 9, 12 or 21.")
+    ] = None,
+    paper_mode: Annotated[
+        bool | None, typer.Option("--paper-mode", help="liveedit-1.3b as the paper runs it.")
+    ] = None,
+    fp8: Annotated[
+        bool | None, typer.Option("--fp8", help="8-bit products of liveedit-1.3b.")
+    ] = None,
+    lora: Annotated[
+        str | None, typer.Option(help="LoRA of liveedit-1.3b: FILE[:STRENGTH].")
+    ] = None,
     strength: Annotated[str | None, typer.Option(help="How much of the edit, 0..1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
     mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,

@@ -230,6 +230,11 @@ class Service:
             max_age_s,
             token=None if token is None else token.get_secret_value(),
             certificate=config.remote_certificate,
+            codec=config.codec,
+            window=config.window,
+            is_paper_mode=config.paper_mode,
+            uses_fp8=config.fp8,
+            lora=config.lora,
         )
         supervisor = EngineSupervisor(
             EngineClient(self._editor, options, self._waker),

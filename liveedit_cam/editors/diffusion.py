@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from traceback import clear_frames
 
 import numpy as np
 import torch
 
-from liveedit_cam.errors import EditorError
+from liveedit_cam.errors import EditorError, GaveWayError, UsageError
 from liveedit_cam.model import EditStream, TextConditioning, load
+from liveedit_cam.model.config import paper_mode, with_window
 from liveedit_cam.model.field import bind, seen_from
-from liveedit_cam.model.governor import Governor, memory_ladder
+from liveedit_cam.model.governor import Governor, Setting
 from liveedit_cam.model.weights import what_it_knows
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 NUM_REMEMBERED = 16
 """Prompts whose encoding is kept, so that presets and scenes that come again cost nothing."""
 
@@ -27,9 +31,19 @@ def describe() -> str:
 
 
 def create(options: EditorOptions) -> DiffusionEditor:
-    """Load the model on the device. Raises UsageError or WeightsError."""
+    """Load the model on the device and warm it up. Raises UsageError or WeightsError."""
     model = options.target or options.model
-    stream = load(model, options.device)
+    try:
+        stream = load(
+            model,
+            options.device,
+            uses_fp8=options.uses_fp8,
+            codec=options.codec,
+            lora=options.lora,
+            warms_up=False,
+        )
+    except OUT_OF_MEMORY as error:
+        raise _too_small(options.device, error) from error
     return DiffusionEditor(stream, options, what_it_knows(model))
 
 
@@ -37,24 +51,27 @@ class DiffusionEditor:
     """An EditStream as an Editor."""
 
     def __init__(self, stream: EditStream, options: EditorOptions, knows: str = "") -> None:
-        """``options`` say how many steps a chunk has, and how old a field may get.
+        """Warm ``stream`` up, with less and less until that fits in memory.
 
-        ``knows`` tells people what the model knows; "" = it is not said.
+        ``options`` say how many steps a chunk has, how old a field may get and which latents are in
+        view; ``knows`` tells people what the model knows; "" = it is not said. Raises UsageError
+        where nothing is left to give up.
         """
         self._knows = knows
         self._stream = stream
-        ladder = memory_ladder(
-            stream.config,
-            has_light_codec=stream.has_light_codec,
-            has_large_text=stream.has_movable_text,
-        )
+        config = paper_mode(stream.config) if options.is_paper_mode else stream.config
+        if options.window is not None:
+            config = with_window(config, options.window)
+        if config != stream.config:
+            stream.apply(Setting(config))
+        ladder = stream.ladder()
         self._governor = Governor(ladder, options.num_steps, options.max_field_age_s)
         self._own = ladder[0]
         self._changed: float | None = None
         self._taken_at: float | None = None
         self._encode_text = lru_cache(NUM_REMEMBERED)(stream.encode_text)
         self.name = stream.config.name
-        stream.apply(self._governor.setting)
+        self._warm_up()
 
     @property
     def chunk_frames(self) -> int:
@@ -67,7 +84,13 @@ class DiffusionEditor:
         return self._stream.config.size
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
-        text = self._encode_text(instruction.prompt)
+        try:
+            text = self._encode_text(instruction.prompt)
+        except OUT_OF_MEMORY:
+            # the ladder is the editing thread's: here only what encoding itself takes can go
+            self._stream.free_text()
+            self._free()
+            text = self._encode_text(instruction.prompt)
         notices = []
         if text.unread:
             notices.append(f'too long, its end is not read: "{text.unread}".')
@@ -101,7 +124,7 @@ class DiffusionEditor:
                 seed=instruction.seed,
                 every_frame=every_frame,
             )
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except OUT_OF_MEMORY as error:
             raise self._give_way(error) from error
         self._changed = change.visible
         self._note_pace(began, frames)
@@ -116,18 +139,41 @@ class DiffusionEditor:
         if self._governor.aged(age_s) is not None:
             self._stream.apply(self._governor.setting)
 
+    def _warm_up(self) -> None:
+        """Be ready for the first chunk, by the first setting of the ladder that fits."""
+        while True:
+            try:
+                self._stream.apply(self._governor.setting)
+                self._stream.warm_up()
+                return
+            except OUT_OF_MEMORY as error:
+                clear_frames(error.__traceback__)
+                if self._governor.out_of_memory() is None:
+                    raise _too_small(self._stream.device, error) from error
+                self._free()
+
     def _give_way(self, error: Exception) -> EditorError:
         """Do without something from now on; the error says what, or that nothing is left."""
+        device = self._stream.device
+        clear_frames(error.__traceback__)  # they hold tensors of the pass that failed
+        if self._stream.free_text():
+            self._free()
+            return GaveWayError(f"Memory ran out on {device}; now: the text encoder is not kept.")
         given_up = self._governor.out_of_memory()
         if given_up is None:
             return EditorError(
-                f"Memory ran out on {self._stream.device}; nothing is left to give up: {error}.",
+                f"Memory ran out on {device}; nothing is left to give up: {error}.",
                 hint="Close other programs that use the device, or choose --model nano.",
             )
         self._stream.apply(self._governor.setting)
+        self._free()
+        return GaveWayError(f"Memory ran out on {device}; now: {given_up}.")
+
+    def _free(self) -> None:
+        """Let other sizes have what the last ones took."""
+        gc.collect()  # a network and its recordings hold themselves in cycles
         if self._stream.device.type == "cuda":
             torch.cuda.empty_cache()
-        return EditorError(f"Memory ran out on {self._stream.device}; now: {given_up}.")
 
     def report(self) -> EditorReport:
         stream, setting = self._stream, self._governor.setting
@@ -146,3 +192,10 @@ class DiffusionEditor:
 
     def close(self) -> None:
         self._stream.reset()
+
+
+def _too_small(device: torch.device | str, error: Exception) -> UsageError:
+    return UsageError(
+        f"Memory ran out on {device} before the first edit, with everything given up: {error}.",
+        hint="Close other programs that use the device, or choose --model nano.",
+    )

@@ -89,6 +89,7 @@ class EngineSupervisor:
         self._is_given_up = False
         self._has_been_ready = False
         self._shape: tuple[int, ...] = ()
+        self._has_failed = False
         self.size: ModelSize | None = None
         """How large ``submit`` wants frames; None while no process is ready."""
         self._forget_process()
@@ -129,7 +130,9 @@ class EngineSupervisor:
         """Have ``chunk_frames`` frames of ``size`` edited; only while ``can_edit``."""
         assert self.can_edit, "submit() while the engine cannot edit"
         self._is_editing = True
-        self._watchdog.asked(may_be_slow=self._is_new_shape(frames))
+        may_be_slow = self._is_new_shape(frames) or self._has_failed  # less memory: warmed up anew
+        self._has_failed = False
+        self._watchdog.asked(may_be_slow=may_be_slow)
         try:
             self._link.submit(frames, every_frame=every_frame)
         except EngineError as error:
@@ -184,7 +187,7 @@ class EngineSupervisor:
         elif isinstance(event, Encoded | Rejected):
             self._note_encoding(event)
         elif isinstance(event, Edited | Failed):
-            self._is_editing = False
+            self._is_editing, self._has_failed = False, isinstance(event, Failed)
         if isinstance(event, Ready | Edited | Failed):
             self.chunk_frames, self.size = event.chunk_frames, event.size
         if isinstance(event, Edited):
@@ -250,4 +253,5 @@ class EngineSupervisor:
         self._asked.clear()
         self._is_editing = False
         self._shape = ()
+        self._has_failed = False
         self._watchdog.stopped()

@@ -14,7 +14,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import cast
@@ -37,7 +36,13 @@ from liveedit_cam.engine.messages import (
     Ready,
     Rejected,
 )
-from liveedit_cam.errors import EditorError, EngineError, InstructionError, LiveEditError
+from liveedit_cam.errors import (
+    EditorError,
+    EngineError,
+    GaveWayError,
+    InstructionError,
+    LiveEditError,
+)
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
 from liveedit_cam.types import EditField, EditInstruction
 
@@ -74,19 +79,16 @@ def run_engine(connection: Connection, editor: str, options: EditorOptions) -> N
 
 
 def load_editor(editor: str, options: EditorOptions) -> Editor:
-    """Make the editor ``kind`` or ``kind:target`` of the registry, or what ``"module:function"``
-    returns.
+    """Make the editor ``kind`` or ``kind:target`` of the registry, or what a function returns.
+
+    ``"module:function"`` names the function, where no kind is called as the module.
 
     Raises UnknownBackendError, MissingDependencyError and what the editor's factory raises.
     """
-    module_name, _, function_name = editor.partition(":")
-    is_kind = module_name.replace("_", "-") in registry.kinds("editors")
-    if is_kind or not function_name.isidentifier():
-        kind, target = registry.parse_spec(editor)
-        return cast(
-            "Editor", registry.load("editors", kind).create(replace(options, target=target))
-        )
-    factory = vars(importlib.import_module(module_name))[function_name]
+    module, _, function = editor.partition(":")
+    if not function.isidentifier() or module.replace("_", "-") in registry.kinds("editors"):
+        return registry.open_editor(editor, options)
+    factory = vars(importlib.import_module(module))[function]
     return cast("Callable[[EditorOptions], Editor]", factory)(options)
 
 
@@ -191,7 +193,8 @@ class _Worker:
             fields = editor.edit(edit.frames, conditioning, every_frame=edit.every_frame)
             check(edit, conditioning.instruction.revision, fields)
         except Exception as error:  # noqa: BLE001 - sent to the daemon, which shows it
-            self._num_failures += 1
+            # one that gave something up for memory has not failed at what it does next
+            self._num_failures += 0 if isinstance(error, GaveWayError) else 1
             _log.exception("edit failed, %d in a row", self._num_failures)
             editor.reset()
             reason = str(_as_error(error, "An edit failed"))

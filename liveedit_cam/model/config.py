@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from liveedit_cam.errors import EditorError, WeightsError
+from liveedit_cam.errors import EditorError, UsageError, WeightsError
 from liveedit_cam.types import ModelSize
 
 Prediction = Literal["flow", "source_change"]
@@ -84,8 +84,16 @@ class ModelConfig:
     """Mask cache: mean squared latent change above which a token is recomputed."""
     mask_dilation: int = 1
     """Mask cache: tokens by which the mask grows, for motion."""
+    mask_share: float | None = None
+    """Mask cache: share of each latent's tokens that is recomputed, those that changed most in the
+    same latent of the last chunk, as the paper's code does; None = those above the threshold."""
+    mask_alignment: bool = False
+    """Mask cache: shift fresh outputs of the self-attention so that their mean is that of the
+    stored ones they replace, channel by channel."""
     mask_target: CacheTarget = "self_attention"
     """Mask cache: what it reuses; the paper's is the self-attention."""
+    squeezes: bool = False
+    """Every picture is edited at exactly ``width`` x ``height``, whatever its aspect ratio."""
 
     def __post_init__(self) -> None:
         if self.dim % self.num_heads or self.head_dim % 2:
@@ -97,6 +105,8 @@ class ModelConfig:
                 f"got a window of {self.window_latents} latents, expected at least the "
                 f"{self.num_sink_latents} sinks and the {self.chunk_latents} of a chunk"
             )
+        if self.mask_share is not None and not 0 < self.mask_share <= 1:
+            raise WeightsError(f"got mask_share {self.mask_share}, expected a share from 0 to 1")
         if self.mask_target not in get_args(CacheTarget):
             raise WeightsError(
                 f"got mask_target {self.mask_target!r}, expected one of "
@@ -136,7 +146,8 @@ class ModelConfig:
     @property
     def size(self) -> ModelSize:
         """Picture sizes it edits at."""
-        return ModelSize(self.token_px, self.num_tokens)
+        fixed = (self.width, self.height) if self.squeezes else None
+        return ModelSize(self.token_px, self.num_tokens, fixed)
 
     def shares_stream(self, other: ModelConfig) -> bool:
         """Whether a stream begun with ``other`` can go on with this: they differ in pace alone."""
@@ -145,6 +156,8 @@ class ModelConfig:
             timesteps=self.timesteps,
             context_pass=self.context_pass,
             mask_threshold=self.mask_threshold,
+            mask_share=self.mask_share,
+            mask_alignment=self.mask_alignment,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -207,9 +220,49 @@ WAN_1_3B = ModelConfig(
     chunk_latents=3,
     window_latents=12,
     num_sink_latents=3,
+    mask_share=0.3,
+    mask_alignment=True,
 )
 
 PRESETS = {config.name: config for config in (NANO, WAN_1_3B)}
+
+
+PAPER_WINDOW = 21
+"""Latents of the paper's clips, all of which it sees."""
+
+
+def with_window(config: ModelConfig, window_latents: int) -> ModelConfig:
+    """The same model with another window, of whole chunks. Raises UsageError."""
+    least = config.num_sink_latents + config.chunk_latents
+    if window_latents < least or window_latents % config.chunk_latents:
+        raise UsageError(
+            f"got a window of {window_latents} latents, expected whole chunks of "
+            f"{config.chunk_latents}, {least} or more, for {config.name}"
+        )
+    return dataclasses.replace(config, window_latents=window_latents)
+
+
+def paper_mode(config: ModelConfig) -> ModelConfig:
+    """As the paper's code runs it: 21 latents and no sinks, every picture squeezed to one size.
+
+    Beyond 21 latents the oldest go, as its code's rolling window does. Raises UsageError for a
+    model that is not the paper's: one that predicts no flow.
+    """
+    if config.prediction != "flow":
+        raise UsageError(
+            f"got paper mode for {config.name}, expected the paper's own model",
+            hint="Choose --model liveedit-1.3b.",
+        )
+    return dataclasses.replace(
+        config,
+        window_latents=PAPER_WINDOW,
+        num_sink_latents=0,
+        timesteps=(1000, 750, 500, 250),
+        context_pass=True,
+        mask_share=0.3,
+        mask_alignment=True,
+        squeezes=True,
+    )
 
 
 def model_size(config: ModelConfig, height: int, width: int) -> tuple[int, int]:

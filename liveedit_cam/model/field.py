@@ -143,14 +143,37 @@ def fit(
         cells = cells * _inside(region, (cells.shape[-2], cells.shape[-1])).to(cells)
         rest = rest * _inside(region, (rest.shape[-2], rest.shape[-1])).to(rest)
     visible = _visible_share(before[-1].float(), cells[-1], rest[-1])
-    # one copy from the device, and one look at it for all that may have gone wrong
-    if not bool(torch.isfinite(cells.sum() + rest.sum())):
+    total = (cells.sum() + rest.sum()).view(1)
+    host_cells, host_rest, told = to_host(cells, rest, torch.cat((total, visible.view(1))))
+    # here, where everything is anyway: a look at the device would wait for it once more
+    if not np.isfinite(told[0]):
         raise EditorError(
             "The model's output holds values that are not finite, expected numbers.",
             hint="The stream starts anew; if it repeats, choose another --model or --device.",
         )
-    kept = rest.cpu().numpy() if bool(rest.any()) else None
-    return Change(cells.cpu().numpy(), kept, float(visible))
+    return Change(host_cells, host_rest if host_rest.any() else None, float(told[1]))
+
+
+def to_host(*tensors: Tensor) -> list[Floats]:
+    """float32 tensors of one device as arrays: one copy, through pinned memory."""
+    if tensors[0].device.type == "cpu":
+        return [tensor.numpy() for tensor in tensors]
+    flat = packed(tensors)
+    host = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=True)
+    host.copy_(flat, non_blocking=True)
+    torch.accelerator.current_stream(flat.device).synchronize()
+    return unpacked(host, [tensor.shape for tensor in tensors])
+
+
+def packed(tensors: Sequence[Tensor]) -> Tensor:
+    """All their values in one row, float32."""
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def unpacked(flat: Tensor, shapes: Sequence[torch.Size]) -> list[Floats]:
+    """What ``packed`` put into one row on the processor, in their ``shapes``; no copy."""
+    parts = flat.split([shape.numel() for shape in shapes])
+    return [part.view(shape).numpy() for part, shape in zip(parts, shapes, strict=True)]
 
 
 def fields_of(

@@ -2,11 +2,13 @@
 
 Where the last chunk's edited latent differs from its source more than ``threshold``, tokens are
 recomputed in the middle denoising steps; all others take the output this same chunk had in its
-first step (LiveEdit, section on the AR-oriented mask cache). A threshold, not a fixed share: an
-edit of the whole picture recomputes everything, no edit recomputes almost nothing. First and last
-step and the clean-context pass are always whole. ``ModelConfig.mask_target`` says whose outputs:
-the self-attention's, as in the paper, the FFN's, or the whole network's, whose middle passes then
-hold no other tokens at all.
+first step (LiveEdit, section on the AR-oriented mask cache). A threshold adapts: an edit of the
+whole picture recomputes everything, no edit recomputes almost nothing. The paper's code takes a
+fixed share of each latent's tokens instead (``ModelConfig.mask_share``), and aligns means. Unlike
+it, tokens keep their places in the cache, and none is dropped for being low in the picture.
+First and last step and the clean-context pass are always whole. ``ModelConfig.mask_target`` says
+whose outputs: the self-attention's, as in the paper, the FFN's, or the whole network's, whose
+middle passes then hold no other tokens at all.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class MaskCache:
         self._is_planned = False
         self._tokens: Tensor | None = None
         self._is_first = False
+        self.recomputed: Tensor | None = None
+        """bool (chunk tokens,): what the newest chunk's middle steps recomputed; None = all."""
 
     def reset(self) -> None:
         """Forget mask and outputs: after a cut, a new instruction, a new stream."""
@@ -56,7 +60,7 @@ class MaskCache:
         ``moved`` float (): mean absolute change of the source latents since the last chunk; a cut
         forgets the mask. ``begin_step`` plans where nobody did.
         """
-        self._planned, self._is_planned = None, True
+        self._planned, self._is_planned, self.recomputed = None, True, None
         mask = self.edit_mask
         if mask is None or self.config.mask_target == "none":
             return
@@ -73,13 +77,28 @@ class MaskCache:
             return
         order = mask.logical_not().byte().argsort(stable=True)  # those of the mask first
         self._planned = self._at_fixed_address(order[:size], len(mask))
+        self.recomputed = torch.zeros_like(mask).index_fill_(0, self._planned, value=True)
 
     def _rounded_up(self, count: int, total: int) -> int:
         """The smallest bucket that holds ``count`` of ``total`` tokens; at least one token."""
-        if self.num_buckets == 0:
+        if self.num_buckets == 0 or self.config.mask_share is not None:
             return count
         step = -(-total // self.num_buckets)
         return min(total, max(1, -(-count // step)) * step)
+
+    def counts(self, num_tokens: int) -> list[int]:
+        """Counts of tokens that masked steps of ``num_tokens`` may have, where they are few."""
+        if self.config.mask_target == "none":
+            return []
+        if self.config.mask_share is not None:
+            chunk = self.config.chunk_latents
+            return [chunk * self._kept(num_tokens // chunk)]
+        return [bucket * num_tokens // self.num_buckets for bucket in range(1, self.num_buckets)]
+
+    def _kept(self, num_tokens: int) -> int:
+        """Tokens of one latent that a fixed share recomputes; at least one."""
+        assert self.config.mask_share is not None, "a threshold has no fixed share"
+        return max(1, round(self.config.mask_share * num_tokens))
 
     def _at_fixed_address(self, tokens: Tensor, total: int) -> Tensor:
         if self.num_buckets == 0:
@@ -114,16 +133,23 @@ class MaskCache:
         """Make the next chunk's mask from this chunk's latents, both (1, C, T, H, W).
 
         A token is recomputed when the mean squared change of its strongest latent cell exceeds the
-        threshold, or one within ``mask_dilation`` tokens does in any latent of the chunk.
+        threshold, or one within ``mask_dilation`` tokens does in any latent of the chunk; with a
+        fixed share when its mean change is among the largest of its latent, exactly so many.
         """
         config = self.config
         distance = (edited - source).float().square().mean(dim=1)  # (1, T, H, W)
+        self._planned, self._is_planned = None, False
+        if config.mask_share is not None:
+            means = F.avg_pool2d(distance, config.patch).flatten(2)[0]  # (T, h w)
+            most = means.topk(self._kept(means.shape[1]), dim=1).indices
+            chosen = torch.zeros_like(means, dtype=torch.bool)
+            self.edit_mask = chosen.scatter_(1, most, value=True).flatten()
+            return
         token = F.max_pool2d(distance, config.patch)
         strongest = token.amax(dim=1, keepdim=True)  # (1, 1, h, w)
         size = 2 * config.mask_dilation + 1
         grown = F.max_pool2d(strongest, size, stride=1, padding=config.mask_dilation)
         mask = (grown > config.mask_threshold).expand_as(token).flatten()
-        self._planned, self._is_planned = None, False
         is_known_whole = self.num_buckets == 0 and bool(mask.all())  # else ``plan`` finds out
         self.edit_mask = None if is_known_whole else mask
 
@@ -136,7 +162,11 @@ class MaskCache:
         if self.config.mask_target != part:
             return out
         if tokens is not None:
-            return self._stored[layer].index_copy(1, tokens, out)
+            stored = self._stored[layer]
+            if part == "self_attention" and self.config.mask_alignment:
+                replaced = stored[:, tokens]
+                out = out + (replaced.mean(1, keepdim=True) - out.mean(1, keepdim=True))
+            return stored.index_copy(1, tokens, out)
         if self._is_first:
             self._store(layer, out)
         return out

@@ -7,7 +7,6 @@ edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,25 +15,29 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.compositing import put_on
-from liveedit_cam.errors import EditorError
 from liveedit_cam.model.conditioning import KVPolicy, TextConditioning
 from liveedit_cam.model.config import ModelConfig, model_size
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.field import Change, Steadier, bind, fit
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
-from liveedit_cam.model.governor import Setting
+from liveedit_cam.model.governor import Setting, memory_ladder
+from liveedit_cam.model.history import ShownLatents
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.speed.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.speed.replay import CudaRecorder, Recorder
-from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec
+from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec, refused_chunk
 from liveedit_cam.model.text import is_all_missing, split_words, what_is_missing
 from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels, Region
+
+
+NUM_CODEC_WARM_UPS = 3
+"""Chunks of a warm-up that go through the codec: its first two have shapes of their own."""
 
 
 class EditStream:
@@ -88,25 +91,27 @@ class EditStream:
         self._seed: int | None = None
         self._size: tuple[int, int] | None = None
         self._conditioning: TextConditioning | None = None
-        self._history: deque[tuple[Tensor, Tensor]] = deque()
+        self._is_kept_warm = False
+        self._shown = ShownLatents()
         self._last_source: Tensor | None = None
         self.skip_ratio = 0.0
         """Share of tokens the mask cache reused in the middle steps of the last chunk."""
+        self.recomputed: Tensor | None = None
+        """bool (T, h, w): tokens of the last chunk that its middle steps computed anew; None = all.
+        """
 
     @property
     def chunk_frames(self) -> int:
         """Frames the next ``edit`` takes; a codec's first chunk may be shorter."""
         return self.codec.frames_for(self.config.chunk_latents)
 
-    @property
-    def has_light_codec(self) -> bool:
-        """Whether ``apply`` can choose a codec that takes less memory."""
-        return self._light_codec is not None
-
-    @property
-    def has_movable_text(self) -> bool:
-        """Whether ``apply`` can move the text encoder to the processor."""
-        return isinstance(self._text, MovableText)
+    def ladder(self) -> tuple[Setting, ...]:
+        """What ``apply`` can give up, as ``memory_ladder``."""
+        return memory_ladder(
+            self.config,
+            has_light_codec=self._light_codec is not None,
+            has_large_text=isinstance(self._text, MovableText),
+        )
 
     def apply(self, setting: Setting) -> None:
         """Run by ``setting`` from the next chunk on; another window or size starts a new stream."""
@@ -116,14 +121,19 @@ class EditStream:
         self._mask.config = config
         if setting.uses_light_codec and self._light_codec is not None:
             self.codec, self._light_codec = self._light_codec(), None
+            self._decodes_source = True  # it loses much of a picture: that must not look like edits
             self._size = None
         if setting.text_on_cpu and isinstance(self._text, MovableText):
             self._text.to_cpu()
         if not config.shares_stream(before):
-            self._cache, self._denoiser = None, self._dit
             self._size = None
         if self._size is None:
+            self._cache, self._denoiser = None, self._dit
             self.reset()  # now, so that ``chunk_frames`` is that of the new stream
+
+    def free_text(self) -> bool:
+        """Give back what a text encoder keeps on the device between prompts; False = nothing."""
+        return isinstance(self._text, MovableText) and self._text.let_go()
 
     @property
     def kv_latents(self) -> int:
@@ -135,9 +145,8 @@ class EditStream:
         if self._cache:
             self._cache.reset()
         self._mask.reset()
-        self._history.clear()
-        self._seed = None
-        self._last_source = None
+        self._shown.clear()
+        self._seed = self._last_source = None
         if self._steadier is not None:
             self._steadier.reset()
         self.codec.reset()
@@ -168,17 +177,14 @@ class EditStream:
 
         ``in_place`` writes over ``frames`` and returns them: large pictures need half the memory.
         T must be ``chunk_frames``; H and W may be anything and may change, which starts a new
-        stream (of a codec whose first chunk is shorter, T must then be that one's). Same seed, same
-        frames from the last ``reset`` on. Raises EditorError.
+        stream, whose first chunk may be shorter. Same seed, same frames from the last ``reset`` on.
+        Raises EditorError.
         """
         if frames.ndim != 4 or frames.shape[3] != 3:
-            raise _refused(frames, self.chunk_frames, "H, W")
-        # first, since another size starts a stream, which may want fewer frames
-        self._resize(*model_size(self.config, *frames.shape[1:3]))
-        if frames.shape[0] != self.chunk_frames:
-            raise _refused(frames, self.chunk_frames, "H, W")
-        assert self._size is not None, "_resize sets the size"
-        small = np.stack([shrink(one, *self._size[::-1]) for one in frames])
+            raise refused_chunk(frames.shape, self.chunk_frames, "H, W")
+        height, width = model_size(self.config, *frames.shape[1:3])
+        self._settle(height, width, frames.shape, "H, W")
+        small = np.stack([shrink(one, width, height) for one in frames])
         change = self.change(small, conditioning, strength=strength, region=region, seed=seed)
         fields = bind(change, [ModelFrame(one, t, 0.0) for t, one in enumerate(small)], 0)
         edited = frames if in_place else np.empty_like(frames)
@@ -221,10 +227,9 @@ class EditStream:
         token_px = self.config.token_px
         is_whole = small.ndim == 4 and small.shape[1] % token_px == small.shape[2] % token_px == 0
         if not is_whole or small.shape[3] != 3:
-            raise _refused(small, self.chunk_frames, f"h, w in whole tokens of {token_px} pixels")
-        self._resize(small.shape[1], small.shape[2])
-        if small.shape[0] != self.chunk_frames:
-            raise _refused(small, self.chunk_frames, "h, w")
+            size = f"h, w in whole tokens of {token_px} pixels"
+            raise refused_chunk(small.shape, self.chunk_frames, size)
+        self._settle(small.shape[1], small.shape[2], small.shape, "h, w")
         self._prepare(conditioning, seed)
         pixels = torch.from_numpy(small).to(self.device).float() / 255
         source_frames = pixels.permute(3, 0, 1, 2).unsqueeze(0)
@@ -235,48 +240,64 @@ class EditStream:
     def warm_up(self, height: int = 720, width: int = 1280) -> None:
         """Compile and record what ``speed`` asks for, for pictures of that shape, before any came.
 
-        Takes a minute or more where it compiles and nothing where there is nothing to do; else the
-        first chunks would take that long. Leaves a stream that has seen nothing.
+        Takes a minute or more where it compiles, nothing where there is nothing to do. From now on
+        another size is warmed up as it comes. Leaves a stream that has seen nothing.
         """
-        if not (self.speed.compiles or self.speed.replays):
-            return
-        config, text = self.config, self.config.text
-        silence = torch.zeros(1, text.max_tokens, text.width, device=self.device, dtype=self.dtype)
-        conditioning = TextConditioning("", tuple(self._dit.text_kv(silence)), ())
-        self._resize(*model_size(self.config, height, width))
-        self._prepare(conditioning, 0)
+        if self.speed.needs_warm_up:
+            self._resize(*model_size(self.config, height, width))
+            self._warm_up()
+            self._is_kept_warm = True
+
+    def _warm_up(self) -> None:
+        """Run every kind of chunk there is at the size set last, codec included."""
         assert self._cache is not None, "_resize makes the cache"
         assert self._size is not None, "_resize sets the size"
-        stride, tokens = self.codec.spatial_stride, self._cache.chunk_tokens
-        cells = (self._size[0] // stride, self._size[1] // stride)
-        shape = (1, config.latent_channels, config.chunk_latents, *cells)
-        source = torch.zeros(shape, device=self.device)
-        num_buckets = self.speed.num_buckets
-        whole = [1.0] * (config.window_latents // config.chunk_latents)  # until the window is full
-        for share in (*whole, *(bucket / num_buckets for bucket in range(1, num_buckets))):
-            recomputed = torch.arange(tokens, device=self.device) < share * tokens
-            self._mask.edit_mask = None if share == 1.0 else recomputed
+        text = self.config.text
+        silence = torch.zeros(1, text.max_tokens, text.width, device=self.device, dtype=self.dtype)
+        conditioning = TextConditioning("", tuple(self._dit.text_kv(silence)), ())
+        self._prepare(conditioning, 0)
+        tokens = self._cache.chunk_tokens
+        whole = [tokens] * (self.config.window_latents // self.config.chunk_latents)
+        for number, count in enumerate((*whole, *self._mask.counts(tokens))):
+            if number < NUM_CODEC_WARM_UPS:  # the first, which may be shorter, and later ones
+                frames = torch.zeros(1, 3, self.chunk_frames, *self._size, device=self.device)
+                source = self.codec.encode(frames)
+            recomputed = torch.arange(tokens, device=self.device) < count
+            self._mask.edit_mask = None if count == tokens else recomputed
             self._last_source = None
-            self._edit_latents(source, conditioning)
+            edited = self._edit_latents(source, conditioning)
+            if number < NUM_CODEC_WARM_UPS:
+                self._decode(frames, source, edited)
         self.reset()
         self._conditioning = None
         self.skip_ratio = 0.0
 
-    def _resize(self, height: int, width: int) -> None:
-        """Follow a change of the size in pixels that is edited."""
-        if self._size != (height, width):
-            self._size = (height, width)
-            grid = (height // self.config.token_px, width // self.config.token_px)
-            self._cache = KVCache(
-                self.config,
-                grid,
-                self.device,
-                self.dtype,
-                kernels=self._kernels,
-                keeps_rotated=self.speed.keeps_rotated,
-            )
-            self._denoiser = denoiser_for(self.speed, self._dit, self._cache, self._recorder)
-            self.reset()
+    def _resize(self, height: int, width: int) -> bool:
+        """Follow a change of the size in pixels; whether there was one."""
+        if self._size == (height, width):
+            return False
+        self._cache, self._denoiser = None, self._dit  # before the next: both need not fit
+        grid = (height // self.config.token_px, width // self.config.token_px)
+        self._cache = KVCache(
+            self.config,
+            grid,
+            self.device,
+            self.dtype,
+            kernels=self._kernels,
+            keeps_rotated=self.speed.keeps_rotated,
+        )
+        self._denoiser = denoiser_for(self.speed, self._dit, self._cache, self._recorder)
+        self._size = (height, width)
+        self.reset()
+        return True
+
+    def _settle(self, height: int, width: int, shape: tuple[int, ...], size: str) -> None:
+        """Start a stream where the size is another, then refuse what is not its next chunk."""
+        is_new = self._resize(height, width)  # first: a new stream may want fewer frames
+        if shape[0] != self.chunk_frames:
+            raise refused_chunk(shape, self.chunk_frames, size)
+        if is_new and self._is_kept_warm:
+            self._warm_up()
 
     def _prepare(self, conditioning: TextConditioning, seed: int) -> None:
         """Follow a change of seed or instruction."""
@@ -298,10 +319,7 @@ class EditStream:
             return
         self._cache.reset()
         if self.kv_policy == "recache":
-            for x0, source in self._history:
-                self._cache.make_room()
-                self._dit.write_context(x0, source, conditioning.kv, self._cache)
-                self._cache.commit()
+            self._shown.rewrite(self._dit, self._cache, conditioning.kv)
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"
@@ -310,8 +328,10 @@ class EditStream:
             moved = (source - self._last_source)[:, 0].abs().mean()
         self._last_source = source
         self._mask.plan(moved)
-        has_middle = len(self.schedule.timesteps) > 2  # first and last step are always whole
+        has_middle = len(self.schedule.timesteps) > 2
         self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
+        mask = self._mask.recomputed if has_middle else None
+        self.recomputed = None if mask is None else mask.view(-1, *self._cache.grid)
         x0 = denoise_chunk(
             self._denoiser,
             source,
@@ -323,16 +343,8 @@ class EditStream:
             context_pass=self.config.context_pass,
         )
         if self.kv_policy == "recache":
-            self._remember(x0, source)
+            self._shown.add(x0, source, self.config)
         return x0
-
-    def _remember(self, x0: Tensor, source: Tensor) -> None:
-        """Keep the latents the window shows, so that ``recache`` can rewrite them."""
-        self._history.append((x0, source))
-        chunks = self.config.window_latents // self.config.chunk_latents
-        sinks = self.config.num_sink_latents // self.config.chunk_latents
-        if len(self._history) > chunks - 1:
-            del self._history[sinks]
 
     def _decode(self, small: Tensor, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Source and edit at model size, what is compared; float (T, 3, h, w), on the device."""
@@ -342,10 +354,3 @@ class EditStream:
             frames = torch.cat((small, self.codec.decode(x0)))
         before, after = frames.transpose(1, 2).float()
         return before, after
-
-
-def _refused(frames: Pixels, num_frames: int, size: str) -> EditorError:
-    return EditorError(
-        f"got frames of shape {frames.shape}, expected ({num_frames}, {size}, 3)",
-        hint="Pass stream.chunk_frames frames at a time. Another picture size starts a new stream.",
-    )

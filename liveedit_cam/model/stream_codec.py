@@ -73,6 +73,18 @@ class MovableText(Protocol):
         """Encode on the processor from now on."""
         ...
 
+    def let_go(self) -> bool:
+        """Keep nothing on the device between prompts from now on; False = it kept nothing."""
+        ...
+
+
+def refused_chunk(shape: tuple[int, ...], num_frames: int, size: str) -> EditorError:
+    """The error for frames that are not the next chunk; ``size`` says which sizes may be."""
+    return EditorError(
+        f"got frames of shape {shape}, expected ({num_frames}, {size}, 3)",
+        hint="Pass stream.chunk_frames frames at a time. Another picture size starts a new stream.",
+    )
+
 
 def check_frames(
     frames: Tensor, before: tuple[int, ...] | None, frames_per_latent: int, stride: int

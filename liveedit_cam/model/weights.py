@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.speed.fast import Speed
+from liveedit_cam.model.speed.fast import Speed, best_speed
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.wan.load import FILES as WAN_FILES
 from liveedit_cam.model.wan.load import is_wan_folder, load_wan
 from liveedit_cam.model.weight_files import RENEW, load_weights
+from liveedit_cam.types import CodecChoice
 
 FILES = ("config.json", "model.safetensors", "codec.safetensors", "text.safetensors", "words.json")
 
@@ -36,35 +38,53 @@ def load(
     *,
     kv_policy: KVPolicy | None = None,
     speed: Speed | None = None,
+    uses_fp8: bool = False,
+    codec: CodecChoice = "wan",
+    lora: str | None = None,
+    warms_up: bool = True,
 ) -> EditStream:
     """Load a model by name or folder. Raises UsageError (name, device) or WeightsError (files).
 
     ``kv_policy`` None = reset for models like nano (kept, the last edit shows for a while: 5.6 dB
     are lacking in the first chunk, docs/paper.md), keep for released weights. ``speed`` None =
-    the best for the device. What it compiles is compiled here.
+    the best for the device, with 8-bit products where ``uses_fp8``. ``codec`` "tiny" and ``lora``,
+    FILE or FILE:STRENGTH, are for models like the released. What it compiles is compiled here,
+    unless ``warms_up`` is False.
     """
     folder = _folder(model)
     config = read_config(folder / "config.json")
     target = choose_device(device)
+    if uses_fp8:
+        speed = replace(speed or best_speed(target), uses_fp8=True)
     if is_wan_folder(folder):
-        return load_wan(
+        stream = load_wan(
             folder,
             config,
             target,
             fastest_dtype(target),
             kv_policy=kv_policy or "keep",
             speed=speed,
+            codec=codec,
+            lora=lora,
         )
-    dit, codec, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
-    for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
+        if warms_up:
+            stream.warm_up()
+        return stream
+    if codec != "wan" or lora is not None:
+        raise UsageError(
+            f"got {'a LoRA' if lora else f'codec {codec}'} for {config.name}, which takes none",
+            hint="Choose --model liveedit-1.3b.",
+        )
+    dit, own, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
+    for network, file in ((dit, "model"), (own, "codec"), (text, "text")):
         load_weights(network, folder / f"{file}.safetensors")
     words = read_words(folder / "words.json")
-    for network in (codec, text):  # float32: rounding in the codec would look like a change
+    for network in (own, text):  # float32: rounding in the codec would look like a change
         network.to(target).float().eval().requires_grad_(False)
     stream = EditStream(
         config,
         dit,
-        CodecStream(codec),
+        CodecStream(own),
         text,
         words,
         target,
@@ -72,7 +92,8 @@ def load(
         kv_policy=kv_policy or "reset",
         speed=speed,
     )
-    stream.warm_up()
+    if warms_up:
+        stream.warm_up()
     return stream
 
 
@@ -166,7 +187,10 @@ def choose_device(device: str) -> torch.device:
 def fastest_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where its matrix products beat float32 on this device, by a short measurement."""
     if device.type != "cpu":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+        return torch.bfloat16 if has_bfloat16 else torch.float32
     return min((torch.float32, torch.bfloat16), key=_product_seconds)
 
 

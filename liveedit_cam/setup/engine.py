@@ -78,9 +78,16 @@ def engine(computer: Computer) -> Iterator[Finding]:
         return
     config = computer.config
     try:
-        kind, target = registry.parse_spec(config.editor)
-        made = registry.load("editors", kind).create(
-            EditorOptions(config.model, config.device, num_steps=config.steps, target=target)
+        made = registry.open_editor(
+            config.editor,
+            EditorOptions(
+                config.model,
+                config.device,
+                num_steps=config.steps,
+                codec=config.codec,
+                window=config.window,
+                is_paper_mode=config.paper_mode,
+            ),
         )
     except LiveEditError as error:
         cpu = Fix("liveedit-cam run --device cpu", is_certain=False)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tiny_model import CPU, PAIRED, TINY, NaiveCache, draw_latents, tiny_dit, tiny_text_kv
 
-from liveedit_cam.errors import WeightsError
-from liveedit_cam.model import ModelConfig
+from liveedit_cam.errors import UsageError, WeightsError
+from liveedit_cam.model import NANO, WAN_1_3B, ModelConfig
 from liveedit_cam.model.attention import SelfAttend
-from liveedit_cam.model.config import CacheTarget, ReusePart
+from liveedit_cam.model.config import CacheTarget, ReusePart, paper_mode, with_window
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
@@ -280,3 +280,80 @@ def test_reset_recomputes_everything_again() -> None:
     assert mask.skip_ratio == 0.0
     mask.begin_step(1, 4)
     assert mask.tokens("self_attention") is None
+
+
+SHARED = replace(TINY, mask_share=0.3, mask_alignment=True)
+"""The paper's rule: a fixed share of each latent's tokens, and means aligned."""
+
+
+def test_a_fixed_share_takes_the_most_changed_tokens_of_each_latent() -> None:
+    """Catches a share of the whole chunk, ties that take more, and a mask of the other latent."""
+    config = replace(PAIRED, mask_share=0.25)
+    mask = MaskCache(config)
+    source = draw_latents(PAIRED, 2, seed=0)
+    edited = source.clone()
+    edited[:, :, 0, :2] += 1  # the first row of tokens, in latent 0
+    edited[:, :, 1, -2:] += 0.01  # and the last one, in latent 1: little, but the most there
+    mask.observe(edited, source)
+    assert mask.edit_mask is not None
+    chosen = mask.edit_mask.view(2, *GRID)
+    assert chosen.sum(dim=(1, 2)).tolist() == [6, 6]  # a quarter of 24
+    assert bool(chosen[0, 0].all())
+    assert bool(chosen[1, -1].all())
+    mask.observe(source, source)  # all alike: still exactly so many
+    assert int(mask.edit_mask.sum()) == 12
+    assert mask.skip_ratio == 0.75
+
+
+@pytest.mark.parametrize("num_buckets", [0, 4])
+def test_a_fixed_share_needs_one_recording(num_buckets: int) -> None:
+    """Catches a share rounded up to a bucket: three eighths instead of 0.3."""
+    mask = MaskCache(SHARED, num_buckets)
+    source = draw_latents(TINY, 1, seed=0)
+    mask.observe(source + 0.1, source)
+    mask.begin_step(1, 4)
+    tokens = mask.tokens("self_attention")
+    assert tokens is not None
+    assert mask.counts(24) == [len(tokens)] == [7]
+    assert mask.recomputed is not None
+    assert int(mask.recomputed.sum()) == 7
+
+
+def test_aligned_outputs_have_the_mean_of_those_they_replace() -> None:
+    """Catches a mean over channels, or of all stored tokens instead of the replaced ones."""
+    torch.manual_seed(0)
+    mask = MaskCache(SHARED)
+    mask.edit_mask = torch.arange(24) < 7
+    first, fresh = torch.randn(1, 24, 5), 3 + 2 * torch.randn(1, 7, 5)
+    mask.begin_step(0, 4)
+    mask.merge("self_attention", 0, None, first)
+    mask.begin_step(1, 4)
+    merged = mask.merge("self_attention", 0, mask.tokens("self_attention"), fresh)
+    assert torch.equal(merged[:, 7:], first[:, 7:])
+    assert torch.allclose(merged[:, :7].mean(1), first[:, :7].mean(1), atol=1e-6)
+    centred = fresh - fresh.mean(1, keepdim=True)
+    assert torch.allclose(merged[:, :7] - merged[:, :7].mean(1, keepdim=True), centred, atol=1e-6)
+
+
+def test_the_released_model_runs_the_papers_rule() -> None:
+    """Catches a default of ours where the paper's is meant, and a paper mode of another window."""
+    assert (WAN_1_3B.mask_share, WAN_1_3B.mask_alignment) == (0.3, True)
+    assert (NANO.mask_share, NANO.mask_alignment) == (None, False)
+    paper = paper_mode(WAN_1_3B)
+    assert (paper.window_latents, paper.num_sink_latents, paper.squeezes) == (21, 0, True)
+    assert paper.size.of(640, 480) == paper.size.of(1080, 1920) == (832, 480)
+    with pytest.raises(UsageError, match="got paper mode for nano"):
+        paper_mode(NANO)
+
+
+@pytest.mark.parametrize("window", [6, 9, 12, 21])
+def test_windows_of_the_setting_fit_the_released_model(window: int) -> None:
+    """Catches a window the setting offers and the model refuses."""
+    assert with_window(WAN_1_3B, window).window_latents == window
+
+
+@pytest.mark.parametrize("window", [3, 7])
+def test_a_window_without_room_or_of_part_chunks_is_refused(window: int) -> None:
+    """Catches one that fails later, in the middle of a stream."""
+    with pytest.raises(UsageError, match=f"got a window of {window} latents"):
+        with_window(WAN_1_3B, window)

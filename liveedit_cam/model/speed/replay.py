@@ -6,6 +6,7 @@ device; recording itself is behind ``Recorder``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,8 @@ from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.reuse import Reuse
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder(Protocol):
@@ -43,17 +46,21 @@ class CudaRecorder:
         """For work on ``device``."""
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
+        self._side = torch.cuda.Stream(device)
 
     def record(self, work: Callable[[], Tensor | None]) -> Callable[[], Tensor | None]:
         with torch.cuda.device(self._device):
-            side, current = torch.cuda.Stream(), torch.cuda.current_stream()
+            side, current = self._side, torch.cuda.current_stream()
             side.wait_stream(current)
             with torch.cuda.stream(side):
                 for _ in range(self.NUM_WARMUPS):
                     work()
             current.wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
+            # thread_local: a prompt is encoded on another thread meanwhile, which may allocate
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=side, capture_error_mode="thread_local"
+            ):
                 out = work()
 
         def replay() -> Tensor | None:
@@ -78,7 +85,8 @@ class ReplayedDiT:
 
     One recording for each kind of pass: whole and storing for the mask cache, whole, each bucket
     of tokens, the clean-context pass. What does not fit one runs plainly: a window that still
-    grows, another cache, a mask cache without buckets. One thread owns it.
+    grows, another cache, a mask cache without buckets. A pass that cannot be recorded runs plainly
+    from then on, as all others do; only want of memory is raised. One thread owns it.
     """
 
     def __init__(self, dit: CausalDiT, cache: KVCache, recorder: Recorder) -> None:
@@ -89,6 +97,7 @@ class ReplayedDiT:
         self._inputs: _Inputs | None = None
         self._text: Sequence[TextKV] | None = None
         self._replays: dict[Hashable, Callable[[], Tensor | None]] = {}
+        self._gave_up = False
 
     @property
     def config(self) -> ModelConfig:
@@ -134,12 +143,19 @@ class ReplayedDiT:
         )
 
     def _can_replay(self, attend_self: SelfAttend) -> bool:
-        return attend_self is self._cache and self._cache.is_rolling
+        return not self._gave_up and attend_self is self._cache and self._cache.is_rolling
 
     def _run(self, kind: Hashable, work: Callable[[], Tensor | None]) -> Tensor | None:
         self._cache.rotate_histories()  # once a chunk, so in no recording
         if kind not in self._replays:
-            self._replays[kind] = self._recorder.record(work)
+            try:
+                self._replays[kind] = self._recorder.record(work)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                _log.exception("pass %s cannot be recorded; all run plainly from now on", kind)
+                self._gave_up, self._replays = True, {}
+                return work()
         return self._replays[kind]()
 
     def _fill(
@@ -163,3 +179,12 @@ class ReplayedDiT:
                 v.copy_(new_v)
             self._text = text
         return old
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, also where the end of a recording hides it behind its own error."""
+    while error is not None:
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

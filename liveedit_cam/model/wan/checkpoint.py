@@ -132,10 +132,11 @@ def wan_names(names: Iterable[str]) -> dict[str, str]:
     bare = {name: _without_wrappers(name) for name in names}
     if not any(name.startswith(_DIFFUSERS_MARK) for name in bare.values()):
         return bare
-    return {name: _from_diffusers(stripped) for name, stripped in bare.items()}
+    return {name: from_diffusers(stripped) for name, stripped in bare.items()}
 
 
-def _from_diffusers(name: str) -> str:
+def from_diffusers(name: str) -> str:
+    """A name of diffusers' WanTransformer3DModel as Wan spells it; others stay as they are."""
     for pattern, replacement in _WAN_OF_DIFFUSERS:
         name = re.sub(pattern, replacement, name)
     return name

@@ -6,22 +6,34 @@ A folder of it holds config.json, model.safetensors (bfloat16), vae/, text/ and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from liveedit_cam.errors import UsageError, WeightsError
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.speed.fast import Speed
+from liveedit_cam.model.speed.fast import Speed, best_speed
 from liveedit_cam.model.stream import EditStream
+from liveedit_cam.model.wan.lora import merge_lora, parse_lora, read_lora
 from liveedit_cam.model.wan.prompt_cache import CachedPrompts
 from liveedit_cam.model.wan.taehv import load_taehv
 from liveedit_cam.model.wan.umt5 import Umt5Encoder
 from liveedit_cam.model.wan.vae import load_wan_vae
 from liveedit_cam.model.weight_files import load_weights_to
+from liveedit_cam.types import CodecChoice
+
+SPARE_BYTES = 1 << 30
+"""Beside the weights of the text encoder, for its work."""
+ROOM_BYTES = 4 << 30
+"""Free memory beside the text encoder from which on it stays on the device between prompts."""
+
+_log = logging.getLogger(__name__)
 
 FILES = ("config.json", "model.safetensors", "vae/config.json",
          "vae/diffusion_pytorch_model.safetensors")  # fmt: skip
@@ -36,23 +48,71 @@ def preset_encoder(folder: Path, config: ModelConfig, device: torch.device) -> C
 
 
 class LazyText:
-    """A PromptEncoder that is on the device only while it works."""
+    """A PromptEncoder that is on the device while it works, and stays where there is room.
 
-    def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype, limit: int) -> None:
-        """``folder`` of the model; ``limit`` of tokens."""
+    Where there never is room for it, or where memory runs out, it encodes on the processor.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+        limit: int,
+        free_bytes: Callable[[torch.device], int] | None = None,
+    ) -> None:
+        """``folder`` of the model; ``limit`` of tokens; ``free_bytes`` of a device now."""
         self._encoder = Umt5Encoder(folder / "text", device, dtype, max_tokens=limit)
         self._cached = CachedPrompts(self._encoder, folder / "prompts")
+        self._free_bytes = free_bytes or free_on
+        self._may_stay = True
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings (B, L, D), from disk where a prompt was met before."""
+        self._choose_place()
         try:
             return self._cached(prompts)
+        except torch.OutOfMemoryError:
+            if self._encoder.device.type == "cpu":
+                raise
+            _log.warning("no room for the text encoder on %s; it goes on", self._encoder.device)
+            self.to_cpu()
+            return self._cached(prompts)
         finally:
-            self._cached.free()
+            if not self._stays():
+                self._cached.free()
 
     def to_cpu(self) -> None:
         """Encode on the processor from now on: slower, and nothing on the device."""
+        self._may_stay = False
+        self._cached.free()
         self._encoder.device = torch.device("cpu")
+
+    def let_go(self) -> bool:
+        """As MovableText."""
+        was_kept = self._may_stay and self._encoder.is_loaded
+        self._may_stay = False
+        self._cached.free()
+        return was_kept
+
+    def _choose_place(self) -> None:
+        device = self._encoder.device
+        if device.type == "cpu" or self._encoder.is_loaded:
+            return
+        if self._free_bytes(device) < self._encoder.num_bytes() + SPARE_BYTES:
+            _log.info("the text encoder does not fit on %s; it encodes on the processor", device)
+            self.to_cpu()
+
+    def _stays(self) -> bool:
+        device = self._encoder.device
+        return device.type != "cpu" and self._may_stay and self._free_bytes(device) >= ROOM_BYTES
+
+
+def free_on(device: torch.device) -> int:
+    """Bytes that this process could still allocate on a CUDA device, its own reserve included."""
+    free, _ = torch.cuda.mem_get_info(device)
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + reserve)
 
 
 def is_wan_folder(folder: Path) -> bool:
@@ -68,24 +128,47 @@ def load_wan(
     *,
     kv_policy: KVPolicy = "keep",
     speed: Speed | None = None,
+    codec: CodecChoice = "wan",
+    lora: str | None = None,
 ) -> EditStream:
-    """Load the folder's networks. Raises WeightsError for files that do not fit ``config``."""
+    """Load the folder's networks, not yet warmed up.
+
+    ``codec`` "tiny" takes the light one from the start; ``lora`` is FILE or FILE:STRENGTH. Raises
+    WeightsError for files that do not fit ``config``, UsageError for a GPU without bfloat16.
+    """
+    if device.type == "cuda" and dtype != torch.bfloat16:
+        raise UsageError(
+            f"got {torch.cuda.get_device_name(device)}, which has no bfloat16, for {config.name}",
+            hint="Use a GPU of 2020 or later (Ampere), or --model nano.",
+        )
+    chosen = best_speed(device) if speed is None else speed
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # few shapes, all met while it warms up
     with torch.device("meta"):
         dit = CausalDiT(config)
     load_weights_to(dit, folder / "model.safetensors", device, dtype)
+    if lora is not None:
+        path, strength = parse_lora(lora)
+        merge_lora(dit, read_lora(path, dit), strength)
     light = folder / LIGHT_CODEC_FILE
-    stream = EditStream(
+    if codec == "tiny" and not light.is_file():
+        raise WeightsError(
+            f"got codec tiny, but {LIGHT_CODEC_FILE} is not in {folder}",
+            hint=f"Pull it: `liveedit-cam models pull {config.name}`, or use --codec wan.",
+        )
+    is_light = codec == "tiny"
+    exact = partial(load_wan_vae, folder / "vae", is_channels_last=chosen.channels_last)
+    make_light = partial(load_taehv, light, device, dtype)
+    return EditStream(
         config,
         dit,
-        load_wan_vae(folder / "vae", device, dtype),
+        make_light() if is_light else exact(device, dtype),
         LazyText(folder, device, dtype, config.text.max_tokens),
         None,
         device,
         dtype,
-        decodes_source=False,
-        light_codec=(lambda: load_taehv(light, device, dtype)) if light.is_file() else None,
+        decodes_source=is_light,  # what a light codec loses would look like an edit
+        light_codec=make_light if light.is_file() and not is_light else None,
         kv_policy=kv_policy,
-        speed=speed,
+        speed=chosen,
     )
-    stream.warm_up()
-    return stream

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveedit_cam.errors import MissingDependencyError, WeightsError
@@ -39,6 +40,36 @@ class _Memory:
     """One per causal layer, in the order diffusers visits them."""
     shape: tuple[int, ...] | None = None
     """Of the newest call's input; None = nothing came yet."""
+
+
+class SameTypeUpsample(nn.Module):
+    """Nearest doubling of rows and columns in the type that comes in.
+
+    diffusers goes to float32 and back for it: the same values (a copy rounds nothing), for twice
+    the memory of the widest tensors there are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, 2 H, 2 W)."""
+        return F.interpolate(x, scale_factor=2.0, mode="nearest-exact")
+
+
+def keep_type_in_upsampling(vae: nn.Module) -> None:
+    """Put ``SameTypeUpsample`` wherever ``vae`` doubles a picture, in place. Exact."""
+    for name, module in list(vae.named_modules()):
+        if isinstance(module, nn.Upsample):
+            assert module.mode == "nearest-exact", f"{name} upsamples by {module.mode}"
+            assert module.scale_factor == (2.0, 2.0), f"{name} scales by {module.scale_factor}"
+            vae.set_submodule(name, SameTypeUpsample())
+
+
+def channels_last(vae: nn.Module) -> None:
+    """Lay out the weights of its convolutions as tensor cores read them. Exact but for rounding."""
+    for module in vae.modules():
+        if isinstance(module, nn.Conv3d):
+            module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch types 4-D formats alone
+        elif isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as above
 
 
 class WanCodec:
@@ -84,7 +115,7 @@ class WanCodec:
         is_first = self._encoded.shape is None
         check_frames(frames, self._encoded.shape, FRAMES_PER_LATENT, self.spatial_stride)
         self._encoded.shape = tuple(frames.shape)
-        pixels = frames.to(self.vae.device, self.vae.dtype)
+        pixels = self._laid_out(frames.to(self.vae.device, self.vae.dtype))
         groups = [
             self.vae.quant_conv(self._run(self.vae.encoder, group, self._encoded))
             for group in _groups(pixels, split_first=is_first)
@@ -99,12 +130,18 @@ class WanCodec:
         is_first = self._decoded.shape is None
         self._decoded.shape = tuple(latents.shape)
         z = latents.to(self.vae.device).float() * self._std + self._mean
-        z = self.vae.post_quant_conv(z.to(self.vae.dtype))
+        z = self.vae.post_quant_conv(self._laid_out(z.to(self.vae.dtype)))
         groups = [
             self._run(self.vae.decoder, group, self._decoded).float().clamp(0, 1)
             for group in _groups(z, split_first=is_first)
         ]
         return groups[0] if len(groups) == 1 else torch.cat(groups, dim=2)
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """Channels last where the weights are: the convolutions pass the layout on."""
+        weight = self.vae.post_quant_conv.weight
+        is_last = weight.is_contiguous(memory_format=torch.channels_last_3d)
+        return x.contiguous(memory_format=torch.channels_last_3d) if is_last else x
 
     @staticmethod
     def _run(network: nn.Module, group: Tensor, memory: _Memory) -> Tensor:
@@ -124,7 +161,9 @@ def _no_features(network: nn.Module) -> list[Feature]:
     return [None] * sum(isinstance(module, nn.Conv3d) for module in network.modules())
 
 
-def load_wan_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> WanCodec:
+def load_wan_vae(
+    folder: Path, device: torch.device, dtype: torch.dtype, *, is_channels_last: bool = False
+) -> WanCodec:
     """The codec in ``folder`` (config.json and safetensors of AutoencoderKLWan), as a new stream.
 
     Raises MissingDependencyError (no diffusers) and WeightsError (not readable, weights missing or
@@ -141,6 +180,9 @@ def load_wan_vae(folder: Path, device: torch.device, dtype: torch.dtype) -> WanC
     vae = AutoencoderKLWan.from_config(config)
     load_weights(vae, folder / "diffusion_pytorch_model.safetensors")
     nn.Module.to(vae, device, dtype)  # diffusers' own would warn of nothing: "[]"
+    keep_type_in_upsampling(vae)
+    if is_channels_last:
+        channels_last(vae)
     return WanCodec(vae.eval().requires_grad_(False))
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,25 +14,24 @@ from tiny_model import CPU, PAIRED, TINY, draw_latents, tiny_dit, tiny_text_kv
 from torch import Tensor, nn
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.model.attention import rotate, rotation_table
+from liveedit_cam.model.attention import attend, rotate, rotation_table
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.speed.fast import (
+from liveedit_cam.model.speed.fast import Speed, best_speed, compiled_parts, prepare, rotate_real
+from liveedit_cam.model.speed.fp8 import (
     LARGEST_FP8,
     Fp8Linear,
-    Speed,
-    attention_candidates,
-    attention_seconds,
-    best_speed,
-    compiled_parts,
-    fastest,
     float_product,
-    prepare,
-    rotate_real,
     scaled_product,
     to_8bit,
     use_fp8,
+)
+from liveedit_cam.model.speed.kernels import (
+    attention_candidates,
+    attention_seconds,
+    fastest,
+    imported,
 )
 
 GRID = (PAIRED.height // PAIRED.token_px, PAIRED.width // PAIRED.token_px)
@@ -115,10 +115,34 @@ def test_attention_is_measured_at_the_models_sizes() -> None:
 
     def candidate(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         shapes.extend((tuple(q.shape), tuple(k.shape), tuple(v.shape)))
-        return q
+        return attend(q, k, v)
 
     assert 0 < attention_seconds(TINY, CPU, torch.float32, num_tries=1)(candidate) < math.inf
-    assert shapes == [(1, 24, 2, 24), (1, 96, 2, 24), (1, 96, 2, 24)]
+    assert shapes == 2 * [(1, 24, 2, 24), (1, 96, 2, 24), (1, 96, 2, 24)]  # compared, timed
+
+
+def test_a_wrong_kernel_is_never_chosen() -> None:
+    """Catches a build that returns NaN or garbage at once and so wins the measurement."""
+    measure = attention_seconds(TINY, CPU, torch.float32, num_tries=1)
+    candidates = {
+        "garbage": lambda q, k, v: q,
+        "nan": lambda q, k, v: q * torch.nan,
+        "plain": attend,
+    }
+    assert fastest(candidates, measure) == "plain"
+
+
+def test_a_module_built_for_another_torch_costs_a_kernel_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Catches a load that dies of an import: OSError (undefined symbol), a missing function."""
+    (tmp_path / "broken_attn.py").write_text("raise OSError('undefined symbol: _ZN3c10')")
+    (tmp_path / "empty_attn.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module, told in (("broken_attn", "undefined symbol"), ("empty_attn", "no attribute")):
+        assert imported(module, "flash_attn_func") is None
+        assert told in caplog.text
+    assert imported("math", "sqrt") is math.sqrt
 
 
 def test_8_bit_numbers_keep_three_bits() -> None:

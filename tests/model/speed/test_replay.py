@@ -355,3 +355,43 @@ def test_a_stream_with_replays_edits_the_same(warms_up: bool) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(*shown, strict=True))
     # five passes of each chunk with a full window: five wide, two tall, four of the warm-up
     assert recorder.num_replayed == 5 * (5 + 2 + (4 if warms_up else 0))
+
+
+class FailingRecorder:
+    """A device on which nothing can be recorded."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.num_tried = 0
+
+    def record(self, work: Callable[[], Tensor | None]) -> Callable[[], Tensor | None]:
+        self.num_tried += 1
+        work()  # a capture fails after some of the work was done
+        raise self.error
+
+
+def test_a_pass_that_cannot_be_recorded_runs_plainly(double: CausalDiT) -> None:
+    """Catches an error of the capture that ends the stream, and one recording tried each pass."""
+    texts = [tiny_text_kv(double)] * NUM_CHUNKS
+    caches = [KVCache(PAIRED, GRID, CPU, torch.float64) for _ in range(2)]
+    recorder = FailingRecorder(RuntimeError("operation not permitted when stream is capturing"))
+    replayed = ReplayedDiT(double, caches[0], recorder)
+    masks = [MaskCache(PAIRED, num_buckets=4) for _ in range(2)]
+    given_up = edits(replayed, caches[0], masks[0], texts)
+    plain = edits(double, caches[1], masks[1], texts)
+    assert all(torch.equal(a, b) for a, b in zip(given_up, plain, strict=True))
+    assert recorder.num_tried == 1
+
+
+@pytest.mark.parametrize("hides", [False, True])
+def test_want_of_memory_while_recording_is_raised(double: CausalDiT, hides: bool) -> None:
+    """Catches an editor that never learns of it, also where the capture's end raises its own."""
+    error: Exception = torch.OutOfMemoryError("out of memory")
+    if hides:
+        outer = RuntimeError("capture was invalidated")
+        outer.__context__ = error
+        error = outer
+    cache = KVCache(PAIRED, GRID, CPU, torch.float64)
+    replayed = ReplayedDiT(double, cache, FailingRecorder(error))
+    with pytest.raises(type(error)):
+        edits(replayed, cache, MaskCache(PAIRED, 4), [tiny_text_kv(double)] * NUM_CHUNKS)

@@ -1,0 +1,95 @@
+"""Matrix products in 8-bit floats: by the GPU's own units, and by a twin in float arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from liveedit_cam.model.dit import CausalDiT
+
+FP8 = torch.float8_e4m3fn
+LARGEST_FP8 = 448.0
+"""Largest number of that format (e4m3: three bits of mantissa)."""
+LEAST_CAPABILITY = (8, 9)
+"""Of CUDA GPUs with 8-bit products: Ada, Hopper and later."""
+
+Product = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, torch.dtype], Tensor]
+"""x (n, I) and weight (O, I) in 8 bits, their scales float32 (), bias (O,), the type of the result:
+scale_x x @ (scale_w weight).T + bias, (n, O)."""
+
+
+def has_fp8(device: torch.device) -> bool:
+    """Whether ``device`` has 8-bit products."""
+    if device.type != "cuda":
+        return False
+    return torch.cuda.get_device_capability(device) >= LEAST_CAPABILITY
+
+
+def scaled_product(
+    x: Tensor, weight: Tensor, scale_x: Tensor, scale_w: Tensor, bias: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """The product by the GPU's 8-bit units."""
+    return torch._scaled_mm(
+        x, weight.T, scale_a=scale_x, scale_b=scale_w, bias=bias, out_dtype=dtype
+    )
+
+
+def float_product(
+    x: Tensor, weight: Tensor, scale_x: Tensor, scale_w: Tensor, bias: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """The twin of ``scaled_product``: the same 8-bit numbers, multiplied in float32."""
+    out = F.linear(x.float(), weight.float()) * (scale_x * scale_w)
+    return (out + bias.float()).to(dtype)
+
+
+def to_8bit(x: Tensor) -> tuple[Tensor, Tensor]:
+    """``x`` divided by its scale, in 8 bits, and the scale, float32 (); on the device throughout.
+
+    Relative error of a number 2^-4 at most, of those below 2^-15 of the largest more.
+    """
+    scale = (x.abs().amax().float() / LARGEST_FP8).clamp_min(torch.finfo(torch.float32).tiny)
+    return (x.float() / scale).clamp(-LARGEST_FP8, LARGEST_FP8).to(FP8), scale
+
+
+class Fp8Linear(nn.Module):
+    """A Linear of rounded weights, for inference."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, linear: nn.Linear, product: Product) -> None:
+        """Round ``linear``'s weights; its bias stays as it is."""
+        super().__init__()
+        weight, scale = to_8bit(linear.weight.detach())
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", linear.bias.detach())
+        self._product = product
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., I) to (..., O), the type kept."""
+        rows, scale = to_8bit(x.flatten(0, -2))
+        out = self._product(rows, self.weight, scale, self.scale, self.bias, x.dtype)
+        return out.unflatten(0, x.shape[:-1])
+
+
+PRODUCTS = (
+    *(f"self_attn.{name}" for name in "qkvo"),
+    *(f"cross_attn.{name}" for name in "qo"),
+    "ffn.0",
+    "ffn.2",
+)
+"""Layers of a block that are replaced; the text's keys and values are made once an instruction."""
+
+
+def use_fp8(dit: CausalDiT, product: Product) -> None:
+    """Replace the large products of every block, in place; a second call changes nothing."""
+    for block in dit.blocks:
+        for name in PRODUCTS:
+            layer = block.get_submodule(name)
+            if isinstance(layer, nn.Linear):
+                block.set_submodule(name, Fp8Linear(layer, product))
