@@ -109,6 +109,8 @@ class Config(BaseModel):
     """fixed delay of the exact picture in milliseconds, 0 to 10000; left out = found by itself"""
     on_demand: Literal["off", "camera", "all"] = "off"
     """what rests while nobody watches: off (nothing), camera, or all (camera and engine)"""
+    record_folder: Path | None = None
+    """folder of recordings made beside a run; left out = Videos in your home"""
     obs: Literal["auto", "on", "off"] = "auto"
     """whether OBS may change the instruction: auto (if there is a rule file), on or off"""
     obs_host: Text = "127.0.0.1"

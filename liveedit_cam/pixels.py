@@ -107,6 +107,20 @@ def slate(width: int, height: int, title: str, text: str) -> Pixels:
     return card
 
 
+def badge(pixels: Pixels, text: str) -> Pixels:
+    """A copy of uint8 (H, W, 3) RGB with a short text in its lower left corner."""
+    marked = pixels.copy()
+    height, width = marked.shape[:2]
+    scale = _scale_for_height(max(9.0, min(height, width) * 0.028))
+    text_width, text_height = _text_size(text, scale)
+    pad = max(4, text_height // 2)
+    left, base = 2 * pad, height - 2 * pad
+    top, right = max(0, base - text_height - pad), left + text_width + pad
+    marked[top : base + pad, left - pad : right] //= 3
+    _write(marked, text, (left, base), scale, _TITLE)
+    return marked
+
+
 def jpeg(pixels: Pixels, quality: int = 80) -> bytes:
     """Encode uint8 (H, W, 3) RGB as JPEG, ``quality`` 1..100."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)

@@ -69,6 +69,19 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class RecordingSink(Protocol):
+    """A Sink with a time of its own that a player can jump about in; one thread, as ``write``."""
+
+    def skip(self, num_frames: int) -> None:
+        """Let the frame before stand for so many more."""
+        ...
+
+    def begin_chapter(self, title: str) -> None:
+        """The frames from the next one on are a chapter."""
+        ...
+
+
+@runtime_checkable
 class WatchedSink(Protocol):
     """A Sink that knows whether anybody looks; one that does not is taken to be watched always."""
 

@@ -252,5 +252,9 @@ class Status:
     """Where the connection to OBS stands: off, connecting, connected, waiting."""
     obs_detail: str | None = None
     """What to know of that connection: OBS's version, why it waits, what a rule lacks."""
+    recording: str | None = None
+    """File that is being recorded beside the run; None = none is."""
+    recorded_s: float = 0.0
+    """Length of that file, or of the last one, in seconds."""
     last_error: str | None = None
     uptime_s: float = 0.0

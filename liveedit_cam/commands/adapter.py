@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from liveedit_cam.control.wire import Progress
@@ -43,6 +44,14 @@ class Controller(Protocol):
         """Change how a frame gets its edit."""
         ...
 
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        """Record beside the run; where it goes. Raises LiveEditError."""
+        ...
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording; its files. Raises LiveEditError."""
+        ...
+
     def note_obs(self, state: str, detail: str | None) -> None:
         """Put where the connection to OBS stands into the status."""
         ...
@@ -73,6 +82,8 @@ class Adapted:
         self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
+        self.start_recording = controller.start_recording
+        self.stop_recording = controller.stop_recording
         self.note_obs = controller.note_obs
         self.shown = controller.shown
 

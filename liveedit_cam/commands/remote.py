@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from liveedit_cam.commands import preset
+from liveedit_cam.commands import preset, record
 from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
 from liveedit_cam.commands.words import joined, region_of, share_of
 from liveedit_cam.control.client import ControlClient, find_daemon
@@ -37,6 +37,8 @@ COMMANDS = {
     "edit": "Give the running camera a new instruction.",
     "mode": "Choose what the running camera shows, at once.",
     "status": "Show what the running camera does, and the address of its page.",
+    "record": "Record what the running camera shows: start, stop.",
+    "snapshot": "Save the edited picture of this moment.",
     "preset": "Looks by name: list, apply, add, remove, export, import.",
     "page": "Show the address of the control page, or make another one.",
     "stop": "End the running camera.",
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str]) -> str:
     """
     if arguments[0] == "preset":
         return preset.main(arguments[1:])
+    if arguments[0] in ("record", "snapshot"):
+        return record.main(arguments)
     wanted = _parser().parse_args(arguments)
     folder = runtime_path(os.environ)
     if wanted.command == "stop":

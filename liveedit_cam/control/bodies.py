@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -60,6 +60,15 @@ class CheckBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     prompt: str
+
+
+class RecordBody(BaseModel):
+    """Body of ``POST /api/recording``: begin one."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    with_source: bool = False
+    badge: bool = False
 
 
 class ApplyBody(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from liveedit_cam.control.waiting import Settled
@@ -23,6 +24,14 @@ class Commands(Steering, Protocol):
 
     def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
         """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
+        ...
+
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        """Record beside the run; where it goes. Raises LiveEditError."""
+        ...
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording; its files. Raises LiveEditError."""
         ...
 
     def status(self) -> Status:

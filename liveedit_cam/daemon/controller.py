@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger, Settled
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
@@ -42,6 +44,7 @@ class Controller:
         shown: Latest[Frame],
         *,
         looked: Callable[[], None] = lambda: None,
+        recorder: Recorder,
         now: Callable[[], float],
     ) -> None:
         """``now`` gives seconds on a monotonic clock; uptime counts from here.
@@ -54,6 +57,7 @@ class Controller:
         self._inbox = inbox
         self._shown = shown
         self._looked = looked
+        self._recorder = recorder
         self._now = now
         self._started_at = now()
 
@@ -105,6 +109,20 @@ class Controller:
     def set_latency(self, latency: LatencyMode) -> None:
         """Edit every frame at once, or let each wait for its own field."""
         self._board.update(latency=latency)
+
+    def start_recording(
+        self, path: Path | None = None, *, with_source: bool = False, has_badge: bool = False
+    ) -> Path:
+        """Record beside the run; the file it goes to. Raises ControlError, UsageError, SinkError.
+
+        ``path`` None = named by the date. ``with_source``: also the camera's own picture.
+        ``has_badge``: edited pictures say so in a corner.
+        """
+        return self._recorder.start(path, with_source=with_source, has_badge=has_badge)
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording; its files. Raises ControlError, SinkError."""
+        return self._recorder.stop()
 
     def note_obs(self, state: str, detail: str | None) -> None:
         """Put where the connection to OBS stands into the status."""

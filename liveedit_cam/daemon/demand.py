@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Literal
 
-from liveedit_cam.daemon.outlet import Outlet
+from liveedit_cam.protocols import WatchedSink
 
 LOOK_S = 0.25
 """Between two looks at the sinks; the longest a reader waits before the camera is opened."""
@@ -44,10 +44,10 @@ class Demand:
         if not self.camera.is_set():
             self._set(True)
 
-    def step(self, outlets: Sequence[Outlet], stop: Event) -> bool:
+    def step(self, watched: Sequence[WatchedSink], stop: Event) -> bool:
         """Look at the sinks once. Never False: readers may come as long as they are open."""
         stop.wait(LOOK_S)
-        if any(outlet.has_reader() for outlet in outlets):
+        if any(one.has_reader() for one in watched):
             self.looked()
         elif self.camera.is_set() and self._now() - self._last_at > LINGER_S:
             _log.info("nobody watches: %s released", self._wish)

@@ -129,8 +129,12 @@ class Presenter:
         composing_drained: Event,
         done: Event,
         now: Callable[[], float],
+        record: Callable[[Frame], None] = lambda frame: None,
     ) -> None:
-        """Sets ``done`` once ``composing_drained`` is set and the last frame has been shown."""
+        """Sets ``done`` once ``composing_drained`` is set and the last frame has been shown.
+
+        ``record`` takes the picture of each tick as well, and must not block.
+        """
         self._outlets = tuple(outlets)
         self._screens = screens
         self._rules = rules
@@ -139,6 +143,7 @@ class Presenter:
         self._metrics = metrics
         self._composing_drained = composing_drained
         self._now = now
+        self._record = record
         self._edited: Frame | None = None
         self._edited_at = 0.0
         self._card: tuple[str, Pixels] | None = None
@@ -158,6 +163,7 @@ class Presenter:
         frame = self._picture(began_at)
         for outlet in self._outlets:
             outlet.offer(frame)
+        self._record(frame)
         self._metrics.ticked(began_at - tick.due, began_at)
         self._screens.shown.put(frame)
         self._report_outlets()

@@ -28,12 +28,13 @@ from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.present import Presenter, Rules, Screens, Showings
+from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source
+from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source, WatchedSink
 from liveedit_cam.types import ModelSize, State, Status
 
 INBOX_FRAMES = 32
@@ -91,6 +92,7 @@ class Service:
                 device=config.device,
             )
         )
+        self._recorder = self._make_recorder()
         self.controller = Controller(
             self._ledger,
             self._board,
@@ -98,6 +100,7 @@ class Service:
             self._inbox,
             self._screens.shown,
             looked=self._demand.looked,
+            recorder=self._recorder,
             now=now,
         )
 
@@ -169,9 +172,11 @@ class Service:
             ("present", presenter.step),
             *((f"sink {number}", outlet.step) for number, outlet in enumerate(outlets)),
         ]
+        watched: list[WatchedSink] = [*outlets, self._recorder]
         if self._demand.is_on:
-            steps.append(("demand", partial(self._demand.step, outlets, self._stop)))
+            steps.append(("demand", partial(self._demand.step, watched, self._stop)))
         loops = [Loop(name, step, self._stop, self._board) for name, step in steps]
+        self._open.callback(self._recorder.close)
         self._open.callback(self._end_loops, capture, loops)
         for loop in loops:
             loop.start()
@@ -213,11 +218,24 @@ class Service:
         return source
 
     def _open_outlet(self, spec: str, showings: Showings) -> Outlet:
-        width, height = self._size
-        reopen = partial(self._open_sink_of, spec, width=width, height=height, fps=self._config.fps)
+        reopen = partial(self._open_sink, spec)
         outlet = Outlet(reopen(), reopen, self._now, showings.written)
         self._open.callback(outlet.close)
         return outlet
+
+    def _make_recorder(self) -> Recorder:
+        return Recorder(
+            self._open_sink,
+            self._config.fps,
+            self._ledger.find,
+            board=self._board,
+            now=self._now,
+            folder=self._config.record_folder,
+        )
+
+    def _open_sink(self, spec: str) -> Sink:
+        width, height = self._size
+        return self._open_sink_of(spec, width=width, height=height, fps=self._config.fps)
 
     def _make_editing(self) -> Editing:
         config = self._config
@@ -254,6 +272,7 @@ class Service:
             composing_drained=composing_drained,
             done=self._ends.run,
             now=self._now,
+            record=self._recorder.offer,
         )
 
     def _end_loops(self, capture: Capture, loops: list[Loop]) -> None:

@@ -50,6 +50,7 @@ class FakeController:
     instructions: list[EditInstruction] = field(default_factory=list)
     frame: Frame | None = None
     presets: PresetBook = field(default_factory=lambda: PresetBook(Path("/nowhere/presets.toml")))
+    recordings: list[tuple[Path, bool, bool]] = field(default_factory=list)
     num_looks: int = 0
     """How often somebody asked what became of an instruction."""
 
@@ -88,6 +89,21 @@ class FakeController:
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
+
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        if self.found.recording is not None:
+            raise ControlError("A recording runs already.", hint="End it first.")
+        path = path or Path("/videos/show.mp4")
+        self.recordings.append((path, with_source, has_badge))
+        self.found = replace(self.found, recording=str(path), recorded_s=0.0)
+        return path
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        if self.found.recording is None:
+            raise ControlError("No recording runs.")
+        path = Path(self.found.recording)
+        self.found = replace(self.found, recording=None, recorded_s=2.5)
+        return (path, path.with_suffix(".json"))
 
     def note_obs(self, state: str, detail: str | None) -> None:
         self.found = replace(self.found, obs=state, obs_detail=detail)
