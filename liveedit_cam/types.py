@@ -36,6 +36,17 @@ class Mode(StrEnum):
     """A still card; nothing of the camera leaves."""
 
 
+class Fit(StrEnum):
+    """How a picture gets the sinks' shape."""
+
+    BARS = "bars"
+    """All of it, with black bars."""
+    CROP = "crop"
+    """Over all of the sinks' picture; what sticks out is cut off."""
+    STRETCH = "stretch"
+    """All of it, over all of the sinks' picture."""
+
+
 class LatencyMode(StrEnum):
     """How a captured frame gets its edit."""
 
@@ -252,6 +263,10 @@ class Status:
     """Where the connection to OBS stands: off, connecting, connected, waiting."""
     obs_detail: str | None = None
     """What to know of that connection: OBS's version, why it waits, what a rule lacks."""
+    fit: Fit = Fit.BARS
+    """How the source's picture gets the sinks' shape."""
+    mirror: bool = False
+    """Whether left and right are exchanged, for all sinks."""
     recording: str | None = None
     """File that is being recorded beside the run; None = none is."""
     recorded_s: float = 0.0

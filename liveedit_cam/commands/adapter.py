@@ -9,7 +9,7 @@ from typing import Protocol
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.daemon.ledger import Settled
 from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, Fit, Frame, LatencyMode, Mode, Region, Status
 
 
 class Controller(Protocol):
@@ -42,6 +42,10 @@ class Controller(Protocol):
 
     def set_latency(self, latency: LatencyMode) -> None:
         """Change how a frame gets its edit."""
+        ...
+
+    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
+        """How the source's picture gets the sinks' shape; None leaves it as it is."""
         ...
 
     def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
@@ -82,6 +86,7 @@ class Adapted:
         self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
+        self.set_picture = controller.set_picture
         self.start_recording = controller.start_recording
         self.stop_recording = controller.stop_recording
         self.note_obs = controller.note_obs

@@ -50,6 +50,12 @@ def run(
     width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Another shape fills the sinks by: bars, crop or stretch.")
+    ] = None,
+    mirror: Annotated[
+        bool | None, typer.Option("--mirror/--no-mirror", help="Exchange left and right.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
     latency: Annotated[
         str | None, typer.Option(help="live (at once) or exact (each frame waits for its edit).")
@@ -68,6 +74,9 @@ def run(
     ] = None,
     on_demand: Annotated[
         str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
+    ] = None,
+    on_lock: Annotated[
+        str | None, typer.Option(help="While the screen is locked: keep or release the camera.")
     ] = None,
     obs: Annotated[
         str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
@@ -120,6 +129,15 @@ def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:
     return [lambda commands: OscSession(port, commands)]
 
 
+def lock_of(on_lock: str) -> Callable[[], bool] | None:
+    """Tells whether the screen is locked, where that matters. Raises DeviceError."""
+    if on_lock == "keep":
+        return None
+    from liveedit_cam.screen_lock import ScreenLock
+
+    return ScreenLock().is_locked
+
+
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
     from liveedit_cam.commands.log_file import LogFile
@@ -132,10 +150,10 @@ def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.presets import PresetBook, presets_path
     from liveedit_cam.presets.ahead import Ahead
 
-    folder = runtime_path(os.environ)
+    folder, is_locked = runtime_path(os.environ), lock_of(config.on_lock)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
-            lambda: Service(config, cancel=stop),
+            lambda: Service(config, cancel=stop, is_locked=is_locked),
             make_companions=[
                 *make_osc(config.osc_port),
                 lambda commands: ObsSession(config, os.environ, commands),

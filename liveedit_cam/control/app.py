@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody
+from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody, PictureBody
 from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import Guard
 from liveedit_cam.control.history import History
@@ -160,6 +160,12 @@ def _add_commands(app: FastAPI, controller: Commands) -> None:
     def set_latency(body: LatencyBody) -> JSONResponse:
         controller.set_latency(body.latency)
         return JSONResponse({"latency": body.latency.value})
+
+    @app.post("/api/picture")
+    def set_picture(body: PictureBody) -> JSONResponse:
+        controller.set_picture(body.fit, body.mirror)
+        found = controller.status()
+        return JSONResponse({"fit": found.fit.value, "mirror": found.mirror})
 
     @app.get("/api/status")
     def status() -> Response:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from liveedit_cam.types import MAX_TRANSITION_S, LatencyMode, Mode
+from liveedit_cam.types import MAX_TRANSITION_S, Fit, LatencyMode, Mode
 
 ROUNDING = 1e-6
 """Shares such as 0.7 + 0.3 may come out a hair above 1."""
@@ -53,6 +53,14 @@ class LatencyBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     latency: LatencyMode
+
+
+class PictureBody(BaseModel):
+    """Body of ``POST /api/picture``; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+    fit: Fit | None = None
+    mirror: bool | None = None
 
 
 class CheckBody(BaseModel):

@@ -63,6 +63,13 @@ class ControlClient:
         """Change what the sinks show; returns the mode now in force. Raises ControlError."""
         return Mode(self._call("POST", "/api/mode", {"mode": mode.value})["mode"])
 
+    def set_picture(self, fit: str | None, mirror: bool | None) -> tuple[str, bool]:
+        """How the picture fills the sinks, None = as it is; both as they are now. ControlError."""
+        wanted = {"fit": fit, "mirror": mirror}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        answer = self._call("POST", "/api/picture", body)
+        return answer["fit"], answer["mirror"]
+
     def apply_preset(self, name: str) -> str:
         """Put a preset into force; returns its name. Raises InstructionError, ControlError."""
         return str(self._call("POST", "/api/preset", {"name": name})["name"])

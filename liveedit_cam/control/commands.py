@@ -7,7 +7,7 @@ from typing import Protocol
 
 from liveedit_cam.control.waiting import Settled
 from liveedit_cam.presets import Applied, PresetBook, Steering
-from liveedit_cam.types import Frame, Status
+from liveedit_cam.types import Fit, Frame, Status
 
 
 class Commands(Steering, Protocol):
@@ -24,6 +24,10 @@ class Commands(Steering, Protocol):
 
     def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
         """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
+        ...
+
+    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
+        """How the source's picture gets the sinks' shape; None leaves it as it is."""
         ...
 
     def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:

@@ -124,20 +124,18 @@ class Capture:
         self._wanted.wait(MODEL_WAIT_S)
 
     def _hand_over(self, frame: Frame) -> None:
-        height, width = frame.pixels.shape[:2]
-        fitted = replace(
-            frame,
-            pixels=pixels.fit(frame.pixels, self._width, self._height),
-            index=self._num_frames,
-            box=pixels.fitted_box(width, height, self._width, self._height),
+        status = self._board.status()
+        placed, box = pixels.place(
+            frame.pixels, self._width, self._height, status.fit, mirror=status.mirror
         )
+        fitted = replace(frame, pixels=placed, index=self._num_frames, box=box)
         self._num_frames += 1
         self._metrics.captured(self._now())
         out = self._outputs
         out.raw.put(fitted)
         model_size = out.model_size.get()
         small = None if model_size is None else self._shrunk(fitted, model_size)
-        out.work.put_shot(Shot(fitted, small))
+        out.work.put_shot(Shot(fitted, small, (status.fit, status.mirror)))
         if small is not None:
             out.inbox.put(small)
             out.notify()

@@ -17,6 +17,7 @@ from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
     MAX_TRANSITION_S,
     EditInstruction,
+    Fit,
     Frame,
     LatencyMode,
     Mode,
@@ -109,6 +110,14 @@ class Controller:
     def set_latency(self, latency: LatencyMode) -> None:
         """Edit every frame at once, or let each wait for its own field."""
         self._board.update(latency=latency)
+
+    def set_picture(self, fit: Fit | None = None, mirror: bool | None = None) -> None:
+        """How the source's picture gets the sinks' shape; None leaves it as it is."""
+        found = self._board.status()
+        self._board.update(
+            fit=found.fit if fit is None else fit,
+            mirror=found.mirror if mirror is None else mirror,
+        )
 
     def start_recording(
         self, path: Path | None = None, *, with_source: bool = False, has_badge: bool = False

@@ -57,11 +57,12 @@ class Service:
         now: Callable[[], float] = time.monotonic,
         open_source: Callable[..., Source] = registry.open_source,
         open_sink: Callable[..., Sink] = registry.open_sink,
+        is_locked: Callable[[], bool] | None = None,
     ) -> None:
         """Open nothing yet. ``editor``: ``"module:function"`` of one, instead of the config's.
 
         ``cancel`` ends the opening of a slow source; None = ``stop`` does. ``open_source`` and
-        ``open_sink`` take a spec, as the registry's do.
+        ``open_sink`` take a spec, as the registry's do. While ``is_locked``, the camera rests.
         """
         self._config = config
         self._source_spec = config.source
@@ -81,7 +82,9 @@ class Service:
         self._screens = Screens(self._size, _playout(config), Latest(), Latest())
         self._ledger = EditLedger(now, self._waker.wake)
         self._metrics = Metrics()
-        self._demand = Demand(config.on_demand, now)
+        self._demand = Demand(
+            config.on_demand, now, engine_rest_s=config.engine_rest_s, is_locked=is_locked
+        )
         self._board = Board(
             Status(
                 mode=config.mode,
@@ -89,6 +92,8 @@ class Service:
                 source=config.source,
                 sinks=config.sinks,
                 model=config.model,
+                fit=config.fit,
+                mirror=config.mirror,
                 device=config.device,
             )
         )
@@ -273,6 +278,7 @@ class Service:
             done=self._ends.run,
             now=self._now,
             record=self._recorder.offer,
+            wanted=self._demand.camera,
         )
 
     def _end_loops(self, capture: Capture, loops: list[Loop]) -> None:

@@ -11,6 +11,7 @@ from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
     EditInstruction,
+    Fit,
     Frame,
     Latency,
     LatencyMode,
@@ -89,6 +90,13 @@ class FakeController:
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
+
+    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
+        self.found = replace(
+            self.found,
+            fit=self.found.fit if fit is None else fit,
+            mirror=self.found.mirror if mirror is None else mirror,
+        )
 
     def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
         if self.found.recording is not None:

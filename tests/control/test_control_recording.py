@@ -1,4 +1,4 @@
-"""Recording and snapshot from HTTP and from the command line, over a served controller."""
+"""Recording, snapshot and fit from the command line, over HTTP to a served controller."""
 
 from __future__ import annotations
 
@@ -62,3 +62,11 @@ def test_a_snapshot_is_a_new_file(controller: FakeController) -> None:
         remote.main(["snapshot", "now.jpg"])
     remote.main(["snapshot"])
     assert len(list(Path.cwd().iterdir())) == 2
+
+
+def test_fit_and_mirror_are_set_one_by_one(controller: FakeController) -> None:
+    """Catches a wish for one that takes the other back."""
+    assert remote.main(["picture"]) == "fit bars, not mirrored"
+    assert remote.main(["picture", "--mirror"]) == "fit bars, mirrored"
+    assert remote.main(["picture", "--fit", "crop"]) == "fit crop, mirrored"
+    assert remote.main(["picture", "--no-mirror"]) == "fit crop, not mirrored"
