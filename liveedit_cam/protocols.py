@@ -178,6 +178,15 @@ class Editor(Protocol):
         ...
 
 
+@runtime_checkable
+class PacedEditor(Protocol):
+    """An Editor whose denoising steps can be changed; the thread that edits calls it."""
+
+    def set_steps(self, num_steps: int | None) -> None:
+        """From the next chunk on; None = the model's own, fewer where fields get too old."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a rule asks of the Controller; a field that is None is left as it is."""

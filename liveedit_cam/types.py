@@ -36,6 +36,16 @@ class Mode(StrEnum):
     """A still card; nothing of the camera leaves."""
 
 
+class Choice(StrEnum):
+    """What of a run can be exchanged while it goes on."""
+
+    SOURCE = "source"
+    SINK = "sink"
+    """The first of the outputs."""
+    MODEL = "model"
+    STEPS = "steps"
+
+
 class Fit(StrEnum):
     """How a picture gets the sinks' shape."""
 
@@ -228,6 +238,8 @@ class Status:
     model: str = ""
     device: str = ""
     latency: LatencyMode = LatencyMode.LIVE
+    wished_steps: int | None = None
+    """Denoising steps that were asked for; None = the model's own, fewer on a slow machine."""
     num_steps: int = 0
     """Denoising steps of the last chunk; 0 = not known."""
     capture_fps: float = 0.0

@@ -6,10 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from liveedit_cam.commands.choices import check_model, find_choices
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.daemon.ledger import Settled
 from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import EditInstruction, Fit, Frame, LatencyMode, Mode, Region, Status
+from liveedit_cam.types import (
+    Choice,
+    EditInstruction,
+    Fit,
+    Frame,
+    LatencyMode,
+    Mode,
+    Region,
+    Status,
+)
 
 
 class Controller(Protocol):
@@ -46,6 +56,10 @@ class Controller(Protocol):
 
     def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
         """How the source's picture gets the sinks' shape; None leaves it as it is."""
+        ...
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
         ...
 
     def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
@@ -86,6 +100,7 @@ class Adapted:
         self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
+        self.choices = find_choices
         self.set_picture = controller.set_picture
         self.start_recording = controller.start_recording
         self.stop_recording = controller.stop_recording
@@ -99,6 +114,12 @@ class Adapted:
     def apply_preset(self, name: str, origin: str) -> Applied:
         """Put a preset into force. Raises UsageError for a name nobody knows."""
         return apply(self.presets.find(name), self._controller, origin)
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
+        if what is Choice.MODEL:
+            check_model(value)
+        return self._controller.choose(what, value, is_trial=is_trial)
 
     def wait_settled(self, revision: int, timeout_s: float) -> Progress:
         """What became of that instruction. Raises ControlError for one nobody gave."""

@@ -91,6 +91,7 @@ def run(
     flags = dict(locals())  # the options, whose names are those of the settings
     for name in ("sink", "config", "quiet"):
         del flags[name]
+    from liveedit_cam.commands.choices import check_model
     from liveedit_cam.commands.words import joined, share_of
     from liveedit_cam.config import load_config
 
@@ -100,24 +101,6 @@ def run(
     found = load_config(config, os.environ, flags)
     check_model(found.model)
     _serve(found, quiet=quiet)
-
-
-def check_model(name: str) -> None:
-    """Say at once what to pull where a model of the catalogue is not here. Raises WeightsError.
-
-    A folder, and nano, are left to the engine: they cost no look at a catalogue.
-    """
-    if name == "nano" or Path(name).is_dir():
-        return
-    from liveedit_cam.errors import WeightsError
-    from liveedit_cam.folders import shipped_models, user_models
-    from liveedit_cam.store.catalogue import find_entry, read_catalogue
-    from liveedit_cam.store.needs import this_machine
-    from liveedit_cam.store.report import has_files, missing_message, model_folder
-
-    entry = find_entry(name, read_catalogue(shipped_models()))
-    if not has_files(entry, model_folder(entry)):
-        raise WeightsError(missing_message(name, this_machine(user_models(os.environ))))
 
 
 def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:

@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody, PictureBody
+from liveedit_cam.control.choices import add_choices
 from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import Guard
 from liveedit_cam.control.history import History
@@ -82,6 +83,7 @@ def create_app(
     _add_waiting(app, controller)
     add_looks(app, controller)
     add_recording(app, controller)
+    add_choices(app, controller)
     pictures = Pictures(lambda: controller.shown(), max_fps=picture_fps)
     _add_pictures(app, pictures)
     add_room(app, controller, pictures)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from liveedit_cam.types import MAX_TRANSITION_S, Fit, LatencyMode, Mode
+from liveedit_cam.types import MAX_TRANSITION_S, Choice, Fit, LatencyMode, Mode
 
 ROUNDING = 1e-6
 """Shares such as 0.7 + 0.3 may come out a hair above 1."""
@@ -61,6 +61,15 @@ class PictureBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     fit: Fit | None = None
     mirror: bool | None = None
+
+
+class ChoiceBody(BaseModel):
+    """Body of ``POST /api/choice``; a trial changes nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+    what: Choice
+    value: Annotated[str, Field(min_length=1, max_length=2000)]
+    is_trial: bool = False
 
 
 class CheckBody(BaseModel):

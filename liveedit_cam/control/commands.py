@@ -7,7 +7,7 @@ from typing import Protocol
 
 from liveedit_cam.control.waiting import Settled
 from liveedit_cam.presets import Applied, PresetBook, Steering
-from liveedit_cam.types import Fit, Frame, Status
+from liveedit_cam.types import Choice, Fit, Frame, Status
 
 
 class Commands(Steering, Protocol):
@@ -30,12 +30,20 @@ class Commands(Steering, Protocol):
         """How the source's picture gets the sinks' shape; None leaves it as it is."""
         ...
 
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
+        ...
+
     def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
         """Record beside the run; where it goes. Raises LiveEditError."""
         ...
 
     def stop_recording(self) -> tuple[Path, ...]:
         """End the recording; its files. Raises LiveEditError."""
+        ...
+
+    def choices(self) -> dict[Choice, list[tuple[str, str]]]:
+        """What this computer has of each: value, and words for people."""
         ...
 
     def status(self) -> Status:

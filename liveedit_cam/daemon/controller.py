@@ -16,6 +16,7 @@ from liveedit_cam.errors import InstructionError
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
     MAX_TRANSITION_S,
+    Choice,
     EditInstruction,
     Fit,
     Frame,
@@ -46,11 +47,13 @@ class Controller:
         *,
         looked: Callable[[], None] = lambda: None,
         recorder: Recorder,
+        choose: Callable[[Choice, str, bool], str],
         now: Callable[[], float],
     ) -> None:
         """``now`` gives seconds on a monotonic clock; uptime counts from here.
 
-        ``looked`` hears of each picture that is asked for, and of each instruction.
+        ``looked`` hears of each picture that is asked for, and of each instruction. ``choose`` is
+        that of the Switchboard; its last argument is whether it is a trial.
         """
         self._ledger = ledger
         self._board = board
@@ -59,6 +62,7 @@ class Controller:
         self._shown = shown
         self._looked = looked
         self._recorder = recorder
+        self._choose = choose
         self._now = now
         self._started_at = now()
 
@@ -118,6 +122,14 @@ class Controller:
             fit=found.fit if fit is None else fit,
             mirror=found.mirror if mirror is None else mirror,
         )
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or number of steps; unless a trial, put it in force.
+
+        Its name for people. Raises LiveEditError with why it cannot be used.
+        """
+        self._looked()
+        return self._choose(what, value, is_trial)
 
     def start_recording(
         self, path: Path | None = None, *, with_source: bool = False, has_badge: bool = False

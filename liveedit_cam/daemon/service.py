@@ -29,13 +29,14 @@ from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.present import Presenter, Rules, Screens, Showings
 from liveedit_cam.daemon.recording import Recorder
+from liveedit_cam.daemon.switching import Switchboard
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
-from liveedit_cam.errors import LiveEditError
+from liveedit_cam.errors import ControlError, LiveEditError
 from liveedit_cam.pacing import Pacer
 from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source, WatchedSink
-from liveedit_cam.types import ModelSize, State, Status
+from liveedit_cam.types import Choice, ModelSize, State, Status
 
 INBOX_FRAMES = 32
 """Small frames; an editor of longer chunks could never fill one."""
@@ -75,6 +76,7 @@ class Service:
         self._ends = Ends(source=Event(), editing=Event(), run=Event())
         self._open = ExitStack()
         self._editing: Editing | None = None
+        self._switchboard: Switchboard | None = None
         self._inbox = FrameInbox(INBOX_FRAMES)
         self._work = WorkBox()
         self._model_size: Latest[ModelSize] = Latest()
@@ -92,6 +94,7 @@ class Service:
                 source=config.source,
                 sinks=config.sinks,
                 model=config.model,
+                wished_steps=config.steps,
                 fit=config.fit,
                 mirror=config.mirror,
                 device=config.device,
@@ -106,6 +109,7 @@ class Service:
             self._screens.shown,
             looked=self._demand.looked,
             recorder=self._recorder,
+            choose=self._choose,
             now=now,
         )
 
@@ -151,7 +155,7 @@ class Service:
         return self._ends.run.wait(timeout_s)
 
     def _open_all(self) -> None:
-        source = self._open_source()
+        source = self._open_own_source()
         self._open.callback(source.close)
         showings = Showings(self._ledger, self._metrics, self._now)
         outlets = [self._open_outlet(spec, showings) for spec in self._config.sinks]
@@ -159,6 +163,14 @@ class Service:
         self._editing = self._make_editing()
         self._open.callback(self._editing.close)
         capture = self._make_capture(source, self._editing.can_edit)
+        self._switchboard = Switchboard(
+            open_source=self._open_source,
+            open_sink=self._open_sink,
+            capture=capture,
+            outlet=outlets[0],
+            editing=self._editing,
+            took_source=self._take_source,
+        )
         compositor = Compositor(
             self._work,
             self._screens.playout,
@@ -190,7 +202,7 @@ class Service:
         """A source that is played once waits for the editor: all of it is to be edited."""
         return Capture(
             source,
-            self._open_source,
+            self._open_own_source,
             self._size,
             Outputs(self._screens.raw, self._inbox, self._work, self._model_size, self._waker.wake),
             may_begin=None if self._config.loop else can_edit,
@@ -202,14 +214,29 @@ class Service:
             now=self._now,
         )
 
-    def _open_source(self) -> Source:
+    def _choose(self, what: Choice, value: str, is_trial: bool) -> str:
+        if self._switchboard is None:
+            raise ControlError("The camera is still starting.", hint="Try again in a moment.")
+        return self._switchboard.choose(what, value, is_trial=is_trial)
+
+    def _take_source(self, spec: str) -> None:
+        self._source_spec = spec
+
+    def _open_own_source(self) -> Source:
         """The user's source; once one was chosen for "auto" or "camera", that very one.
 
         A camera that fails in a call must not become another lens, or the drawn scene.
         """
+        source = self._open_source(self._source_spec)
+        _, target = registry.parse_spec(self._source_spec)
+        if not target and isinstance(source, ChosenSource):
+            self._source_spec = source.spec
+        return source
+
+    def _open_source(self, spec: str) -> Source:
         config = self._config
-        source = self._open_source_of(
-            self._source_spec,
+        return self._open_source_of(
+            spec,
             loop=config.loop,
             realtime=config.realtime,
             width=config.width,
@@ -217,10 +244,6 @@ class Service:
             fps=config.fps,
             stop=self._cancel,
         )
-        _, target = registry.parse_spec(self._source_spec)
-        if not target and isinstance(source, ChosenSource):
-            self._source_spec = source.spec
-        return source
 
     def _open_outlet(self, spec: str, showings: Showings) -> Outlet:
         reopen = partial(self._open_sink, spec)

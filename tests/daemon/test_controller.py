@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from daemon_fakes import frame, small
 from fake_clock import Clock
-from no_recorder import no_recorder
+from no_recorder import no_choice, no_recorder
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.controller import HOLDING_S, MAX_SEED, Controller
@@ -36,6 +36,7 @@ class Room:
             self.inbox,
             self.shown,
             recorder=no_recorder(self.board),
+            choose=no_choice,
             now=self.clock.now,
         )
 
