@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from liveedit_cam.errors import ConfigError, shown
-from liveedit_cam.types import MAX_PROMPT_CHARS, LatencyMode, Mode
+from liveedit_cam.types import MAX_PROMPT_CHARS, Fit, LatencyMode, Mode
 
 PREFIX = "LIVEEDIT_CAM_"
 NOT_CONFIG = frozenset(
@@ -91,6 +91,10 @@ class Config(BaseModel):
     """height of the sinks in pixels, even, 64 to 2160"""
     fps: float = Field(30.0, ge=1, le=60)
     """frames per second of the sinks, 1 to 60"""
+    fit: Fit = Fit.BARS
+    """how a picture of another shape fills the sinks: bars, crop or stretch"""
+    mirror: bool = False
+    """whether left and right are exchanged, true or false"""
     port: int = Field(8642, ge=0, le=65535)
     """port of the control page on 127.0.0.1, 0 takes any free one"""
     on_failure: Literal["slate", "raw"] = "slate"
@@ -123,6 +127,12 @@ class Config(BaseModel):
     """fixed delay of the exact picture in milliseconds, 0 to 10000; left out = found by itself"""
     on_demand: Literal["off", "camera", "all"] = "off"
     """what rests while nobody watches: off (nothing), camera, or all (camera and engine)"""
+    engine_rest_s: float = Field(600.0, ge=0, le=86_400)
+    """seconds nobody must watch before on_demand = "all" frees the engine, too, 0 to 86400"""
+    on_lock: Literal["keep", "release"] = "keep"
+    """what becomes of the camera while the screen is locked: keep, or release (Linux)"""
+    record_folder: Path | None = None
+    """folder of recordings made beside a run; left out = Videos in your home"""
     obs: Literal["auto", "on", "off"] = "auto"
     """whether OBS may change the instruction: auto (if there is a rule file), on or off"""
     obs_host: Text = "127.0.0.1"

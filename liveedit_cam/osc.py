@@ -1,7 +1,7 @@
 """Open Sound Control beside one run: UDP on 127.0.0.1 becomes commands. Owns pythonosc.
 
     /liveedit/edit "make it night"      /liveedit/strength 0.5      /liveedit/preset "night"
-    /liveedit/mode "slate"              /liveedit/latency "exact"
+    /liveedit/mode "slate"              /liveedit/latency "exact"       /liveedit/record 1
 
 The sender is answered: /liveedit/accepted with the address and the revision (0 = no instruction),
 or /liveedit/refused with the address and the reason. OSC knows no token, so this is off unless
@@ -14,6 +14,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from liveedit_cam.errors import (
@@ -63,6 +64,14 @@ class Commands(Protocol):
 
     def set_latency(self, latency: LatencyMode) -> None:
         """Change how a frame gets its edit."""
+        ...
+
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        """Record beside the run. Raises LiveEditError."""
+        ...
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording. Raises LiveEditError."""
         ...
 
     def status(self) -> Status:
@@ -181,6 +190,18 @@ def _latency(commands: Commands, value: object) -> int:
     return 0
 
 
+def _record(commands: Commands, value: object) -> int:
+    """On or off; what is so already stays so."""
+    if value not in (0, 1):
+        raise UsageError(f"got record {shown(value)}, expected 1 or 0.")
+    is_running = commands.status().recording is not None
+    if value and not is_running:
+        commands.start_recording(None, with_source=False, has_badge=False)
+    elif not value and is_running:
+        commands.stop_recording()
+    return 0
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise UsageError(f"got {shown(value)}, expected a text.")
@@ -193,4 +214,5 @@ _ACTIONS: dict[str, Callable[[Commands, object], int]] = {
     "preset": _preset,
     "mode": _mode,
     "latency": _latency,
+    "record": _record,
 }

@@ -7,12 +7,13 @@ only; cameras are opened in ``sources/camera.py``.
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 
-from liveedit_cam.types import Box
+from liveedit_cam.types import Box, Fit
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
@@ -29,6 +30,33 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _MAX_LINES = 3
 FAR = 6
 """Times the width wanted from which on a picture is halved before it is averaged."""
+
+
+def place(
+    pixels: Pixels, width: int, height: int, how: Fit, *, mirror: bool
+) -> tuple[Pixels, Box | None]:
+    """A picture in the shape of the sinks, and where it lies in it; None = it is all of it.
+
+    Takes and returns uint8 (H, W, 3) RGB; the very same array where nothing is to be done.
+    """
+    source_height, source_width = pixels.shape[:2]
+    box: Box | None = None
+    if how is Fit.BARS:
+        placed = fit(pixels, width, height)
+        box = fitted_box(source_width, source_height, width, height)
+    elif how is Fit.CROP:
+        placed = cover(pixels, width, height)
+    elif (source_width, source_height) == (width, height):
+        placed = pixels
+    else:
+        smaller = width * height < source_width * source_height
+        interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+        placed = cast("Pixels", cv2.resize(pixels, (width, height), interpolation=interpolation))
+    if not mirror:
+        return placed, box
+    if box is not None:
+        box = replace(box, x=width - box.x - box.width)
+    return cast("Pixels", cv2.flip(placed, 1)), box
 
 
 def fit(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -105,6 +133,20 @@ def slate(width: int, height: int, title: str, text: str) -> Pixels:
             break
         _write(card, line, (left, y), text_scale, _TEXT)
     return card
+
+
+def badge(pixels: Pixels, text: str) -> Pixels:
+    """A copy of uint8 (H, W, 3) RGB with a short text in its lower left corner."""
+    marked = pixels.copy()
+    height, width = marked.shape[:2]
+    scale = _scale_for_height(max(9.0, min(height, width) * 0.028))
+    text_width, text_height = _text_size(text, scale)
+    pad = max(4, text_height // 2)
+    left, base = 2 * pad, height - 2 * pad
+    top, right = max(0, base - text_height - pad), left + text_width + pad
+    marked[top : base + pad, left - pad : right] //= 3
+    _write(marked, text, (left, base), scale, _TITLE)
+    return marked
 
 
 def jpeg(pixels: Pixels, quality: int = 80) -> bytes:

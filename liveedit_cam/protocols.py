@@ -78,6 +78,19 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class RecordingSink(Protocol):
+    """A Sink with a time of its own that a player can jump about in; one thread, as ``write``."""
+
+    def skip(self, num_frames: int) -> None:
+        """Let the frame before stand for so many more."""
+        ...
+
+    def begin_chapter(self, title: str) -> None:
+        """The frames from the next one on are a chapter."""
+        ...
+
+
+@runtime_checkable
 class WatchedSink(Protocol):
     """A Sink that knows whether anybody looks; one that does not is taken to be watched always."""
 
@@ -191,6 +204,15 @@ class Editor(Protocol):
 
     def close(self) -> None:
         """Free the model. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class PacedEditor(Protocol):
+    """An Editor whose denoising steps can be changed; the thread that edits calls it."""
+
+    def set_steps(self, num_steps: int | None) -> None:
+        """From the next chunk on; None = the model's own, fewer where fields get too old."""
         ...
 
 

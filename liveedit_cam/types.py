@@ -36,6 +36,27 @@ class Mode(StrEnum):
     """A still card; nothing of the camera leaves."""
 
 
+class Choice(StrEnum):
+    """What of a run can be exchanged while it goes on."""
+
+    SOURCE = "source"
+    SINK = "sink"
+    """The first of the outputs."""
+    MODEL = "model"
+    STEPS = "steps"
+
+
+class Fit(StrEnum):
+    """How a picture gets the sinks' shape."""
+
+    BARS = "bars"
+    """All of it, with black bars."""
+    CROP = "crop"
+    """Over all of the sinks' picture; what sticks out is cut off."""
+    STRETCH = "stretch"
+    """All of it, over all of the sinks' picture."""
+
+
 class LatencyMode(StrEnum):
     """How a captured frame gets its edit."""
 
@@ -227,6 +248,8 @@ class Status:
     edited_by: str | None = None
     """Who edits and how far away, where another computer is asked; None = none is."""
     latency: LatencyMode = LatencyMode.LIVE
+    wished_steps: int | None = None
+    """Denoising steps that were asked for; None = the model's own, fewer on a slow machine."""
     num_steps: int = 0
     """Denoising steps of the last chunk; 0 = not known."""
     capture_fps: float = 0.0
@@ -262,5 +285,13 @@ class Status:
     """Where the connection to OBS stands: off, connecting, connected, waiting."""
     obs_detail: str | None = None
     """What to know of that connection: OBS's version, why it waits, what a rule lacks."""
+    fit: Fit = Fit.BARS
+    """How the source's picture gets the sinks' shape."""
+    mirror: bool = False
+    """Whether left and right are exchanged, for all sinks."""
+    recording: str | None = None
+    """File that is being recorded beside the run; None = none is."""
+    recorded_s: float = 0.0
+    """Length of that file, or of the last one, in seconds."""
     last_error: str | None = None
     uptime_s: float = 0.0

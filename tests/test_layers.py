@@ -54,11 +54,13 @@ MAY_IMPORT = {
     "setup": SEAMS
     | {"config", "control", "folders", "obs", "registry", "sinks", "sources", "store"},
     "selftest": SEAMS | {"config", "daemon", "registry"},
+    "screen_lock": VALUES,
     "osc": VALUES | {"presets"},
     "offline": SEAMS | {"media", "model", "pixels", "presets", "prompt"},
     "commands": SEAMS
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"setup", "offline", "model", "model.wan", "osc", "presets", "selftest", "store"},
+    | {"setup", "offline", "model", "model.wan", "osc", "presets", "screen_lock"}
+    | {"selftest", "store"},
     "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},

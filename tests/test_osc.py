@@ -51,6 +51,14 @@ class Controller:
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
 
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        self.found = replace(self.found, recording="/videos/show.mp4")
+        return Path("/videos/show.mp4")
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        self.found = replace(self.found, recording=None)
+        return ()
+
     def status(self) -> Status:
         return self.found
 
@@ -96,6 +104,11 @@ def test_each_message_does_what_it_says(peer: socket.socket, controller: Control
     assert ask(peer, "/liveedit/preset", "Neon") == ["accepted", "/liveedit/preset", 3]
     assert ask(peer, "/liveedit/mode", "slate") == ["accepted", "/liveedit/mode", 0]
     assert ask(peer, "/liveedit/latency", "exact")[0] == "accepted"
+    for _ in range(2):  # what is so already stays so
+        assert ask(peer, "/liveedit/record", 1)[0] == "accepted"
+        assert controller.found.recording is not None
+    assert ask(peer, "/liveedit/record", 0)[0] == "accepted"
+    assert controller.found.recording is None
     assert [(one.prompt, one.strength) for one in controller.given] == [
         ("make it night", 1.0),
         ("golden light", 0.5),
@@ -117,6 +130,7 @@ def test_each_message_does_what_it_says(peer: socket.socket, controller: Control
         ("/liveedit/strength", [1.5], "from 0 to 1"),
         ("/liveedit/strength", [float("nan")], "from 0 to 1"),
         ("/liveedit/strength", [True], "from 0 to 1"),
+        ("/liveedit/record", ["on"], "expected 1 or 0"),
         ("/liveedit/preset", ["nigth"], "Near: 'night'"),
     ],
 )

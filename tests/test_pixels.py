@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from liveedit_cam.pixels import fit, fitted_box, from_jpeg, jpeg, slate
-from liveedit_cam.types import Box
+from liveedit_cam.pixels import fit, fitted_box, from_jpeg, jpeg, place, slate
+from liveedit_cam.types import Box, Fit
 
 
 def coloured(width: int, height: int) -> np.ndarray:
@@ -107,3 +107,36 @@ def test_a_jpeg_that_claims_gigabytes_is_not_decoded() -> None:
     at = data.index(b"\xff\xc0") + 5
     huge = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
     assert from_jpeg(huge, 64, 48) is None
+
+
+@pytest.mark.parametrize("size", [(160, 90), (90, 160), (200, 90)])
+def test_crop_and_stretch_leave_no_bars_and_mirror_exchanges_the_sides(
+    size: tuple[int, int],
+) -> None:
+    """Catches a stretched face in crop, bars in either, and a box of bars that stays unmirrored."""
+    width, height = size
+    picture = np.zeros((180, 320, 3), np.uint8)
+    picture[:, :160] = 255
+    picture[80:100, 150:170] = (250, 10, 10)  # a square in the middle
+    for how in (Fit.CROP, Fit.STRETCH):
+        placed, box = place(picture, width, height, how, mirror=False)
+        assert box is None
+        assert placed.shape == (height, width, 3)
+        assert placed[:, 0].min() > 200
+        assert placed[:, -1].max() < 50
+        flipped, _ = place(picture, width, height, how, mirror=True)
+        assert np.array_equal(flipped, placed[:, ::-1])
+    square = (place(picture, width, height, Fit.CROP, mirror=False)[0] - (250, 10, 10)).astype(int)
+    near = np.abs(square).max(axis=2) < 60
+    rows, columns = near.any(axis=1).sum(), near.any(axis=0).sum()
+    assert rows == pytest.approx(columns, abs=2)
+
+
+def test_bars_are_told_where_they_lie_also_mirrored() -> None:
+    """Catches bars that are edited, by a box that is one pixel beside the picture."""
+    picture = np.full((100, 100, 3), 200, np.uint8)
+    for mirror in (False, True):
+        placed, box = place(picture, 201, 100, Fit.BARS, mirror=mirror)
+        assert box is not None
+        lit = np.flatnonzero(placed.any(axis=(0, 2)))
+        assert (box.x, box.width) == (lit[0], lit[-1] - lit[0] + 1)

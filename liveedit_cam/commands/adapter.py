@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
+from liveedit_cam.commands.choices import check_model, find_choices
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.daemon.ledger import Settled
 from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import EditInstruction, Frame, LatencyMode, Mode, Region, Status
+from liveedit_cam.types import (
+    Choice,
+    EditInstruction,
+    Fit,
+    Frame,
+    LatencyMode,
+    Mode,
+    Region,
+    Status,
+)
 
 
 class Controller(Protocol):
@@ -43,6 +54,22 @@ class Controller(Protocol):
         """Change how a frame gets its edit."""
         ...
 
+    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
+        """How the source's picture gets the sinks' shape; None leaves it as it is."""
+        ...
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
+        ...
+
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        """Record beside the run; where it goes. Raises LiveEditError."""
+        ...
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording; its files. Raises LiveEditError."""
+        ...
+
     def note_obs(self, state: str, detail: str | None) -> None:
         """Put where the connection to OBS stands into the status."""
         ...
@@ -73,6 +100,10 @@ class Adapted:
         self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
+        self.choices = find_choices
+        self.set_picture = controller.set_picture
+        self.start_recording = controller.start_recording
+        self.stop_recording = controller.stop_recording
         self.note_obs = controller.note_obs
         self.shown = controller.shown
 
@@ -83,6 +114,12 @@ class Adapted:
     def apply_preset(self, name: str, origin: str) -> Applied:
         """Put a preset into force. Raises UsageError for a name nobody knows."""
         return apply(self.presets.find(name), self._controller, origin)
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
+        if what is Choice.MODEL:
+            check_model(value)
+        return self._controller.choose(what, value, is_trial=is_trial)
 
     def wait_settled(self, revision: int, timeout_s: float) -> Progress:
         """What became of that instruction. Raises ControlError for one nobody gave."""

@@ -58,6 +58,7 @@ def rows(status: Status) -> list[tuple[str, str]]:
         ),
         ("OBS", None if status.obs == "off" else f"{status.obs}{_more(status.obs_detail)}"),
         ("mask cache", f"{status.cache_skip:.0%} of the tokens reused"),
+        ("recording", _recording(status)),
         ("restarts", f"{status.engine_restarts} of the engine" if status.engine_restarts else None),
         ("last error", status.last_error),
     ]
@@ -70,6 +71,10 @@ def changes(share: float) -> str:
         return "nothing in this picture"
     percent = f"{100 * share:.0f}" if share >= 0.01 else "less than 1"
     return f"{percent} % of the picture"
+
+
+def _recording(status: Status) -> str | None:
+    return f"{status.recording}, {status.recorded_s:.0f} s" if status.recording else None
 
 
 def _more(text: str | None) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from liveedit_cam.commands import preset
+from liveedit_cam.commands import preset, record
 from liveedit_cam.commands.lines import NOTHING_SHARE, changes, rows, table
 from liveedit_cam.commands.words import joined, region_of, share_of
 from liveedit_cam.control.client import ControlClient, find_daemon
@@ -31,12 +31,15 @@ from liveedit_cam.control.state import (
 from liveedit_cam.control.token import new_token, state_path
 from liveedit_cam.control.wire import Progress, status_to_json
 from liveedit_cam.errors import ControlError, InstructionError, UsageError
-from liveedit_cam.types import Mode, Region
+from liveedit_cam.types import Fit, Mode, Region
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
     "mode": "Choose what the running camera shows, at once.",
+    "picture": "Choose how the camera's picture fills the output: fit, mirror.",
     "status": "Show what the running camera does, and the address of its page.",
+    "record": "Record what the running camera shows: start, stop.",
+    "snapshot": "Save the edited picture of this moment.",
     "preset": "Looks by name: list, apply, add, remove, export, import.",
     "page": "Show the address of the control page, or make another one.",
     "stop": "End the running camera.",
@@ -60,6 +63,8 @@ def main(arguments: Sequence[str]) -> str:
     """
     if arguments[0] == "preset":
         return preset.main(arguments[1:])
+    if arguments[0] in ("record", "snapshot"):
+        return record.main(arguments)
     wanted = _parser().parse_args(arguments)
     folder = runtime_path(os.environ)
     if wanted.command == "stop":
@@ -71,6 +76,9 @@ def main(arguments: Sequence[str]) -> str:
         return edit(client, wanted)
     if wanted.command == "mode":
         return f"mode {client.set_mode(Mode(wanted.mode))}"
+    if wanted.command == "picture":
+        fit, is_mirrored = client.set_picture(wanted.fit, wanted.mirror)
+        return f"fit {fit}, {'mirrored' if is_mirrored else 'not mirrored'}"
     if wanted.command == "page":
         return page(client.address, is_opened=wanted.open)
     if wanted.watch:
@@ -202,6 +210,14 @@ def _parser() -> argparse.ArgumentParser:
         "mode",
         choices=[mode.value for mode in Mode],
         help="edit: the edited picture; bypass: the camera as it is; slate: a still card",
+    )
+    found["picture"].add_argument(
+        "--fit",
+        choices=[fit.value for fit in Fit],
+        help="bars: all of it; crop: over all of the output; stretch: out of shape",
+    )
+    found["picture"].add_argument(
+        "--mirror", action=argparse.BooleanOptionalAction, help="exchange left and right"
     )
     found["page"].add_argument(
         "--new-token", action="store_true", help="make a new address; the old one opens nothing"

@@ -53,6 +53,12 @@ def run(
     width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="Another shape fills the sinks by: bars, crop or stretch.")
+    ] = None,
+    mirror: Annotated[
+        bool | None, typer.Option("--mirror/--no-mirror", help="Exchange left and right.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
     latency: Annotated[
         str | None, typer.Option(help="live (at once) or exact (each frame waits for its edit).")
@@ -85,6 +91,9 @@ def run(
     on_demand: Annotated[
         str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
     ] = None,
+    on_lock: Annotated[
+        str | None, typer.Option(help="While the screen is locked: keep or release the camera.")
+    ] = None,
     obs: Annotated[
         str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
     ] = None,
@@ -98,6 +107,7 @@ def run(
     flags = dict(locals())  # the options, whose names are those of the settings
     for name in ("sink", "config", "quiet"):
         del flags[name]
+    from liveedit_cam.commands.choices import check_model
     from liveedit_cam.commands.words import joined, share_of
     from liveedit_cam.config import load_config
 
@@ -130,24 +140,6 @@ def with_own_token(config: Config) -> Config:
     return config.model_copy(update={"remote_token": SecretStr(token)})
 
 
-def check_model(name: str) -> None:
-    """Say at once what to pull where a model of the catalogue is not here. Raises WeightsError.
-
-    A folder, and nano, are left to the engine: they cost no look at a catalogue.
-    """
-    if name == "nano" or Path(name).is_dir():
-        return
-    from liveedit_cam.errors import WeightsError
-    from liveedit_cam.folders import shipped_models, user_models
-    from liveedit_cam.store.catalogue import find_entry, read_catalogue
-    from liveedit_cam.store.needs import this_machine
-    from liveedit_cam.store.report import has_files, missing_message, model_folder
-
-    entry = find_entry(name, read_catalogue(shipped_models()))
-    if not has_files(entry, model_folder(entry)):
-        raise WeightsError(missing_message(name, this_machine(user_models(os.environ))))
-
-
 def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:
     """What takes OSC messages, where a port is given. Raises MissingDependencyError."""
     if port is None:
@@ -155,6 +147,15 @@ def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:
     from liveedit_cam.osc import OscSession
 
     return [lambda commands: OscSession(port, commands)]
+
+
+def lock_of(on_lock: str) -> Callable[[], bool] | None:
+    """Tells whether the screen is locked, where that matters. Raises DeviceError."""
+    if on_lock == "keep":
+        return None
+    from liveedit_cam.screen_lock import ScreenLock
+
+    return ScreenLock().is_locked
 
 
 def _serve(config: Config, *, quiet: bool) -> None:
@@ -169,10 +170,10 @@ def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.presets import PresetBook, presets_path
     from liveedit_cam.presets.ahead import Ahead
 
-    folder = runtime_path(os.environ)
+    folder, is_locked = runtime_path(os.environ), lock_of(config.on_lock)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
-            lambda: Service(config, cancel=stop),
+            lambda: Service(config, cancel=stop, is_locked=is_locked),
             make_companions=[
                 *make_osc(config.osc_port),
                 lambda commands: ObsSession(config, os.environ, commands),

@@ -17,19 +17,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody
+from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody, PictureBody
+from liveedit_cam.control.choices import add_choices
 from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import Guard
 from liveedit_cam.control.history import History
 from liveedit_cam.control.looks import add_looks
 from liveedit_cam.control.metrics import add_metrics
 from liveedit_cam.control.pictures import BOUNDARY, MAX_FPS, Pictures, Side, TooManyViewers
+from liveedit_cam.control.recording import add_recording
 from liveedit_cam.control.room import add_room
 from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.waiting import TooManyWaiting, Until, Waiting
 from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
-from liveedit_cam.pixels import jpeg
 from liveedit_cam.types import Region
 
 PAGE_FILES = "/page/"
@@ -41,7 +42,6 @@ KINDS = {
     "svg": "image/svg+xml",
 }
 """Ending of a file of the page -> its media type; others are not given out."""
-SNAPSHOT_QUALITY = 95
 CONTENT_POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -82,10 +82,12 @@ def create_app(
     _add_ends(app, keys, on_stop)
     _add_waiting(app, controller)
     add_looks(app, controller)
+    add_recording(app, controller)
+    add_choices(app, controller)
     pictures = Pictures(lambda: controller.shown(), max_fps=picture_fps)
     _add_pictures(app, pictures)
     add_room(app, controller, pictures)
-    _add_figures(app, controller, history or History())
+    _add_figures(app, history or History())
     add_metrics(app, lambda: controller.status())
     _add_page(app)
     return app
@@ -161,6 +163,12 @@ def _add_commands(app: FastAPI, controller: Commands) -> None:
         controller.set_latency(body.latency)
         return JSONResponse({"latency": body.latency.value})
 
+    @app.post("/api/picture")
+    def set_picture(body: PictureBody) -> JSONResponse:
+        controller.set_picture(body.fit, body.mirror)
+        found = controller.status()
+        return JSONResponse({"fit": found.fit.value, "mirror": found.mirror})
+
     @app.get("/api/status")
     def status() -> Response:
         return Response(status_to_json(controller.status()), media_type="application/json")
@@ -202,19 +210,11 @@ def _add_waiting(app: FastAPI, controller: Commands) -> None:
         return JSONResponse(answer)
 
 
-def _add_figures(app: FastAPI, controller: Commands, history: History) -> None:
+def _add_figures(app: FastAPI, history: History) -> None:
     @app.get("/api/history")
     def figures() -> JSONResponse:
         """The figures of the last five minutes, one a second."""
         return JSONResponse(history.columns(time.monotonic()))
-
-    @app.get("/snapshot.jpg")
-    def snapshot() -> Response:
-        """What the sinks show now, at its full size; 204 before the first picture."""
-        frame = controller.shown()
-        if frame is None:
-            return Response(status_code=204)
-        return Response(jpeg(frame.pixels, SNAPSHOT_QUALITY), media_type="image/jpeg")
 
 
 def _add_pictures(app: FastAPI, pictures: Pictures) -> None:

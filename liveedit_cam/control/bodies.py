@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from liveedit_cam.types import MAX_TRANSITION_S, LatencyMode, Mode
+from liveedit_cam.types import MAX_TRANSITION_S, Choice, Fit, LatencyMode, Mode
 
 ROUNDING = 1e-6
 """Shares such as 0.7 + 0.3 may come out a hair above 1."""
@@ -55,11 +55,37 @@ class LatencyBody(BaseModel):
     latency: LatencyMode
 
 
+class PictureBody(BaseModel):
+    """Body of ``POST /api/picture``; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+    fit: Fit | None = None
+    mirror: bool | None = None
+
+
+class ChoiceBody(BaseModel):
+    """Body of ``POST /api/choice``; a trial changes nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+    what: Choice
+    value: Annotated[str, Field(min_length=1, max_length=2000)]
+    is_trial: bool = False
+
+
 class CheckBody(BaseModel):
     """Body of ``POST /api/check``: an instruction somebody is typing."""
 
     model_config = ConfigDict(extra="forbid")
     prompt: str
+
+
+class RecordBody(BaseModel):
+    """Body of ``POST /api/recording``: begin one."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    with_source: bool = False
+    badge: bool = False
 
 
 class ApplyBody(BaseModel):

@@ -21,6 +21,9 @@ from liveedit_cam.types import Mode, Region, Status
 TIMEOUT_S = 5.0
 """Longest wait for an answer that needs no work; a wait for an instruction adds its own."""
 
+FINISH_S = 30.0
+"""Longest wait for the end of a recording, whose index is written then."""
+
 
 def find_daemon(folder: Path) -> ControlClient:
     """Client of the daemon that left its address in ``folder``. Raises ControlError."""
@@ -60,9 +63,37 @@ class ControlClient:
         """Change what the sinks show; returns the mode now in force. Raises ControlError."""
         return Mode(self._call("POST", "/api/mode", {"mode": mode.value})["mode"])
 
+    def set_picture(self, fit: str | None, mirror: bool | None) -> tuple[str, bool]:
+        """How the picture fills the sinks, None = as it is; both as they are now. ControlError."""
+        wanted = {"fit": fit, "mirror": mirror}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        answer = self._call("POST", "/api/picture", body)
+        return answer["fit"], answer["mirror"]
+
     def apply_preset(self, name: str) -> str:
         """Put a preset into force; returns its name. Raises InstructionError, ControlError."""
         return str(self._call("POST", "/api/preset", {"name": name})["name"])
+
+    def start_recording(self, path: Path | None, *, with_source: bool, badge: bool) -> str:
+        """Record beside the run; the file it goes to. Raises ControlError, InstructionError."""
+        body = {
+            "path": None if path is None else str(path),
+            "with_source": with_source,
+            "badge": badge,
+        }
+        return str(self._call("POST", "/api/recording", body)["path"])
+
+    def stop_recording(self) -> tuple[list[str], float]:
+        """End the recording; its files and its length in seconds. Raises ControlError."""
+        answer = self._call("DELETE", "/api/recording", timeout_s=FINISH_S)
+        return answer["files"], float(answer["seconds"])
+
+    def snapshot(self) -> bytes:
+        """The edited picture at its full size, as JPEG; empty before the first. ControlError."""
+        code, data = self._ask("GET", "/snapshot.jpg")
+        if code == 200 and data.startswith(b"\xff\xd8"):
+            return data
+        return b"" if code == 204 else bytes(self._read(code, data))
 
     def status(self) -> Status:
         """One snapshot of the daemon. Raises ControlError."""
@@ -114,6 +145,11 @@ class ControlClient:
     def _call(
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
     ) -> Any:
+        return self._read(*self._ask(method, path, body, timeout_s))
+
+    def _ask(
+        self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=timeout_s)
         headers = {"Authorization": f"Bearer {self.address.token}"}
         if body is not None:
@@ -123,7 +159,7 @@ class ControlClient:
                 method, path, None if body is None else json.dumps(body).encode(), headers
             )
             response = connection.getresponse()
-            code, text = response.status, response.read()
+            return response.status, response.read()
         except ConnectionRefusedError as error:
             raise not_running() from error
         except TimeoutError as error:
@@ -135,7 +171,6 @@ class ControlClient:
             raise self._strange(repr(error)) from error
         finally:
             connection.close()
-        return self._read(code, text)
 
     def _read(self, code: int, text: bytes) -> Any:
         """The answer's JSON object, or the error it stands for."""

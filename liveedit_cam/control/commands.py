@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from liveedit_cam.control.waiting import Settled
 from liveedit_cam.presets import Applied, PresetBook, Steering
-from liveedit_cam.types import Frame, Status
+from liveedit_cam.types import Choice, Fit, Frame, Status
 
 
 class Commands(Steering, Protocol):
@@ -23,6 +24,26 @@ class Commands(Steering, Protocol):
 
     def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
         """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
+        ...
+
+    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
+        """How the source's picture gets the sinks' shape; None leaves it as it is."""
+        ...
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
+        ...
+
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        """Record beside the run; where it goes. Raises LiveEditError."""
+        ...
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording; its files. Raises LiveEditError."""
+        ...
+
+    def choices(self) -> dict[Choice, list[tuple[str, str]]]:
+        """What this computer has of each: value, and words for people."""
         ...
 
     def status(self) -> Status:

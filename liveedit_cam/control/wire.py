@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liveedit_cam.types import Latency, LatencyMode, Mode, Region, State, Status
+from liveedit_cam.types import Fit, Latency, LatencyMode, Mode, Region, State, Status
 
 MAX_POLL_S = 25.0
 """Longest wait that one request may ask for; who wants to wait longer asks again."""
@@ -53,5 +53,6 @@ def status_from_json(found: Mapping[str, Any]) -> Status:
     fields["region"] = Region(**fields["region"]) if fields["region"] else None
     for name in ("field_age", "chunk_latency", "glass_to_sink"):
         fields[name] = Latency(**fields[name])
+    fields["fit"] = Fit(fields["fit"])
     fields["latency"] = LatencyMode(fields["latency"])
     return Status(**fields)

@@ -81,6 +81,7 @@ class Capture:
         self._now = now
         self._backoff = Backoff(now)
         self._num_frames = 0
+        self._num_taken = 0
         self._small_sizes: dict[tuple[ModelSize, int, int], tuple[int, int]] = {}
         board.update(source=source.name)
 
@@ -98,15 +99,28 @@ class Capture:
         try:
             frame = source.read()
         except SourceEnded:
+            if source is not self._source:  # it was closed for another one
+                return True
             self._ended.set()
             return False
         except LiveEditError as error:
-            if not self._stop.is_set():
+            if source is self._source and not self._stop.is_set():
                 self._lose(source, error)
             return True
         self._backoff.succeeded()
         self._hand_over(frame)
         return True
+
+    def take(self, source: Source) -> None:
+        """Read from another source from now on; the one before is closed. Any thread."""
+        with self._lock:
+            before, self._source = self._source, source
+        if before is not None:
+            before.close()
+        self._num_taken += 1
+        self._backoff.clear()
+        self._board.fault("source", None)
+        self._board.update(source=source.name)
 
     def close(self) -> None:
         """Close the source, which wakes a waiting ``read``. May be called twice."""
@@ -124,20 +138,18 @@ class Capture:
         self._wanted.wait(MODEL_WAIT_S)
 
     def _hand_over(self, frame: Frame) -> None:
-        height, width = frame.pixels.shape[:2]
-        fitted = replace(
-            frame,
-            pixels=pixels.fit(frame.pixels, self._width, self._height),
-            index=self._num_frames,
-            box=pixels.fitted_box(width, height, self._width, self._height),
+        status = self._board.status()
+        placed, box = pixels.place(
+            frame.pixels, self._width, self._height, status.fit, mirror=status.mirror
         )
+        fitted = replace(frame, pixels=placed, index=self._num_frames, box=box)
         self._num_frames += 1
         self._metrics.captured(self._now())
         out = self._outputs
         out.raw.put(fitted)
         model_size = out.model_size.get()
         small = None if model_size is None else self._shrunk(fitted, model_size)
-        out.work.put_shot(Shot(fitted, small))
+        out.work.put_shot(Shot(fitted, small, (status.fit, status.mirror, self._num_taken)))
         if small is not None:
             out.inbox.put(small)
             out.notify()

@@ -67,6 +67,7 @@ class Compositor:
         self._cuts = CutDetector()
         self._field: EditField | None = None
         self._distance_s = 0.0
+        self._layout: object = None
         self._scene_since = self._last_at = float("-inf")
         self._waiting: deque[Shot] = deque(maxlen=MAX_SHOTS)
         self._latency: LatencyMode | None = None
@@ -106,7 +107,8 @@ class Compositor:
         at, before = shot.frame.captured_at, self._last_at
         self._last_at = at
         is_cut = shot.small is not None and self._cuts.is_cut(shot.small.pixels, at)
-        if is_cut or at - before > REST_S:
+        is_laid_out_anew, self._layout = shot.layout != self._layout, shot.layout
+        if is_cut or is_laid_out_anew or at - before > REST_S:
             self._scene_since = at
             self._fade.end()
 

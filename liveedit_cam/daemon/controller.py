@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger, Settled
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
     MAX_TRANSITION_S,
+    Choice,
     EditInstruction,
+    Fit,
     Frame,
     LatencyMode,
     Mode,
@@ -42,11 +46,14 @@ class Controller:
         shown: Latest[Frame],
         *,
         looked: Callable[[], None] = lambda: None,
+        recorder: Recorder,
+        choose: Callable[[Choice, str, bool], str],
         now: Callable[[], float],
     ) -> None:
         """``now`` gives seconds on a monotonic clock; uptime counts from here.
 
-        ``looked`` hears of each picture that is asked for, and of each instruction.
+        ``looked`` hears of each picture that is asked for, and of each instruction. ``choose`` is
+        that of the Switchboard; its last argument is whether it is a trial.
         """
         self._ledger = ledger
         self._board = board
@@ -54,6 +61,8 @@ class Controller:
         self._inbox = inbox
         self._shown = shown
         self._looked = looked
+        self._recorder = recorder
+        self._choose = choose
         self._now = now
         self._started_at = now()
 
@@ -105,6 +114,36 @@ class Controller:
     def set_latency(self, latency: LatencyMode) -> None:
         """Edit every frame at once, or let each wait for its own field."""
         self._board.update(latency=latency)
+
+    def set_picture(self, fit: Fit | None = None, mirror: bool | None = None) -> None:
+        """How the source's picture gets the sinks' shape; None leaves it as it is."""
+        found = self._board.status()
+        self._board.update(
+            fit=found.fit if fit is None else fit,
+            mirror=found.mirror if mirror is None else mirror,
+        )
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        """Try another source, output, model or number of steps; unless a trial, put it in force.
+
+        Its name for people. Raises LiveEditError with why it cannot be used.
+        """
+        self._looked()
+        return self._choose(what, value, is_trial)
+
+    def start_recording(
+        self, path: Path | None = None, *, with_source: bool = False, has_badge: bool = False
+    ) -> Path:
+        """Record beside the run; the file it goes to. Raises ControlError, UsageError, SinkError.
+
+        ``path`` None = named by the date. ``with_source``: also the camera's own picture.
+        ``has_badge``: edited pictures say so in a corner.
+        """
+        return self._recorder.start(path, with_source=with_source, has_badge=has_badge)
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        """End the recording; its files. Raises ControlError, SinkError."""
+        return self._recorder.stop()
 
     def note_obs(self, state: str, detail: str | None) -> None:
         """Put where the connection to OBS stands into the status."""

@@ -1,7 +1,9 @@
 """Whether anybody watches: camera and engine rest while nobody does. Knows no backend.
 
-A sink that cannot tell is taken to be watched always, as a recording is. Who looks at the control
-page, or gives an instruction, counts as a reader, too.
+The engine rests later than the camera: to load a model takes seconds, to open a camera half of one.
+While the screen is locked nobody counts, where that is asked for. A sink that cannot tell is taken
+to be watched always, as a recording is. Who looks at the control page, or gives an instruction,
+counts as a reader, too.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Literal
 
-from liveedit_cam.daemon.outlet import Outlet
+from liveedit_cam.protocols import WatchedSink
 
 LOOK_S = 0.25
 """Between two looks at the sinks; the longest a reader waits before the camera is opened."""
@@ -24,39 +26,60 @@ _log = logging.getLogger(__name__)
 class Demand:
     """``step`` belongs to a thread of its own, ``looked`` to any; the events are read by all."""
 
-    def __init__(self, wish: Literal["off", "camera", "all"], now: Callable[[], float]) -> None:
-        """``wish`` says what rests; ``now`` gives seconds on a monotonic clock."""
+    def __init__(
+        self,
+        wish: Literal["off", "camera", "all"],
+        now: Callable[[], float],
+        *,
+        engine_rest_s: float = 0.0,
+        is_locked: Callable[[], bool] | None = None,
+    ) -> None:
+        """``wish`` says what rests; ``now`` gives seconds on a monotonic clock.
+
+        The engine rests once nobody watched for ``engine_rest_s`` seconds, and not before the
+        camera. ``is_locked`` None = the screen's lock is nothing to it.
+        """
         self._wish = wish
+        self._engine_rest_s = max(LINGER_S, engine_rest_s)
+        self._is_locked = is_locked or (lambda: False)
+        self._minds_lock = is_locked is not None
         self._now = now
         self._last_at = now()
         self.camera, self.engine = Event(), Event()
         """Set while each of the two is wanted."""
-        self._set(True)
+        self.camera.set()
+        self.engine.set()
 
     @property
     def is_on(self) -> bool:
         """Whether anything may ever rest."""
-        return self._wish != "off"
+        return self._wish != "off" or self._minds_lock
 
     def looked(self) -> None:
         """Somebody looks, or asks for something, at this moment."""
         self._last_at = self._now()
-        if not self.camera.is_set():
-            self._set(True)
+        if self._minds_lock and self._is_locked():
+            return
+        self.camera.set()
+        self.engine.set()
 
-    def step(self, outlets: Sequence[Outlet], stop: Event) -> bool:
+    def step(self, watched: Sequence[WatchedSink], stop: Event) -> bool:
         """Look at the sinks once. Never False: readers may come as long as they are open."""
         stop.wait(LOOK_S)
-        if any(outlet.has_reader() for outlet in outlets):
+        if self._minds_lock and self._is_locked():
+            self._rest(self.camera, "the camera", "the screen is locked")
+        elif self._wish == "off" or any(one.has_reader() for one in watched):
             self.looked()
-        elif self.camera.is_set() and self._now() - self._last_at > LINGER_S:
-            _log.info("nobody watches: %s released", self._wish)
-            self._set(False)
+        else:
+            alone_s = self._now() - self._last_at
+            if alone_s > LINGER_S:
+                self._rest(self.camera, "the camera", "nobody watches")
+            if self._wish == "all" and alone_s > self._engine_rest_s:
+                self._rest(self.engine, "the engine", "nobody watches")
         return True
 
-    def _set(self, is_wanted: bool) -> None:
-        for event, rests in ((self.camera, self.is_on), (self.engine, self._wish == "all")):
-            if is_wanted or not rests:
-                event.set()
-            else:
-                event.clear()
+    @staticmethod
+    def _rest(what: Event, name: str, reason: str) -> None:
+        if what.is_set():
+            _log.info("%s: %s released", reason, name)
+            what.clear()

@@ -12,7 +12,7 @@ from threading import Event
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
-from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
+from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Slot, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.engine.messages import Edited, Encoded, Failed, Prepared, Ready, Rejected
 from liveedit_cam.engine.messages import Event as EngineEvent
@@ -69,6 +69,9 @@ class Editing:
         self._ends = ends
         self._wanted = wanted
         self._now = now
+        self._model: Slot[str] = Slot()
+        self._former: str | None = None
+        self._steps: Slot[tuple[int | None]] = Slot()
         self._taken_at = 0.0
         self._is_first_chunk = True
         self.can_edit = Event()
@@ -81,6 +84,7 @@ class Editing:
         if not self._wanted.is_set():
             self._rest()
             return True
+        self._take_wishes()
         has_ended = self._ends.source.is_set()  # asked first: then the inbox is complete
         instruction = self._ledger.next_for_engine()
         if instruction is not None:
@@ -98,6 +102,14 @@ class Editing:
             self._ends.editing.set()
         return True
 
+    def wish_model(self, model: str) -> None:
+        """Load another model; where that fails, the one before comes back. Any thread."""
+        self._model.put(model)
+
+    def wish_steps(self, num_steps: int | None) -> None:
+        """Denoising steps from the next chunk on; None = as many as fit. Any thread."""
+        self._steps.put((num_steps,))
+
     def close(self) -> None:
         """End the engine process. Only after the loop's thread has ended."""
         self._supervisor.close()
@@ -110,6 +122,20 @@ class Editing:
             self._inbox.keep_newest(0)
             self._board.update(state=State.STARTING, engine_pid=0, changed=None)
         self._wanted.wait(WAIT_S)
+
+    def _take_wishes(self) -> None:
+        model, steps = self._model.take(0.0), self._steps.take(0.0)
+        if model is not None and model != self._supervisor.model:
+            self._former = self._supervisor.model
+            self._load(model)
+        if steps is not None:
+            self._supervisor.set_steps(steps[0])
+            self._board.update(wished_steps=steps[0])
+
+    def _load(self, model: str) -> None:
+        self._supervisor.set_model(model)
+        self.can_edit.clear()
+        self._board.update(state=State.STARTING, model=model, engine_pid=0, changed=None)
 
     def _submit(self, has_ended: bool) -> None:
         """Give the engine its next chunk where enough frames wait."""
@@ -140,6 +166,7 @@ class Editing:
         match event:
             case Ready():
                 self._is_first_chunk = True
+                self._former = None
                 self._ledger.forget_prepared()
                 self._board.update(
                     state=State.WARMING,
@@ -187,6 +214,11 @@ class Editing:
     def _note_death(self, event: Died) -> None:
         self.can_edit.clear()
         self._board.fault("engine", str(event.error))
+        former, self._former = self._former, None
+        if former is not None:
+            _log.warning("%s cannot be loaded: %s", self._supervisor.model, event.error)
+            self._load(former)
+            return
         self._board.update(
             state=State.STOPPED if event.is_final else State.RECOVERING,
             engine_pid=0,

@@ -157,11 +157,15 @@ class EditLedger:
             self._remember(self._visible_at, revision, at)
             self._changed.notify_all()
 
+    def find(self, revision: int) -> EditInstruction | None:
+        """The instruction of that revision; None where it is forgotten."""
+        with self._changed:
+            return self._accepted.get(revision)
+
     def transition_of(self, revision: int) -> float:
         """Seconds over which that instruction is faded in; 0 where it is forgotten."""
-        with self._changed:
-            instruction = self._accepted.get(revision)
-            return 0.0 if instruction is None else instruction.transition_s
+        instruction = self.find(revision)
+        return 0.0 if instruction is None else instruction.transition_s
 
     def wait_settled(self, revision: int, timeout_s: float) -> Settled:
         """Block until this revision is visible or refused, up to ``timeout_s`` seconds.

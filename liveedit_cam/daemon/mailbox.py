@@ -99,6 +99,8 @@ class Shot:
     """Full size, as the sinks show it."""
     small: ModelFrame | None
     """Its small copy; None while no editor has said how large it wants it."""
+    layout: object = None
+    """How the source's picture lies in it; fields of another layout are of another scene."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Outlet:
         self._on_write = on_write
         self._backoff = Backoff(now)
         self._slot: Slot[Frame] = Slot()
+        self._next: Slot[tuple[Sink, Callable[[], Sink]]] = Slot()
         self._name = sink.name
         self.error: str | None = None
         """Why the last write or opening failed; None while the sink works."""
@@ -62,9 +63,16 @@ class Outlet:
         """Leave the newest frame; one that still waits is lost. Never blocks."""
         self._slot.put(frame)
 
+    def exchange(self, sink: Sink, reopen: Callable[[], Sink]) -> None:
+        """Write to another sink from the next frame on; the one before is closed. Any thread."""
+        self._next.put((sink, reopen))
+
     def step(self) -> bool:
         """Write the frame that waits, if one comes. Never False: more may come."""
         frame = self._slot.take(WAIT_S)
+        following = self._next.take(0.0)
+        if following is not None:
+            self._become(*following)
         if frame is not None and self.write(frame):
             self._on_write(frame)
         return True
@@ -92,6 +100,16 @@ class Outlet:
         if sink is not None:
             self._name = sink.name
             sink.close()
+
+    def _become(self, sink: Sink, reopen: Callable[[], Sink]) -> None:
+        before, self._sink, self._reopen = self._sink, sink, reopen
+        self._name, self.error = sink.name, None
+        self._backoff.clear()
+        if before is not None:
+            try:
+                before.close()
+            except LiveEditError as error:
+                _log.warning("%s did not close: %s", before.name, error)
 
     def _lose(self, error: Exception) -> None:
         wait_s = self._backoff.failed()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MIN_HOLD_S = 0.5
 """Gaps shorter than this are the normal distance of chunks, not a failure."""
+REST_TICKS = 6
+"""At rest, one of so many ticks is written: five a second of thirty."""
 
 TITLE = "liveedit-cam"
 
@@ -129,8 +131,14 @@ class Presenter:
         composing_drained: Event,
         done: Event,
         now: Callable[[], float],
+        record: Callable[[Frame], None] = lambda frame: None,
+        wanted: Event | None = None,
     ) -> None:
-        """Sets ``done`` once ``composing_drained`` is set and the last frame has been shown."""
+        """Sets ``done`` once ``composing_drained`` is set and the last frame has been shown.
+
+        ``record`` takes the picture of each tick as well, and must not block. While ``wanted`` is
+        not set only every ``REST_TICKS``th picture is written: nobody looks at the card.
+        """
         self._outlets = tuple(outlets)
         self._screens = screens
         self._rules = rules
@@ -139,6 +147,8 @@ class Presenter:
         self._metrics = metrics
         self._composing_drained = composing_drained
         self._now = now
+        self._record = record
+        self._wanted = wanted
         self._edited: Frame | None = None
         self._edited_at = 0.0
         self._card: tuple[str, Pixels] | None = None
@@ -153,11 +163,14 @@ class Presenter:
         if tick is None:
             return False
         self._num_ticks += 1
+        if self._wanted is not None and not self._wanted.is_set() and self._num_ticks % REST_TICKS:
+            return True
         is_last = self._composing_drained.is_set() and self._screens.playout.is_drained
         began_at = self._now()
         frame = self._picture(began_at)
         for outlet in self._outlets:
             outlet.offer(frame)
+        self._record(frame)
         self._metrics.ticked(began_at - tick.due, began_at)
         self._screens.shown.put(frame)
         self._report_outlets()

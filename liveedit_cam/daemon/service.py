@@ -28,13 +28,15 @@ from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.present import Presenter, Rules, Screens, Showings
+from liveedit_cam.daemon.recording import Recorder
+from liveedit_cam.daemon.switching import Switchboard
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
-from liveedit_cam.errors import LiveEditError
+from liveedit_cam.errors import ControlError, LiveEditError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source
-from liveedit_cam.types import ModelSize, State, Status
+from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source, WatchedSink
+from liveedit_cam.types import Choice, ModelSize, State, Status
 
 INBOX_FRAMES = 32
 """Small frames; an editor of longer chunks could never fill one."""
@@ -56,11 +58,12 @@ class Service:
         now: Callable[[], float] = time.monotonic,
         open_source: Callable[..., Source] = registry.open_source,
         open_sink: Callable[..., Sink] = registry.open_sink,
+        is_locked: Callable[[], bool] | None = None,
     ) -> None:
         """Open nothing yet. ``editor``: ``"module:function"`` of one, instead of the config's.
 
         ``cancel`` ends the opening of a slow source; None = ``stop`` does. ``open_source`` and
-        ``open_sink`` take a spec, as the registry's do.
+        ``open_sink`` take a spec, as the registry's do. While ``is_locked``, the camera rests.
         """
         self._config = config
         self._source_spec = config.source
@@ -73,6 +76,7 @@ class Service:
         self._ends = Ends(source=Event(), editing=Event(), run=Event())
         self._open = ExitStack()
         self._editing: Editing | None = None
+        self._switchboard: Switchboard | None = None
         self._inbox = FrameInbox(INBOX_FRAMES)
         self._work = WorkBox()
         self._model_size: Latest[ModelSize] = Latest()
@@ -80,7 +84,9 @@ class Service:
         self._screens = Screens(self._size, _playout(config), Latest(), Latest())
         self._ledger = EditLedger(now, self._waker.wake)
         self._metrics = Metrics()
-        self._demand = Demand(config.on_demand, now)
+        self._demand = Demand(
+            config.on_demand, now, engine_rest_s=config.engine_rest_s, is_locked=is_locked
+        )
         self._board = Board(
             Status(
                 mode=config.mode,
@@ -88,9 +94,13 @@ class Service:
                 source=config.source,
                 sinks=config.sinks,
                 model=config.model,
+                wished_steps=config.steps,
+                fit=config.fit,
+                mirror=config.mirror,
                 device=config.device,
             )
         )
+        self._recorder = self._make_recorder()
         self.controller = Controller(
             self._ledger,
             self._board,
@@ -98,6 +108,8 @@ class Service:
             self._inbox,
             self._screens.shown,
             looked=self._demand.looked,
+            recorder=self._recorder,
+            choose=self._choose,
             now=now,
         )
 
@@ -143,7 +155,7 @@ class Service:
         return self._ends.run.wait(timeout_s)
 
     def _open_all(self) -> None:
-        source = self._open_source()
+        source = self._open_own_source()
         self._open.callback(source.close)
         showings = Showings(self._ledger, self._metrics, self._now)
         outlets = [self._open_outlet(spec, showings) for spec in self._config.sinks]
@@ -151,6 +163,14 @@ class Service:
         self._editing = self._make_editing()
         self._open.callback(self._editing.close)
         capture = self._make_capture(source, self._editing.can_edit)
+        self._switchboard = Switchboard(
+            open_source=self._open_source,
+            open_sink=self._open_sink,
+            capture=capture,
+            outlet=outlets[0],
+            editing=self._editing,
+            took_source=self._take_source,
+        )
         compositor = Compositor(
             self._work,
             self._screens.playout,
@@ -169,9 +189,11 @@ class Service:
             ("present", presenter.step),
             *((f"sink {number}", outlet.step) for number, outlet in enumerate(outlets)),
         ]
+        watched: list[WatchedSink] = [*outlets, self._recorder]
         if self._demand.is_on:
-            steps.append(("demand", partial(self._demand.step, outlets, self._stop)))
+            steps.append(("demand", partial(self._demand.step, watched, self._stop)))
         loops = [Loop(name, step, self._stop, self._board) for name, step in steps]
+        self._open.callback(self._recorder.close)
         self._open.callback(self._end_loops, capture, loops)
         for loop in loops:
             loop.start()
@@ -180,7 +202,7 @@ class Service:
         """A source that is played once waits for the editor: all of it is to be edited."""
         return Capture(
             source,
-            self._open_source,
+            self._open_own_source,
             self._size,
             Outputs(self._screens.raw, self._inbox, self._work, self._model_size, self._waker.wake),
             may_begin=None if self._config.loop else can_edit,
@@ -192,14 +214,29 @@ class Service:
             now=self._now,
         )
 
-    def _open_source(self) -> Source:
+    def _choose(self, what: Choice, value: str, is_trial: bool) -> str:
+        if self._switchboard is None:
+            raise ControlError("The camera is still starting.", hint="Try again in a moment.")
+        return self._switchboard.choose(what, value, is_trial=is_trial)
+
+    def _take_source(self, spec: str) -> None:
+        self._source_spec = spec
+
+    def _open_own_source(self) -> Source:
         """The user's source; once one was chosen for "auto" or "camera", that very one.
 
         A camera that fails in a call must not become another lens, or the drawn scene.
         """
+        source = self._open_source(self._source_spec)
+        _, target = registry.parse_spec(self._source_spec)
+        if not target and isinstance(source, ChosenSource):
+            self._source_spec = source.spec
+        return source
+
+    def _open_source(self, spec: str) -> Source:
         config = self._config
-        source = self._open_source_of(
-            self._source_spec,
+        return self._open_source_of(
+            spec,
             loop=config.loop,
             realtime=config.realtime,
             width=config.width,
@@ -207,17 +244,26 @@ class Service:
             fps=config.fps,
             stop=self._cancel,
         )
-        _, target = registry.parse_spec(self._source_spec)
-        if not target and isinstance(source, ChosenSource):
-            self._source_spec = source.spec
-        return source
 
     def _open_outlet(self, spec: str, showings: Showings) -> Outlet:
-        width, height = self._size
-        reopen = partial(self._open_sink_of, spec, width=width, height=height, fps=self._config.fps)
+        reopen = partial(self._open_sink, spec)
         outlet = Outlet(reopen(), reopen, self._now, showings.written)
         self._open.callback(outlet.close)
         return outlet
+
+    def _make_recorder(self) -> Recorder:
+        return Recorder(
+            self._open_sink,
+            self._config.fps,
+            self._ledger.find,
+            board=self._board,
+            now=self._now,
+            folder=self._config.record_folder,
+        )
+
+    def _open_sink(self, spec: str) -> Sink:
+        width, height = self._size
+        return self._open_sink_of(spec, width=width, height=height, fps=self._config.fps)
 
     def _make_editing(self) -> Editing:
         config = self._config
@@ -267,6 +313,8 @@ class Service:
             composing_drained=composing_drained,
             done=self._ends.run,
             now=self._now,
+            record=self._recorder.offer,
+            wanted=self._demand.camera,
         )
 
     def _end_loops(self, capture: Capture, loops: list[Loop]) -> None:

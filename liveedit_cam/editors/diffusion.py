@@ -66,6 +66,7 @@ class DiffusionEditor:
             stream.apply(Setting(config))
         ladder = stream.ladder()
         self._governor = Governor(ladder, options.num_steps, options.max_field_age_s)
+        self._max_field_age_s = options.max_field_age_s
         self._own = ladder[0]
         self._changed: float | None = None
         self._taken_at: float | None = None
@@ -174,6 +175,11 @@ class DiffusionEditor:
         gc.collect()  # a network and its recordings hold themselves in cycles
         if self._stream.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def set_steps(self, num_steps: int | None) -> None:
+        """Denoising steps from the next chunk on."""
+        self._governor.set_steps(num_steps, self._max_field_age_s)
+        self._stream.apply(self._governor.setting)
 
     def report(self) -> EditorReport:
         stream, setting = self._stream, self._governor.setting

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from liveedit_cam.engine.messages import Command, Edit, Encode, Event, Prepare
+from liveedit_cam.engine.messages import Command, Edit, Encode, Event, Pace, Prepare
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.engine.worker import run_engine
 from liveedit_cam.errors import EngineError
@@ -32,7 +32,8 @@ class EngineClient:
         ``waker`` ends a ``receive`` early when there is something to send.
         """
         self._editor = editor
-        self._options = options
+        self.options = options
+        """Of the next start; its owner may replace them."""
         self._waker = waker
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -47,7 +48,7 @@ class EngineClient:
         assert self._process is None, "the engine process runs already"
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
-        arguments = (theirs, self._editor, self._options)
+        arguments = (theirs, self._editor, self.options)
         process = context.Process(
             target=run_engine, args=arguments, name="liveedit-engine", daemon=True
         )
@@ -70,6 +71,10 @@ class EngineClient:
     def prepare(self, prompt: str) -> None:
         """Have a prompt encoded ahead; Prepared follows. Raises EngineError."""
         self._send(Prepare(prompt))
+
+    def pace(self, num_steps: int | None) -> None:
+        """Denoising steps from the next chunk on; None = as many as fit. Raises EngineError."""
+        self._send(Pace(num_steps))
 
     def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
         """Ask for the fields of a chunk, of the newest frame alone unless ``every_frame``.

@@ -37,7 +37,15 @@ class Prepare:
     prompt: str
 
 
-Command = Encode | Prepare | Edit
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Take so many denoising steps from the next Edit on; an editor without steps ignores it."""
+
+    num_steps: int | None
+    """None = the model's own, fewer where fields get too old."""
+
+
+Command = Encode | Prepare | Pace | Edit
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from liveedit_cam.engine.backoff import Backoff
@@ -31,6 +31,7 @@ from liveedit_cam.errors import (
     UsageError,
     WeightsError,
 )
+from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import EditInstruction, ModelFrame, ModelSize
 
 _HOPELESS = (UsageError, WeightsError, MissingDependencyError)
@@ -42,8 +43,12 @@ _log = logging.getLogger(__name__)
 class EngineLink(Protocol):
     """What the supervisor needs of ``EngineClient``; a test may bring its own."""
 
+    options: EditorOptions
+    """Of the next start."""
+
     @property
     def pid(self) -> int: ...
+    def pace(self, num_steps: int | None) -> None: ...
     def start(self) -> None: ...
     def encode(self, instruction: EditInstruction) -> None: ...
     def prepare(self, prompt: str) -> None: ...
@@ -116,6 +121,28 @@ class EngineSupervisor:
         self._backoff.clear()  # what failed was perhaps the instruction before
         if self._is_ready:
             self._encode(instruction)
+
+    @property
+    def model(self) -> str:
+        """Which model the process has, or gets when it is started."""
+        return self._link.options.model
+
+    def set_model(self, model: str) -> None:
+        """End the process; the next ``poll`` starts one with that model."""
+        self._link.options = replace(self._link.options, model=model)
+        self.rest()
+        self._backoff.clear()
+        self._is_given_up = False
+
+    def set_steps(self, num_steps: int | None) -> None:
+        """Denoising steps from the next chunk on; None = as many as fit. Kept for new starts."""
+        self._link.options = replace(self._link.options, num_steps=num_steps)
+        if not self._is_ready or self._broken is not None:
+            return
+        try:
+            self._link.pace(num_steps)
+        except EngineError as error:
+            self._broken = error  # the next poll tells it
 
     def prepare(self, prompt: str) -> None:
         """Encode a prompt ahead where the engine is ready; otherwise it is forgotten."""

@@ -31,6 +31,7 @@ from liveedit_cam.engine.messages import (
     Event,
     Failed,
     Fatal,
+    Pace,
     Prepare,
     Prepared,
     Ready,
@@ -43,7 +44,7 @@ from liveedit_cam.errors import (
     InstructionError,
     LiveEditError,
 )
-from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
+from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, PacedEditor
 from liveedit_cam.types import EditField, EditInstruction
 
 MAX_FAILURES = 3
@@ -120,6 +121,10 @@ class _Worker:
 
     def _serve(self) -> int:
         while (command := self._receive()) is not None:
+            if isinstance(command, Pace):
+                if isinstance(self._editor, PacedEditor):
+                    self._editor.set_steps(command.num_steps)
+                continue
             if not isinstance(command, Edit):
                 self._to_encode.put(command)
                 continue

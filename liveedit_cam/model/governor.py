@@ -110,12 +110,14 @@ class Governor:
         """
         self._ladder = ladder
         self._level = 0
+        self._num_paces = len(paces(ladder[0].config))
+        self.set_steps(num_steps, max_field_age_s)
+
+    def set_steps(self, num_steps: int | None, max_field_age_s: float | None) -> None:
+        """The same wishes as at the beginning, from now on; what was given up for memory stays."""
         self._num_steps = num_steps
         self._max_age_s = max_field_age_s if num_steps is None else None
-        self._num_paces = len(paces(ladder[0].config))
-        self._pace = 0
-        self._num_slow = 0
-        self._num_fast = 0
+        self._pace = self._num_slow = self._num_fast = 0
 
     @property
     def setting(self) -> Setting:

@@ -1,4 +1,4 @@
-"""Records to an MP4 file: H.264, constant rate. Knows no clock: a write is a frame.
+"""Records to an MP4 file: H.264, constant rate. Knows no clock: a write or a skip is a frame.
 
 The file is written in fragments of half a second, each flushed, so that whatever ends the program
 leaves a recording that plays up to its last second; a proper end makes a plain MP4 of it. No file
@@ -26,9 +26,10 @@ from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks._checks import check_even, check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from av.container import OutputContainer
+    from av.container.core import Chapter
 
     from liveedit_cam.types import Frame
 
@@ -44,6 +45,8 @@ _FRAGMENTS = {
     "flush_packets": "1",
 }
 """Duration in microseconds. Hybrid: fragments while it is written, an ordinary index at the end."""
+EDITED = "Edited live by liveedit-cam: a model changed the camera's picture."
+"""Comment in the file of a show, which players and archives read."""
 _ROOM_BYTES = 64 << 20
 """Less room than this is a full disk: about a minute of 1280x720."""
 
@@ -96,6 +99,7 @@ class VideoFile:
         self._size = (width, height)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._num_frames = 0
+        self._chapters: list[tuple[int, str]] = []
         self._is_broken = False
         self._container: OutputContainer | None = None
         options = {**_ENCODER_OPTIONS, "g": str(round(_KEYFRAMES_EVERY_S * self._rate))}
@@ -124,6 +128,16 @@ class VideoFile:
             ) from error
         self._num_frames += 1
 
+    def skip(self, num_frames: int) -> None:
+        """Let the frame before stand for so many more."""
+        self._num_frames += num_frames
+
+    def begin_chapter(self, title: str) -> None:
+        """The frames from the next one on; a file that has chapters also says that it is edited."""
+        if not self._chapters and self._container is not None:
+            self._container.metadata["comment"] = EDITED
+        self._chapters.append((self._num_frames, title))
+
     def close(self) -> None:
         """Finish the file. Raises SinkError where that fails; the fragments stay."""
         if self._container is None:
@@ -135,6 +149,7 @@ class VideoFile:
             return
         try:
             self._encoder.finish()
+            self._container.set_chapters(list(self._chapter_marks()))
             self._container.close()
         except FFmpegError as error:
             self._let_go()
@@ -144,6 +159,17 @@ class VideoFile:
         self._container = None
         _interrupted.discard(self._asked)
         log.info("recorded %d frames to %s", self._num_frames, self._path)
+
+    def _chapter_marks(self) -> Iterator[Chapter]:
+        whole = [*self._chapters, (self._num_frames, "")]
+        for number, ((begin, title), (end, _)) in enumerate(itertools.pairwise(whole)):
+            yield {
+                "id": number,
+                "start": begin,
+                "end": end,
+                "time_base": 1 / self._rate,
+                "metadata": {"title": title},
+            }
 
     def _let_go(self) -> None:
         """Close what is open; what was written stays."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from liveedit_cam.control.wire import Progress
-from liveedit_cam.errors import ControlError, InstructionError
+from liveedit_cam.errors import ControlError, InstructionError, SourceError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
+    Choice,
     EditInstruction,
+    Fit,
     Frame,
     Latency,
     LatencyMode,
@@ -50,6 +52,8 @@ class FakeController:
     instructions: list[EditInstruction] = field(default_factory=list)
     frame: Frame | None = None
     presets: PresetBook = field(default_factory=lambda: PresetBook(Path("/nowhere/presets.toml")))
+    recordings: list[tuple[Path, bool, bool]] = field(default_factory=list)
+    chosen: list[tuple[Choice, str, bool]] = field(default_factory=list)
     num_looks: int = 0
     """How often somebody asked what became of an instruction."""
 
@@ -88,6 +92,42 @@ class FakeController:
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
+
+    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
+        self.found = replace(
+            self.found,
+            fit=self.found.fit if fit is None else fit,
+            mirror=self.found.mirror if mirror is None else mirror,
+        )
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
+        if value == "camera:9":
+            raise SourceError("There is no camera 9.", hint="Plug it in.")
+        self.chosen.append((what, value, is_trial))
+        return f"{value}, tried"
+
+    def choices(self) -> dict[Choice, list[tuple[str, str]]]:
+        return {
+            Choice.SOURCE: [("camera:0", "HD Webcam"), ("camera:9", "gone"), ("pattern", "drawn")],
+            Choice.SINK: [("preview", "this page alone")],
+            Choice.MODEL: [("nano", "small")],
+            Choice.STEPS: [("auto", "as many as fit"), ("2", "")],
+        }
+
+    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+        if self.found.recording is not None:
+            raise ControlError("A recording runs already.", hint="End it first.")
+        path = path or Path("/videos/show.mp4")
+        self.recordings.append((path, with_source, has_badge))
+        self.found = replace(self.found, recording=str(path), recorded_s=0.0)
+        return path
+
+    def stop_recording(self) -> tuple[Path, ...]:
+        if self.found.recording is None:
+            raise ControlError("No recording runs.")
+        path = Path(self.found.recording)
+        self.found = replace(self.found, recording=None, recorded_s=2.5)
+        return (path, path.with_suffix(".json"))
 
     def note_obs(self, state: str, detail: str | None) -> None:
         self.found = replace(self.found, obs=state, obs_detail=detail)

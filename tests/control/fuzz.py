@@ -26,6 +26,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from no_recorder import no_choice, no_recorder
 
 from liveedit_cam.commands.adapter import Adapted
 from liveedit_cam.control.app import create_app
@@ -74,6 +75,8 @@ def served() -> Iterator[DaemonAddress]:
         Metrics(),
         FrameInbox(8),
         shown,
+        recorder=no_recorder(Board(Status())),
+        choose=no_choice,
         now=time.monotonic,
     )
     adapted = Adapted(controller, "", PresetBook(Path("/nowhere/presets.toml")))

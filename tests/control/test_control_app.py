@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from control_fakes import STATUS, FakeController
 from fastapi.testclient import TestClient
+from no_recorder import no_choice, no_recorder
 
 from liveedit_cam.control.app import Commands, create_app
 from liveedit_cam.control.guard import MAX_BODY_BYTES
@@ -41,6 +42,8 @@ def real_controller() -> Controller:
         Metrics(),
         FrameInbox(8),
         Latest(),
+        recorder=no_recorder(Board(Status())),
+        choose=no_choice,
         now=now,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from daemon_fakes import frame, small
 from fake_clock import Clock
+from no_recorder import no_choice, no_recorder
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.controller import HOLDING_S, MAX_SEED, Controller
@@ -34,6 +35,8 @@ class Room:
             self.metrics,
             self.inbox,
             self.shown,
+            recorder=no_recorder(self.board),
+            choose=no_choice,
             now=self.clock.now,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from threading import Event
+from typing import Any
 
 import pytest
 from daemon_fakes import FakeSink
@@ -36,9 +37,9 @@ class WatchedSink(FakeSink):
 class Room:
     """Demand over some sinks, with a clock that the test turns."""
 
-    def __init__(self, wish: str, *sinks: Sink) -> None:
+    def __init__(self, wish: str, *sinks: Sink, **more: Any) -> None:
         self.clock = Clock()
-        self.demand = Demand(wish, self.clock.now)  # type: ignore[arg-type] # one of the three
+        self.demand = Demand(wish, self.clock.now, **more)  # type: ignore[arg-type] # one of three
         self._outlets = [Outlet(sink, lambda: sinks[0], self.clock.now) for sink in sinks]
         self._stop = Event()
         self._stop.set()  # so that a step does not wait
@@ -60,6 +61,30 @@ def test_ten_seconds_after_the_last_reader_both_rest_and_the_first_one_wakes() -
     assert room.after(0.25) == (False, False)
     sink.is_read = True
     assert room.after(0.25) == (True, True)
+
+
+def test_the_engine_rests_later_than_the_camera_and_wakes_with_it() -> None:
+    """Issue 18: after a short break the model must not be loaded again, which takes seconds."""
+    sink = WatchedSink(is_read=False)
+    room = Room("all", sink, engine_rest_s=600)
+    assert room.after(LINGER_S + 1) == (False, True)
+    assert room.after(600) == (False, False)
+    sink.is_read = True
+    assert room.after(0.25) == (True, True)
+
+
+def test_a_locked_screen_releases_the_camera_at_once_and_whoever_watches() -> None:
+    """Issue 18: catches a camera that films an empty chair for a program that was left open."""
+    locked = [True]
+    room = Room("off", WatchedSink(), is_locked=lambda: locked[0])
+    assert room.demand.is_on
+    assert room.after(0.25) == (False, True)
+    room.demand.looked()  # nor does the page wake it
+    assert room.after(0.25) == (False, True)
+    locked[0] = False
+    assert room.after(0.25) == (True, True)
+    sink_alone = Room("off", WatchedSink(is_read=False), is_locked=lambda: False)
+    assert sink_alone.after(1000) == (True, True)
 
 
 def test_the_engine_stays_where_only_the_camera_rests() -> None:
@@ -111,7 +136,14 @@ def test_a_run_rests_and_wakes(wish: str, monkeypatch: pytest.MonkeyPatch) -> No
         return opened[-1]
 
     config = Config.model_validate(
-        {"on_demand": wish, "width": 64, "height": 64, "prompt": "mark", "sinks": ["watched"]}
+        {
+            "on_demand": wish,
+            "engine_rest_s": 0,
+            "width": 64,
+            "height": 64,
+            "prompt": "mark",
+            "sinks": ["watched"],
+        }
     )
     service = Service(
         config,

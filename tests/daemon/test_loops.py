@@ -457,3 +457,27 @@ def test_board_refuses_unknown_facts() -> None:
     """Catches a misspelt field that would silently never reach the status."""
     with pytest.raises(TypeError):
         Board(Status()).update(staet=State.LIVE)
+
+
+def test_a_picture_laid_out_anew_is_another_scene() -> None:
+    """Issue 20: catches a field of before the mirroring, which edits the wrong side."""
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(3)
+
+    def capture(index: int) -> None:
+        desk.clock.wait(1 / 30)
+        desk.capture._hand_over(frame(index, desk.clock.now_s))
+
+    for index in (0, 1):
+        capture(index)
+    desk.edit(1)
+    capture(2)
+    assert edited_up_to(desk) == 2
+    desk.board.update(mirror=True)
+    capture(3)
+    assert edited_up_to(desk) == 2
+    capture(4)
+    capture(5)
+    desk.edit(1)
+    assert edited_up_to(desk) == 5

@@ -17,6 +17,7 @@ from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.present import (
+    REST_TICKS,
     Picture,
     Presenter,
     Rules,
@@ -237,3 +238,16 @@ def test_done_only_after_the_last_frame_was_shown() -> None:
         stage.tick()
     assert sink.frames[-1].index == 7
     assert len(sink.frames) < 12
+
+
+def test_while_nobody_watches_the_card_is_written_seldom() -> None:
+    """Issue 18: catches a card at 30 pictures a second, all night, for nobody."""
+    sink = FakeSink()
+    stage = Stage([sink])
+    wanted = Event()
+    stage.presenter._wanted = wanted
+    stage.tick(3 * REST_TICKS)
+    assert len(sink.frames) == 3
+    wanted.set()
+    stage.tick(5)
+    assert len(sink.frames) == 8

@@ -188,5 +188,5 @@ def test_the_camera_that_was_chosen_is_opened_again(asked: str, opened: list[str
 
     service = Service(Config(source=asked, sinks=("memory",)), open_source=open_source)
     for _ in range(2):
-        service._open_source()
+        service._open_own_source()
     assert specs == opened

@@ -31,6 +31,16 @@ def create_without_weights(options: EditorOptions) -> ScriptedEditor:
     raise WeightsError(f"Got model {options.model!r}, expected its weights.", hint="Pull them.")
 
 
+def create_named(options: EditorOptions) -> ScriptedEditor:
+    """One that is called as its model and counts steps; the model "broken" has no weights."""
+    if options.model.endswith("broken"):
+        raise WeightsError("Got the model broken, expected its weights.", hint="Pull them.")
+    editor = SteppedEditor(Path(options.model), options.device)
+    editor.name = Path(options.model).name
+    editor.set_steps(options.num_steps)
+    return editor
+
+
 class ScriptedEditor:
     """Adds MARK to all pixels, unless the prompt says: crash, crash once, hang, raise, raise once,
     short, nan, large (a field of another size); ``encode`` refuses "refuse", notices "gibberish"
@@ -98,6 +108,18 @@ class ScriptedEditor:
             return False
         self._memory.touch()
         return True
+
+
+class SteppedEditor(ScriptedEditor):
+    """Says how many steps it was asked for; 4 where it may choose."""
+
+    num_steps = 4
+
+    def set_steps(self, num_steps: int | None) -> None:
+        self.num_steps = num_steps or 4
+
+    def report(self) -> EditorReport:
+        return EditorReport(num_steps=self.num_steps)
 
 
 def _marked(frame: ModelFrame, revision: int, amount: float, larger: int) -> EditField:
