@@ -35,7 +35,7 @@ Progress = Callable[[int, int | None], None]
 _ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18"}
 _LARGE_OPTIONS = {
     **_ENCODER_OPTIONS,
-    "rc-lookahead": "2",
+    "rc-lookahead": "0",
     "sync-lookahead": "0",
     "bf": "0",
     "sliced-threads": "1",

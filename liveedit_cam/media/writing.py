@@ -61,7 +61,7 @@ class H264Encoder:
     def write(self, pixels: Pixels, pts: int) -> None:
         """Encode and mux one RGB uint8 (H, W, 3) picture at ``pts``. Raises FFmpegError."""
         picture = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(pixels, format="rgb24"),
+            av.VideoFrame.from_numpy_buffer(pixels, format="rgb24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
