@@ -303,7 +303,7 @@ class _Writer:
                 time_base=self._tick,
             )
         for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats
-            self._encoder.write(np.ascontiguousarray(pixels[:height, :width]), self._place(at))
+            self._encoder.write(pixels[:height, :width], self._place(at))
         self.num_frames += len(pts)
         while self._held:
             self._out.mux(self._held.pop(0))

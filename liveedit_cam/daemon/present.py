@@ -186,15 +186,12 @@ class Presenter:
         return Frame(self._slate(text), self._num_ticks, now)
 
     def _report_outlets(self) -> None:
-        found = tuple((outlet.name, outlet.url, outlet.error) for outlet in self._outlets)
+        found = tuple((outlet.name, outlet.error) for outlet in self._outlets)
         if found == self._reported:
             return
         self._reported = found
-        urls = [url for _, url, _ in found if url is not None]
-        self._board.update(
-            sinks=tuple(name for name, _, _ in found), preview_url=urls[0] if urls else None
-        )
-        for number, (_, _, error) in enumerate(found):
+        self._board.update(sinks=tuple(name for name, _ in found))
+        for number, (_, error) in enumerate(found):
             self._board.fault(f"sink {number}", error)
 
     def _slate(self, text: str) -> Pixels:
