@@ -149,8 +149,8 @@ class Presenter:
 
     def step(self) -> bool:
         """Wait for the next due time and offer one picture to all sinks. False when woken."""
-        tick = self._pacer.wait()
-        if tick is None:
+        due = self._pacer.wait()
+        if due is None:
             return False
         self._num_ticks += 1
         is_last = self._composing_drained.is_set() and self._screens.playout.is_drained
@@ -158,7 +158,7 @@ class Presenter:
         frame = self._picture(began_at)
         for outlet in self._outlets:
             outlet.offer(frame)
-        self._metrics.ticked(began_at - tick.due, began_at)
+        self._metrics.ticked(began_at - due, began_at)
         self._screens.shown.put(frame)
         self._report_outlets()
         if is_last:
