@@ -97,7 +97,7 @@ class FaultyCamera:
 class Watcher:
     """The healthy sink: notes every picture."""
 
-    name, url = "watcher", None
+    name = "watcher"
 
     def write(self, frame: Frame) -> None:
         """Note it."""
@@ -110,7 +110,7 @@ class Watcher:
 class Neighbour:
     """Another sink, which may block or fail."""
 
-    name, url = "neighbour", None
+    name = "neighbour"
 
     def write(self, frame: Frame) -> None:
         """Do what is wrong now. Raises SinkError."""
@@ -126,7 +126,7 @@ class Neighbour:
 class Recorder:
     """A recording in a folder of its own, while one is wanted."""
 
-    name, url = "recorder", None
+    name = "recorder"
 
     def __init__(self, folder: Path, **shape: Any) -> None:
         """Begin nothing yet; ``shape`` is that of the frames."""

@@ -69,7 +69,7 @@ class Costs:
 class NewPictures:
     """A sink that keeps nothing but when a new picture came."""
 
-    name, url = "null", None
+    name = "null"
 
     def __init__(self) -> None:
         self.times: list[float] = []

@@ -6,14 +6,11 @@ only and returns in a tenth of a second; Typer, with its own imports, is loaded 
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
 from liveedit_cam.commands import output, remote
 from liveedit_cam.errors import LiveEditError
-
-_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -29,7 +26,9 @@ def main() -> None:
 
                 app(arguments, prog_name="liveedit-cam")
     except LiveEditError as error:
-        _log.debug("the command failed", exc_info=True)
+        import logging  # here: `edit` is to return at once
+
+        logging.getLogger(__name__).debug("the command failed", exc_info=True)
         print(f"liveedit-cam: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

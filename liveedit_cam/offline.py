@@ -35,7 +35,7 @@ Progress = Callable[[int, int | None], None]
 _ENCODER_OPTIONS = {"preset": "veryfast", "crf": "18"}
 _LARGE_OPTIONS = {
     **_ENCODER_OPTIONS,
-    "rc-lookahead": "2",
+    "rc-lookahead": "0",
     "sync-lookahead": "0",
     "bf": "0",
     "sliced-threads": "1",
@@ -303,7 +303,7 @@ class _Writer:
                 time_base=self._tick,
             )
         for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats
-            self._encoder.write(np.ascontiguousarray(pixels[:height, :width]), self._place(at))
+            self._encoder.write(pixels[:height, :width], self._place(at))
         self.num_frames += len(pts)
         while self._held:
             self._out.mux(self._held.pop(0))

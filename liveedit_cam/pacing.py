@@ -11,25 +11,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 Now = Callable[[], float]
 """Seconds on a monotonic clock."""
 
 Sleep = Callable[[float], object]
 """Wait that many seconds. A true result means "woken before the time": ``Event.wait`` fits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """One due time that has come."""
-
-    due: float
-    """Seconds on the pacer's clock when it was due."""
-    late_s: float
-    """How long after ``due`` the wait ended, in seconds, before anything was done with it."""
-    skipped: int
-    """Whole periods left out just before this one because the caller came late."""
 
 
 def wait_until(due: float, *, now: Now = time.monotonic, sleep: Sleep = time.sleep) -> bool:
@@ -94,18 +81,20 @@ class Pacer:
         self._due: float | None = None
         self._margins_s: deque[float] = deque(maxlen=NUM_MARGINS)
 
-    def wait(self) -> Tick | None:
-        """Block until the next due time; None when ``sleep`` was woken before it came."""
+    def wait(self) -> float | None:
+        """Block until the next due time and return it, in seconds on ``now``.
+
+        A caller that comes late loses whole periods. None when ``sleep`` was woken before the time.
+        """
         if self._due is None:
             self._due = self._now()
-            return Tick(due=self._due, late_s=0.0, skipped=0)
+            return self._due
         due = self._due + self.period_s
-        skipped = max(0, math.floor((self._now() - due) / self.period_s))
-        due += skipped * self.period_s
+        due += max(0, math.floor((self._now() - due) / self.period_s)) * self.period_s
         if not wait_until(due, now=self._now, sleep=self._sleep):
             return None
         self._due = due
-        return Tick(due=due, late_s=self._now() - due, skipped=skipped)
+        return due
 
     def keep_behind(self, due: float) -> None:
         """Move the phase a little, so that what is due is shown soon, and each frame once.

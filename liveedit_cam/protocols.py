@@ -65,8 +65,6 @@ class Sink(Protocol):
 
     name: str
     """For people: "virtual-camera:/dev/video4 (1280x720 at 30 fps)"."""
-    url: str | None
-    """A page that shows this sink in a browser; None where there is none."""
 
     def write(self, frame: Frame) -> None:
         """Show one frame of exactly the size given to ``create``. Raises SinkError."""

@@ -154,7 +154,7 @@ class WatchedSink:
         """Belongs to the thread that writes."""
         self._inner = inner
         self._book = book
-        self.name, self.url, self.close = inner.name, inner.url, inner.close
+        self.name, self.close = inner.name, inner.close
 
     def write(self, frame: Frame) -> None:
         self._inner.write(frame)

@@ -36,7 +36,10 @@ from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.sources._camera_list import DeviceInfo
 from liveedit_cam.types import EditInstruction, Latency, LatencyMode, Mode, Region, State, Status
 
-HEAVY = ("numpy", "pydantic", "rich", "typer", "fastapi", "uvicorn", "torch", "cv2", "httpx")
+HEAVY = (
+    *("numpy", "pydantic", "rich", "typer", "fastapi", "uvicorn", "torch", "cv2", "httpx"),
+    *("http.client", "ssl", "email", "logging", "webbrowser"),
+)
 STATUS = Status(
     state=State.LIVE,
     instruction="make it night",

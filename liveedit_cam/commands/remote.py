@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import time
-import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,6 @@ from liveedit_cam.control.state import (
     read_starting,
     runtime_path,
 )
-from liveedit_cam.control.token import new_token, state_path
 from liveedit_cam.control.wire import Progress, status_to_json
 from liveedit_cam.errors import ControlError, InstructionError, UsageError
 from liveedit_cam.types import Fit, Mode, Region
@@ -70,6 +68,8 @@ def main(arguments: Sequence[str]) -> str:
     if wanted.command == "stop":
         return stop(folder)
     if wanted.command == "page" and wanted.new_token:
+        from liveedit_cam.control.token import state_path
+
         return renew_page(folder, state_path(os.environ))
     client = find_daemon(folder)
     if wanted.command == "edit":
@@ -94,6 +94,8 @@ def main(arguments: Sequence[str]) -> str:
 def page(address: DaemonAddress, *, is_opened: bool = False) -> str:
     """The page's addresses; the first one also in the browser where that is wanted."""
     if is_opened:
+        import webbrowser  # for this one alone; so are the imports in functions below
+
         webbrowser.open(address.page_url)
     return table(
         [
@@ -109,6 +111,8 @@ def renew_page(folder: Path, state_folder: Path) -> str:
     Raises ControlError.
     """
     if read_address(folder) is None and read_starting(folder) is None:
+        from liveedit_cam.control.token import new_token
+
         new_token(state_folder)
         return "the page has a new address; `liveedit-cam page` prints it while the camera runs"
     return page(find_daemon(folder).renew_token())

@@ -5,8 +5,8 @@ Knows the address files and the JSON, nothing of what the daemon does.
 
 from __future__ import annotations
 
-import http.client
 import json
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -150,16 +150,15 @@ class ControlClient:
     def _ask(
         self, method: str, path: str, body: object = None, timeout_s: float = TIMEOUT_S
     ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=timeout_s)
-        headers = {"Authorization": f"Bearer {self.address.token}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        sent = b"" if body is None else json.dumps(body).encode()
+        request = (
+            f"{method} {path} HTTP/1.0\r\n"
+            f"Host: 127.0.0.1:{self.address.port}\r\n"
+            f"Authorization: Bearer {self.address.token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+        )
         try:
-            connection.request(
-                method, path, None if body is None else json.dumps(body).encode(), headers
-            )
-            response = connection.getresponse()
-            return response.status, response.read()
+            return _exchange(self.address.port, request.encode() + sent, timeout_s)
         except ConnectionRefusedError as error:
             raise not_running() from error
         except TimeoutError as error:
@@ -167,10 +166,8 @@ class ControlClient:
                 f"liveedit-cam (process {self.address.pid}) gave no answer for {timeout_s:.0f} s.",
                 hint=f"See its log, or end process {self.address.pid} and start it again.",
             ) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError) as error:
             raise self._strange(repr(error)) from error
-        finally:
-            connection.close()
 
     def _read(self, code: int, text: bytes) -> Any:
         """The answer's JSON object, or the error it stands for."""
@@ -190,6 +187,22 @@ class ControlClient:
             hint="Another program may use that port, or another version runs: stop it and start"
             " liveedit-cam again.",
         )
+
+
+def _exchange(port: int, request: bytes, timeout_s: float) -> tuple[int, bytes]:
+    """Status code and body of one HTTP/1.0 request, after which the server hangs up.
+
+    http.client would do the same and takes longer to import than the whole of this package: it
+    brings e-mail and TLS. Raises OSError, ValueError where the answer is no HTTP.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    head, _, text = answer.partition(b"\r\n\r\n")
+    protocol, _, told = head.partition(b" ")
+    if not protocol.startswith(b"HTTP/1."):
+        raise ValueError(f"no HTTP: {answer[:80]!r}")
+    return int(told[:3]), text
 
 
 def not_running() -> ControlError:

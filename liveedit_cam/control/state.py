@@ -6,13 +6,9 @@ the daemon lives, so a lock file left by a killed process is simply taken over. 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
-import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,6 +61,9 @@ def picture_key(token: str) -> str:
 
     For programs that keep it in their own files, as OBS does; nobody can get the token from it.
     """
+    import hashlib  # here: `edit` is to return at once
+    import hmac
+
     return hmac.new(token.encode(), b"pictures", hashlib.sha256).hexdigest()[:32]
 
 
@@ -79,6 +78,8 @@ def runtime_path(environ: Mapping[str, str], platform: str = sys.platform) -> Pa
         return Path.home() / "Library" / "Application Support" / "liveedit-cam" / "run"
     if environ.get("XDG_RUNTIME_DIR"):
         return Path(environ["XDG_RUNTIME_DIR"]) / "liveedit-cam"
+    import tempfile
+
     return Path(tempfile.gettempdir()) / f"liveedit-cam-{os.getuid()}"
 
 
@@ -98,7 +99,7 @@ class DaemonLock:
         """
         open_folder(folder)
         self.folder = folder
-        self.token = token or secrets.token_urlsafe(32)
+        self.token = token or os.urandom(32).hex()
         self._descriptor: int | None = None
         with told(folder):
             self._descriptor = self._take(sleep)

@@ -48,12 +48,6 @@ class Outlet:
         sink = self._sink
         return sink.name if sink is not None else f"{self._name}, being reopened"
 
-    @property
-    def url(self) -> str | None:
-        """The page that shows this sink; None where there is none."""
-        sink = self._sink
-        return None if sink is None else sink.url
-
     def has_reader(self) -> bool:
         """Whether anybody watches this sink; one that cannot tell counts as watched."""
         sink = self._sink

@@ -159,8 +159,8 @@ class Presenter:
 
     def step(self) -> bool:
         """Wait for the next due time and offer one picture to all sinks. False when woken."""
-        tick = self._pacer.wait()
-        if tick is None:
+        due = self._pacer.wait()
+        if due is None:
             return False
         self._num_ticks += 1
         if self._wanted is not None and not self._wanted.is_set() and self._num_ticks % REST_TICKS:
@@ -171,7 +171,7 @@ class Presenter:
         for outlet in self._outlets:
             outlet.offer(frame)
         self._record(frame)
-        self._metrics.ticked(began_at - tick.due, began_at)
+        self._metrics.ticked(began_at - due, began_at)
         self._screens.shown.put(frame)
         self._report_outlets()
         if is_last:
@@ -199,15 +199,12 @@ class Presenter:
         return Frame(self._slate(text), self._num_ticks, now)
 
     def _report_outlets(self) -> None:
-        found = tuple((outlet.name, outlet.url, outlet.error) for outlet in self._outlets)
+        found = tuple((outlet.name, outlet.error) for outlet in self._outlets)
         if found == self._reported:
             return
         self._reported = found
-        urls = [url for _, url, _ in found if url is not None]
-        self._board.update(
-            sinks=tuple(name for name, _, _ in found), preview_url=urls[0] if urls else None
-        )
-        for number, (_, _, error) in enumerate(found):
+        self._board.update(sinks=tuple(name for name, _ in found))
+        for number, (_, error) in enumerate(found):
             self._board.fault(f"sink {number}", error)
 
     def _slate(self, text: str) -> Pixels:

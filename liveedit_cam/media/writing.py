@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -61,7 +62,7 @@ class H264Encoder:
     def write(self, pixels: Pixels, pts: int) -> None:
         """Encode and mux one RGB uint8 (H, W, 3) picture at ``pts``. Raises FFmpegError."""
         picture = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(pixels, format="rgb24"),
+            av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="rgb24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,

@@ -42,8 +42,6 @@ class KVCache:
         self.latent_tokens = grid[0] * grid[1]
         self.num_latents = 0
         """Committed latents now in the cache, sinks included."""
-        self.total_latents = 0
-        """Committed latents since the last reset; grows for ever, used for nothing but reports."""
         size = config.window_latents * self.latent_tokens
         shape = (config.num_layers, batch, size, config.num_heads, config.head_dim)
         self._k = torch.zeros(shape, device=device, dtype=dtype)
@@ -70,7 +68,6 @@ class KVCache:
     def reset(self) -> None:
         """Forget every latent."""
         self.num_latents = 0
-        self.total_latents = 0
         self._forget_rotated()
 
     def make_room(self) -> None:
@@ -93,7 +90,6 @@ class KVCache:
             "make_room was not called"
         )
         self.num_latents += self.config.chunk_latents
-        self.total_latents += self.config.chunk_latents
         self._forget_rotated()
 
     def _forget_rotated(self) -> None:

@@ -17,25 +17,16 @@ class FlowSchedule:
 
     sigma_i = shift s / (1 + (shift - 1) s) with s = 1 - i / 1000, i = 0..999. A timestep is looked
     up at its nearest entry, as the public inference code does: with shift 5 the list
-    1000, 750, 500, 250 gives sigmas 1.0, 0.75, 0.5006, 0.2516. Self-Forcing's training reads the
-    list as places in the table instead (it warps it): entry 750 is number 1000 - 750, sigma 0.9375.
+    1000, 750, 500, 250 gives sigmas 1.0, 0.75, 0.5006, 0.2516. (Self-Forcing's training reads the
+    list as places in the table instead: entry 750 is number 1000 - 750, sigma 0.9375.)
     """
 
-    def __init__(
-        self, timesteps: tuple[int, ...], shift: float, *, is_warped: bool = False
-    ) -> None:
-        """Keep the table; ``timesteps`` descend from 1000, to 1 at least.
-
-        ``is_warped`` reads them as Self-Forcing's training does, for a model trained so.
-        """
+    def __init__(self, timesteps: tuple[int, ...], shift: float) -> None:
+        """Keep the table; ``timesteps`` descend from 1000, to 1 at least."""
         linear = 1.0 - torch.arange(TABLE_STEPS, dtype=torch.float64) / TABLE_STEPS
         self.table = shift * linear / (1.0 + (shift - 1.0) * linear)
-        self.timesteps: tuple[float, ...] = timesteps
+        self.timesteps = timesteps
         """What the network is told, 0..1000, one per step."""
-        if is_warped:
-            self.timesteps = tuple(
-                TABLE_STEPS * float(self.table[TABLE_STEPS - timestep]) for timestep in timesteps
-            )
         self.shift = shift
         self.sigmas = tuple(self.sigma(t) for t in self.timesteps)
 

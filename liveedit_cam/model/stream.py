@@ -159,8 +159,8 @@ class EditStream:
             return TextConditioning(prompt, tuple(kv), ())
         unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
         missing = what_is_missing(prompt, self.words)
-        is_understood = not is_all_missing(prompt, missing, self.words)
-        return TextConditioning(prompt, tuple(kv), missing, is_understood, " ".join(unread))
+        is_nothing = is_all_missing(prompt, missing, self.words)
+        return TextConditioning(prompt, tuple(kv), missing, not is_nothing, " ".join(unread))
 
     @torch.inference_mode()
     def edit(
@@ -176,9 +176,8 @@ class EditStream:
         """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out.
 
         ``in_place`` writes over ``frames`` and returns them: large pictures need half the memory.
-        T must be ``chunk_frames``; H and W may be anything and may change, which starts a new
-        stream, whose first chunk may be shorter. Same seed, same frames from the last ``reset`` on.
-        Raises EditorError.
+        T must be ``chunk_frames``; another H and W start a new stream, whose first T may be
+        shorter. Same seed, same frames since ``reset``. Raises EditorError.
         """
         if frames.ndim != 4 or frames.shape[3] != 3:
             raise refused_chunk(frames.shape, self.chunk_frames, "H, W")
@@ -205,9 +204,9 @@ class EditStream:
     ) -> Change:
         """What an edit changes in one chunk, uint8 (T, h, w, 3) RGB at model size.
 
-        h and w are whole tokens (``config.size``); another size than the last one's starts a new
-        stream. ``every_frame`` False fits the newest frame only. An instruction that was not
-        understood changes nothing. Raises EditorError.
+        h and w are whole tokens (``config.size``); another size than before starts a new stream.
+        ``every_frame`` False fits the newest frame only. What was not understood changes nothing.
+        Raises EditorError.
         """
         strength = strength if conditioning.is_understood else 0.0
         before, after = self.decoded(small, conditioning, seed)

@@ -90,7 +90,6 @@ class Auto:
         self._missing = ""
         self._is_closed = False
         self.name = ""
-        self.url = preview.url
         self._use(open_camera)
 
     def write(self, frame: Frame) -> None:

@@ -95,7 +95,6 @@ class VideoFile:
                 hint="Make room; a recording that was cut short goes on in a new file then.",
             )
         self.name = f"file:{self._path.name} ({width}x{height} at {fps:g} fps)"
-        self.url: str | None = None
         self._size = (width, height)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._num_frames = 0

@@ -37,7 +37,6 @@ class Memory:
     def __init__(self, width: int, height: int, fps: float, *, fail_at: int | None = None) -> None:
         """``fail_at``: that write, counted from 1, and all later ones fail; None = none does."""
         self.name = f"memory ({width}x{height} at {fps:g} fps)"
-        self.url: str | None = None
         self.frames: deque[Frame] = deque(maxlen=MAX_FRAMES)
         self.num_written = 0
         self.is_closed = False

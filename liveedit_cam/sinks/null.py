@@ -30,7 +30,6 @@ class Null:
     def __init__(self, width: int, height: int, fps: float) -> None:
         """Remember the size, which every frame must have."""
         self.name = f"null ({width}x{height} at {fps:g} fps)"
-        self.url: str | None = None
         self._size = (width, height)
         self._is_closed = False
 

@@ -93,7 +93,6 @@ class PipeWireCamera:
         node = node_name(description)
         check_even(width, height, "A PipeWire camera")
         self.name = f"pipewire:{description} ({width}x{height} at {fps:g} fps)"
-        self.url: str | None = None
         self._size = (width, height)
         self._read_cameras, self._now, self._wait = read_cameras, now, wait
         self._node = node

@@ -50,7 +50,6 @@ class Preview:
         self._size = (width, height)
         self._is_closed = False
         self.name = f"preview: the control page ({width}x{height} at {fps:g} fps)"
-        self.url: str | None = None
 
     def write(self, frame: Frame) -> None:
         """Take one frame; the page shows it because the daemon does."""

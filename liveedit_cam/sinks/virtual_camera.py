@@ -84,7 +84,6 @@ class VirtualCamera:
         check_even(width, height, "A virtual camera")
         self._output: Output | None = _open_output(target, width, height, fps, backend)
         self.name = f"virtual-camera:{self._output.title} ({width}x{height} at {fps:g} fps)"
-        self.url: str | None = None
         self._size = (width, height)
 
     def write(self, frame: Frame) -> None:

@@ -66,7 +66,6 @@ class FakeSink:
 
     def __init__(self, name: str = "fake sink", failing: Sequence[int] = ()) -> None:
         self.name = name
-        self.url: str | None = f"http://127.0.0.1/{name}"
         self.frames: list[Frame] = []
         self.num_closes = 0
         self._failing = set(failing)

@@ -177,7 +177,6 @@ def test_a_failing_sink_comes_back_while_the_other_goes_on() -> None:
     status = stage.board.status()
     assert status.sinks == ("cam, being reopened", "file")
     assert status.last_error == "cam is gone. Plug it in."
-    assert status.preview_url == "http://127.0.0.1/file"
     assert broken.num_closes == 1
     stage.tick(16)
     assert len(steady.frames) == 20

@@ -204,7 +204,6 @@ def test_two_thousand_latents_in_a_row() -> None:
     num_bytes, noise = cache.num_bytes, torch.Generator().manual_seed(0)
     for _ in range(1000):
         x0 = denoise_chunk(dit, source, text, schedule, cache, None, noise)
-    assert cache.total_latents == 2000
     assert cache.num_latents == config.window_latents
     assert cache.num_bytes == num_bytes
     assert bool(x0.isfinite().all())

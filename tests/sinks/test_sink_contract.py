@@ -38,7 +38,6 @@ def test_a_sink_is_a_sink(sink: Sink) -> None:
     """Catches a missing member before the daemon does."""
     assert isinstance(sink, Sink)
     assert "64x36" in sink.name
-    assert sink.url is None or sink.url.startswith("http://127.0.0.1:")
 
 
 def test_frames_are_taken_and_left_alone(sink: Sink) -> None:

@@ -12,7 +12,7 @@ from liveedit_cam.sinks.preview import create, port_of
 def test_a_port_is_the_pages(target: str, port: int | None) -> None:
     """Catches preview:PORT, which people have in their configuration, that is refused."""
     assert port_of(target) == port
-    assert create(target, width=64, height=36, fps=30.0).url is None
+    assert create(target, width=64, height=36, fps=30.0).name.startswith("preview: ")
 
 
 @pytest.mark.parametrize("target", ["web", "-1", "65536", "127.0.0.1:8643", "٨٦٤٣"])

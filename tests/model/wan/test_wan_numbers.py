@@ -17,9 +17,6 @@ from liveedit_cam.model.schedule import FlowSchedule
 RAW = ((1000, 1000.0, 1.0), (750, 750.0, 0.75), (500, 500.6, 0.5006), (250, 251.597, 0.2516))
 """Official inference: what the network is told, the nearest entry of the table, its sigma."""
 
-WARPED = ((1000.0, 1.0), (937.5, 0.9375), (833.33, 0.83333), (625.0, 0.625))
-"""The same list read as places in the table: what the network is told, sigma."""
-
 WINDOW = replace(
     TINY,
     prediction="flow",
@@ -39,14 +36,6 @@ def test_the_released_timesteps_are_raw() -> None:
     assert schedule.sigmas == pytest.approx([sigma for _, _, sigma in RAW], abs=5e-6)
     nearest = [1000 * sigma for sigma in schedule.sigmas]
     assert nearest == pytest.approx([entry for _, entry, _ in RAW], abs=5e-4)
-
-
-def test_the_warped_table_can_be_chosen() -> None:
-    """Catches a warp that looks up sigma but tells the network the raw number, or the reverse."""
-    schedule = FlowSchedule(WAN_1_3B.timesteps, WAN_1_3B.shift, is_warped=True)
-    assert schedule.timesteps == pytest.approx([told for told, _ in WARPED], abs=5e-3)
-    assert schedule.sigmas == pytest.approx([sigma for _, sigma in WARPED], abs=5e-6)
-    assert FlowSchedule((1,), 5.0, is_warped=True).sigmas == pytest.approx([0.005 / 1.004])
 
 
 class AbsoluteCache:
