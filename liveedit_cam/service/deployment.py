@@ -8,15 +8,15 @@ replica goes its connections close; each camera goes on with its local model and
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import ray
 from fastapi import FastAPI, WebSocket
 from ray import serve
 from ray.serve.config import HTTPOptions
-from ray.util.metrics import Counter, Gauge
+from ray.util.metrics import Gauge
 
+from liveedit_cam.errors import EngineError
 from liveedit_cam.service.app import serve_camera
 from liveedit_cam.service.plain import Listen
 from liveedit_cam.service.settings import ServeSettings, make_host
@@ -30,7 +30,13 @@ QUEUED_REQUESTS = 8
 """Connections that wait where all replicas are full; more are answered HTTP 503 at once."""
 DRAIN_S = 5.0
 """Time to end answers under way; a session would go on for hours, so it is cut then."""
-METRICS_EVERY_S = 2.0
+FIGURES = {
+    "sessions": "Open sessions.",
+    "max_sessions": "Sessions there is room for.",
+    "edits": "Chunks edited since the replica's start.",
+    "busy_s": "Seconds spent in the model since the replica's start.",
+}
+"""What each replica exports: fields of ``Health``, and what they are."""
 
 _app = FastAPI(openapi_url=None)
 
@@ -42,14 +48,10 @@ class Replica:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._host = make_host(settings)
-        tags = {"model": self._host.model}
-        self._sessions = Gauge("liveedit_sessions", "Open sessions.", tag_keys=("model",))
-        self._edits = Counter("liveedit_edits", "Chunks edited.", tag_keys=("model",))
-        self._busy = Counter("liveedit_busy_s", "Seconds in the model.", tag_keys=("model",))
-        for metric in (self._sessions, self._edits, self._busy):
-            metric.set_default_tags(tags)
-        self._told = (0, 0.0)
-        self._told_at = 0.0
+        self._figures = {
+            name: Gauge(f"liveedit_{name}", text, tag_keys=("model",))
+            for name, text in FIGURES.items()
+        }
 
     @_app.get("/healthz")
     def healthz(self) -> dict[str, Any]:
@@ -65,14 +67,8 @@ class Replica:
     def check_health(self) -> None:
         """Called by Ray every few seconds; also the moment to export figures."""
         found = self._host.health()
-        if time.monotonic() - self._told_at < METRICS_EVERY_S:
-            return
-        self._told_at = time.monotonic()
-        edits, busy_s = self._told
-        self._sessions.set(found.sessions)
-        self._edits.inc(max(0, found.edits - edits))
-        self._busy.inc(max(0.0, found.busy_s - busy_s))
-        self._told = found.edits, found.busy_s
+        for name, gauge in self._figures.items():
+            gauge.set(getattr(found, name), {"model": found.model})
 
 
 def build(settings: ServeSettings) -> serve.Application:
@@ -105,7 +101,7 @@ class LocalCluster:
         self.port = listen.port
 
     def start(self) -> None:
-        """Start Ray and wait until a replica is ready."""
+        """Start Ray and wait until a replica is ready. Raises EngineError."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
         listen = self._listen
         cpus = max(1, round(self._settings.num_cpus * self._settings.max_replicas))
@@ -121,7 +117,14 @@ class LocalCluster:
             options["ssl_certfile"] = str(listen.certificate)
             options["ssl_keyfile"] = str(listen.key or listen.certificate)
         serve.start(http_options=HTTPOptions(**options))
-        serve.run(build(self._settings), name=NAME)
+        try:
+            serve.run(build(self._settings), name=NAME)
+        except RuntimeError as error:
+            raise EngineError(
+                f"Ray could not start the model: {error}",
+                hint="Its logs are in /tmp/ray/session_latest/logs/serve; `serve --no-ray` with "
+                "the same options shows the reason here.",
+            ) from error
 
     def stop(self) -> None:
         """End all of it. May be called twice."""
