@@ -11,13 +11,14 @@ import os
 from typing import Any
 
 import ray
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI
 from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.util.metrics import Gauge
 
 from liveedit_cam.errors import EngineError
-from liveedit_cam.service.app import serve_camera
+from liveedit_cam.service.app import add_routes
+from liveedit_cam.service.host import SessionHost
 from liveedit_cam.service.plain import Listen
 from liveedit_cam.service.settings import ServeSettings, make_host
 
@@ -38,7 +39,15 @@ FIGURES = {
 }
 """What each replica exports: fields of ``Health``, and what they are."""
 
+
+def _host() -> SessionHost:
+    """Of the replica that this process is."""
+    replica: Replica = serve.get_replica_context().servable_object
+    return replica.host
+
+
 _app = FastAPI(openapi_url=None)
+add_routes(_app, _host)
 
 
 @serve.deployment
@@ -47,26 +56,15 @@ class Replica:
     """One model with its sessions."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        self._host = make_host(settings)
+        self.host = make_host(settings)
         self._figures = {
             name: Gauge(f"liveedit_{name}", text, tag_keys=("model",))
             for name, text in FIGURES.items()
         }
 
-    @_app.get("/healthz")
-    def healthz(self) -> dict[str, Any]:
-        """How the replica that was asked stands."""
-        found = self._host.health()
-        return {"model": found.model, "sessions": found.sessions, "pid": os.getpid()}
-
-    @_app.websocket("/")
-    async def camera(self, socket: WebSocket) -> None:
-        """One session."""
-        await serve_camera(socket, self._host)
-
     def check_health(self) -> None:
         """Called by Ray every few seconds; also the moment to export figures."""
-        found = self._host.health()
+        found = self.host.health()
         for name, gauge in self._figures.items():
             gauge.set(getattr(found, name), {"model": found.model})
 
