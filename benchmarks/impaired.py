@@ -1,8 +1,8 @@
 """A link as bad as one likes: a TCP proxy on this computer that delays, loses, limits and cuts.
 
-TCP hides a loss: what was lost comes a round trip later, or after 200 ms where nothing came behind it
-that would have shown the gap (the smallest retransmission time-out of Linux), and all that follows
-waits for it. So a loss is a delay here, of a block and of what comes after it.
+TCP hides a loss: what was lost comes a round trip later, or after 200 ms where nothing came behind
+it that would have shown the gap (the smallest retransmission time-out of Linux), and all that
+follows waits for it. So a loss is a delay here, of a block and of what comes after it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,27 @@ class Impairment:
 
 @dataclass(slots=True)
 class Proxy:
-    """Counts what passes; ``cut`` lets nothing pass and says nothing, as a pulled cable does."""
+    """Counts what passes."""
 
     port: int = 0
-    is_cut: bool = False
+    is_whole: asyncio.Event = field(default_factory=asyncio.Event)
     num_bytes: dict[str, int] = field(default_factory=lambda: {"up": 0, "down": 0})
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+
+    def cut(self) -> None:
+        """Let nothing pass and say nothing, as a pulled cable does."""
+        self.loop.call_soon_threadsafe(self.is_whole.clear)
+
+    def mend(self) -> None:
+        """Let all pass again, what waited first."""
+        self.loop.call_soon_threadsafe(self.is_whole.set)
 
 
 @contextmanager
 def impaired(to_port: int, how: Impairment, seed: int = 0) -> Iterator[Proxy]:
     """A proxy to a port of this computer, in a thread of its own."""
-    loop, proxy, is_up = asyncio.new_event_loop(), Proxy(), threading.Event()
+    proxy, is_up = Proxy(), threading.Event()
+    loop = proxy.loop
     chance = random.Random(seed)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -55,6 +65,7 @@ def impaired(to_port: int, how: Impairment, seed: int = 0) -> Iterator[Proxy]:
             task.add_done_callback(tasks.discard)
 
     async def begin() -> None:
+        proxy.is_whole.set()
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
         proxy.port = server.sockets[0].getsockname()[1]
         is_up.set()
@@ -89,8 +100,7 @@ async def _pass_on(
         while True:
             due, data = await queue.get()
             await asyncio.sleep(max(0.0, due - now()))
-            while proxy.is_cut:
-                await asyncio.sleep(0.02)
+            await proxy.is_whole.wait()
             sink.write(data)
             if not data:
                 sink.close()

@@ -3,12 +3,13 @@
     python benchmarks/serve.py cameras [--model stand-in:20] [--batch 16] [--cameras 1 10 40]
     python benchmarks/serve.py link [--delay 50 --jitter 20 --loss 1] [--rate 2]
 
-``cameras``: that many simulated cameras (the real protocol, drawn pictures, a chunk of 4 frames every
-133 ms at most) against a host process with nano, or with a stand-in that takes so many milliseconds
-for a batch. A field's age runs from the sending of its newest frame; it counts when the field comes,
-and just before the next one replaces it. ``link``: the whole camera, edited here, over loopback and
-over the impaired link (delay, jitter in ms one way, loss in %, rate in Mbit/s); then the link is cut,
-and mended. The last line is one JSON object; what else the machine does is told by ``load``.
+``cameras``: that many simulated cameras (the real protocol, drawn pictures, a chunk of 4 frames
+every 133 ms at most) against a host process with nano, or with a stand-in that takes so many
+milliseconds for a batch. A field's age runs from the sending of its newest frame; it counts when
+the field comes, and just before the next one replaces it. ``link``: the whole camera, edited here,
+over loopback and over the impaired link (delay, jitter in ms one way, loss in %, rate in Mbit/s);
+then the link is cut, and mended. The last line is one JSON object; what else the machine did is
+told by ``load``.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 from bench import Figure, live_service, percentile, print_result, watch
 from impaired import Impairment, Proxy, impaired
-from live import NewPictures
+from live import NewPictures, peak_mib, processor_s
 
 from liveedit_cam.config import Config
 from liveedit_cam.cores import share_cores
@@ -102,7 +105,8 @@ def serve_model(model: str, batch: int, ready: Connection) -> None:
         stand_in = StandIn(float(cost_ms) / 1000, batch)
         host = SessionHost(stand_in, (Token("bench", TOKEN),), 1000)  # type: ignore[arg-type]
     else:
-        host = make_host(ServeSettings.model_validate({"model": model, "token": TOKEN}))
+        settings = {"model": model, "token": TOKEN, "max_sessions": 1000}
+        host = make_host(ServeSettings.model_validate(settings))
     server = PlainServer(host, Listen(port=0))
     server.start()
     ready.send(server.port)
@@ -110,15 +114,15 @@ def serve_model(model: str, batch: int, ready: Connection) -> None:
 
 
 @contextmanager
-def host_process(model: str, batch: int = 1) -> Iterator[int]:
-    """A host of its own process; yields its port."""
+def host_process(model: str, batch: int = 1) -> Iterator[tuple[int, Path]]:
+    """A host of its own process; yields its port, and its folder in /proc."""
     share_cores(os.environ, 1)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve_model, args=(model, batch, theirs), daemon=True)
     process.start()
     try:
-        yield ours.recv()
+        yield ours.recv(), Path(f"/proc/{process.pid}")
     finally:
         process.kill()
         process.join()
@@ -151,13 +155,14 @@ class Camera:
             edit = Edit(number=number, instruction=instruction, width=WIDTH, height=HEIGHT)
             self._link.send(edit, self._blobs)
             found = self._link.wait(edit, WAIT_S)
-            assert found is not None and isinstance(found[0][0], Edited), found
+            assert found is not None, f"no answer for {WAIT_S:g} s"
+            assert isinstance(found[0][0], Edited), found
             self.arrivals.append((began, found[1]))
             time.sleep(max(0.0, began + CHUNK_S - time.monotonic()))
 
     def ages_s(self) -> list[float]:
         """Ages of fields when they came, and when the next came."""
-        replaced = [after[1] - before[0] for before, after in zip(self.arrivals, self.arrivals[1:])]
+        replaced = [after[1] - before[0] for before, after in pairwise(self.arrivals)]
         return [came - sent for sent, came in self.arrivals[:-1]] + replaced
 
 
@@ -166,13 +171,15 @@ def run_cameras(wanted: argparse.Namespace) -> None:
     figures: dict[str, Figure] = {"model": wanted.model, "batch": wanted.batch}
     blobs = [jpeg(_drawn(number)) for number in range(CHUNK)]
     for count in wanted.cameras:
-        with host_process(wanted.model, wanted.batch) as port:
+        with host_process(wanted.model, wanted.batch) as (port, process):
             cameras = [Camera(port, blobs) for _ in range(count)]
+            spent_s = processor_s(process)
             for camera in cameras:
                 camera.until = time.monotonic() + wanted.seconds
                 camera.start()
             for camera in cameras:
                 camera.join()
+            spent_s, host_mib = processor_s(process) - spent_s, peak_mib(process)
         medians = [1000 * statistics.median(camera.ages_s()) for camera in cameras]
         ages = sorted(1000 * age for camera in cameras for age in camera.ages_s())
         fields = sum(len(camera.arrivals) for camera in cameras)
@@ -181,6 +188,8 @@ def run_cameras(wanted: argparse.Namespace) -> None:
             f"{count}_age_p95_ms": percentile(ages, 0.95),
             f"{count}_worst_to_median": max(medians) / statistics.median(medians),
             f"{count}_fields_per_camera_s": fields / count / wanted.seconds,
+            f"{count}_host_cpu_ms_per_chunk": 1000 * spent_s / fields,
+            f"{count}_host_peak_mib": host_mib,
         }
     print_result("How many cameras does a server carry?", figures | _load())
 
@@ -197,12 +206,12 @@ def run_link(wanted: argparse.Namespace) -> None:
     """Local, loopback, impaired, cut, mended."""
     rate = wanted.rate * 1e6 if wanted.rate else float("inf")
     bad = Impairment(wanted.delay / 1000, wanted.jitter / 1000, wanted.loss / 100, rate)
-    figures: dict[str, Figure] = {"delay_ms": wanted.delay, "jitter_ms": wanted.jitter,
-                                  "loss_percent": wanted.loss, "rate_mbit": wanted.rate}  # fmt: skip
+    asked = ("delay", "jitter", "loss", "rate")
+    figures: dict[str, Figure] = {name: getattr(wanted, name) for name in asked}
     sink = NewPictures()
     with live_service(_config("diffusion"), sink=sink) as (service, _):
         figures |= _measured("here", service, sink, wanted.seconds)
-    with host_process("nano") as port:
+    with host_process("nano") as (port, _):
         for name, how in (("loopback", Impairment()), ("impaired", bad)):
             with impaired(port, how) as proxy:
                 sink = NewPictures()
@@ -247,12 +256,13 @@ def _measured(
 
 def _cut(service: Service, sink: NewPictures, proxy: Proxy) -> dict[str, Figure]:
     began = time.monotonic()
-    proxy.is_cut = True
+    proxy.cut()
     _until(service, "this computer")
     fallback_s = time.monotonic() - began
     service.wait(5)
     stop_ms = sink.longest_stop_ms(began)
-    proxy.is_cut, mended = False, time.monotonic()
+    proxy.mend()
+    mended = time.monotonic()
     _until(service, "ms away")
     return {
         "fallback_s": fallback_s,

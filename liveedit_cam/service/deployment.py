@@ -8,6 +8,7 @@ replica goes its connections close; each camera goes on with its local model and
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -69,8 +70,12 @@ class Replica:
             gauge.set(getattr(found, name), {"model": found.model})
 
 
-def build(settings: ServeSettings) -> serve.Application:
-    """The application: ``liveedit_cam.service.deployment:build`` as Ray's tools name it."""
+def build(args: Mapping[str, Any] | ServeSettings) -> serve.Application:
+    """The application: ``liveedit_cam.service.deployment:build`` as Ray's tools name it.
+
+    Raises ValidationError, UsageError.
+    """
+    settings = ServeSettings.model_validate(args)
     settings.tokens()  # where it is built, so that a wrong file is told before any replica starts
     replica = Replica.options(
         name=NAME,
@@ -101,11 +106,20 @@ class LocalCluster:
     def start(self) -> None:
         """Start Ray and wait until a replica is ready. Raises EngineError."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
-        listen = self._listen
-        cpus = max(1, round(self._settings.num_cpus * self._settings.max_replicas))
+        try:
+            self._start()
+        except Exception as error:  # Ray raises what it likes, bare Exception among it
+            raise EngineError(
+                f"Ray could not start the model: {error}",
+                hint="Its logs are in /tmp/ray/session_latest/logs/serve; `serve --no-ray` with "
+                "the same options shows the reason here.",
+            ) from error
+
+    def _start(self) -> None:
+        settings, listen = self._settings, self._listen
         ray.init(
             address="local",
-            num_cpus=cpus,
+            num_cpus=max(1, round(settings.num_cpus * settings.max_replicas)),
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
@@ -115,14 +129,7 @@ class LocalCluster:
             options["ssl_certfile"] = str(listen.certificate)
             options["ssl_keyfile"] = str(listen.key or listen.certificate)
         serve.start(http_options=HTTPOptions(**options))
-        try:
-            serve.run(build(self._settings), name=NAME)
-        except RuntimeError as error:
-            raise EngineError(
-                f"Ray could not start the model: {error}",
-                hint="Its logs are in /tmp/ray/session_latest/logs/serve; `serve --no-ray` with "
-                "the same options shows the reason here.",
-            ) from error
+        serve.run(build(settings), name=NAME)
 
     def stop(self) -> None:
         """End all of it. May be called twice."""
