@@ -6,7 +6,8 @@
 ``cameras``: that many simulated cameras (the real protocol, drawn pictures, a chunk of 4 frames
 every 133 ms at most) against a host process with nano, or with a stand-in that takes so many
 milliseconds for a batch. A field's age runs from the sending of its newest frame; it counts when
-the field comes, and just before the next one replaces it. ``link``: the whole camera, edited here,
+the field comes, and just before the next one replaces it; ``--impaired``: over the link that the
+last four options make. ``link``: the whole camera, edited here,
 over loopback and over the impaired link (delay, jitter in ms one way, loss in %, rate in Mbit/s);
 then the link is cut, and mended. The last line is one JSON object; what else the machine did is
 told by ``load``.
@@ -168,11 +169,19 @@ class Camera:
 
 def run_cameras(wanted: argparse.Namespace) -> None:
     """A row for each number of cameras."""
-    figures: dict[str, Figure] = {"model": wanted.model, "batch": wanted.batch}
+    figures: dict[str, Figure] = {
+        "model": wanted.model,
+        "batch": wanted.batch,
+        "impaired": str(wanted.impaired),
+    }
     blobs = [jpeg(_drawn(number)) for number in range(CHUNK)]
     for count in wanted.cameras:
-        with host_process(wanted.model, wanted.batch) as (port, process):
-            cameras = [Camera(port, blobs) for _ in range(count)]
+        how = impairment(wanted) if wanted.impaired else Impairment()
+        with (
+            host_process(wanted.model, wanted.batch) as (port, process),
+            impaired(port, how) as proxy,
+        ):
+            cameras = [Camera(proxy.port, blobs) for _ in range(count)]
             spent_s = processor_s(process)
             for camera in cameras:
                 camera.until = time.monotonic() + wanted.seconds
@@ -202,10 +211,15 @@ def _drawn(number: int) -> np.ndarray:
     return frames[-1].pixels
 
 
+def impairment(wanted: argparse.Namespace) -> Impairment:
+    """What the options say of the link."""
+    rate = wanted.rate * 1e6 if wanted.rate else float("inf")
+    return Impairment(wanted.delay / 1000, wanted.jitter / 1000, wanted.loss / 100, rate)
+
+
 def run_link(wanted: argparse.Namespace) -> None:
     """Local, loopback, impaired, cut, mended."""
-    rate = wanted.rate * 1e6 if wanted.rate else float("inf")
-    bad = Impairment(wanted.delay / 1000, wanted.jitter / 1000, wanted.loss / 100, rate)
+    bad = impairment(wanted)
     asked = ("delay", "jitter", "loss", "rate")
     figures: dict[str, Figure] = {name: getattr(wanted, name) for name in asked}
     sink = NewPictures()
@@ -293,6 +307,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--impaired", action="store_true", help="cameras: over the bad link, too")
     parser.add_argument("--delay", type=float, default=50.0)
     parser.add_argument("--jitter", type=float, default=20.0)
     parser.add_argument("--loss", type=float, default=1.0)
