@@ -171,15 +171,15 @@ def measure(service: Service, seconds: float) -> dict[str, Figure]:
         "daemon_cores": (spent.daemon_s - costs.daemon_s) / elapsed_s,
         "engine_cores": (spent.engine_s - costs.engine_s) / elapsed_s,
         "daemon_peak_mib": _own_peak_mib(),
-        "engine_peak_mib": _peak_mib(engine),
+        "engine_peak_mib": peak_mib(engine),
     }
 
 
 def _costs(engine: Path) -> Costs:
-    return Costs(time.process_time(), _processor_s(engine))
+    return Costs(time.process_time(), processor_s(engine))
 
 
-def _processor_s(process: Path) -> float:
+def processor_s(process: Path) -> float:
     """User and system time of a process folder of /proc, in seconds."""
     try:
         fields = (process / "stat").read_text().rpartition(")")[2].split()
@@ -188,7 +188,7 @@ def _processor_s(process: Path) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _peak_mib(process: Path) -> float:
+def peak_mib(process: Path) -> float:
     """Peak resident memory of a process folder of /proc in MiB; 0 where there is no /proc."""
     try:
         lines = (process / "status").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""How much there is to read: lines of code of the camera and of the laboratory, against a budget.
+"""How much there is to read: lines of code of camera, laboratory and service, against a budget.
 
 A line counts where it holds code: no blank, no comment, no docstring. The numbers go down with
 every change that is no new capability; who adds one raises them and says so in the commit.
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from architecture import PACKAGE, module_of, room_of
 
-BUDGET = {"camera": 18_800, "lab": 6_820}
+BUDGET = {"camera": 20_400, "lab": 9_000, "service": 760}
 NO_CODE = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.ENCODING),
@@ -37,7 +37,8 @@ def num_code_lines(source: str) -> int:
 
 
 def house_of(path: Path) -> str:
-    return "lab" if room_of(module_of(path)).startswith("lab") else "camera"
+    house = room_of(module_of(path)).partition("/")[0]
+    return house if house in BUDGET else "camera"
 
 
 @pytest.mark.parametrize("house", BUDGET)

@@ -96,25 +96,25 @@ def _settings(token_file: Path | None, asked: dict[str, Any]) -> ServeSettings:
 
 
 def _serve(settings: ServeSettings, listen: Listen, *, has_ray: bool) -> None:
-    with stop_on_signals() as stop:
-        server: Server
-        if has_ray:
-            from liveedit_cam.service.deployment import LocalCluster
+    server: Server
+    if has_ray:
+        from liveedit_cam.service.deployment import LocalCluster
 
-            server = LocalCluster(settings, listen)
-        else:
-            from liveedit_cam.service.plain import PlainServer
-            from liveedit_cam.service.settings import make_host
+        server = LocalCluster(settings, listen)
+    else:
+        from liveedit_cam.service.plain import PlainServer
+        from liveedit_cam.service.settings import make_host
 
-            listen.check()
-            server = PlainServer(make_host(settings), listen)
-        try:
-            server.start()
+        listen.check()
+        server = PlainServer(make_host(settings), listen)
+    try:
+        server.start()
+        with stop_on_signals() as stop:  # after the start: Ray sets handlers of its own
             typer.echo(told(settings, listen, server.port))
             while not stop.wait(TICK_S):
                 pass
-        finally:
-            server.stop()
+    finally:
+        server.stop()
 
 
 def told(settings: ServeSettings, listen: Listen, port: int) -> str:

@@ -84,6 +84,7 @@ def add_routes(app: FastAPI, host: Callable[[], SessionHost]) -> None:
 async def serve_camera(socket: WebSocket, host: SessionHost) -> None:
     """One connection from its first message to its end."""
     if "origin" in socket.headers:  # a web page; cameras send none
+        _log.info("refused a web page of %s", socket.headers["origin"])
         await socket.close(_POLICY)
         return
     await socket.accept()

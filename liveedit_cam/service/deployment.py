@@ -8,16 +8,18 @@ replica goes its connections close; each camera goes on with its local model and
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Mapping
 from typing import Any
 
 import ray
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI
 from ray import serve
 from ray.serve.config import HTTPOptions
-from ray.util.metrics import Counter, Gauge
+from ray.util.metrics import Gauge
 
-from liveedit_cam.service.app import serve_camera
+from liveedit_cam.errors import EngineError
+from liveedit_cam.service.app import add_routes
+from liveedit_cam.service.host import SessionHost
 from liveedit_cam.service.plain import Listen
 from liveedit_cam.service.settings import ServeSettings, make_host
 
@@ -30,9 +32,23 @@ QUEUED_REQUESTS = 8
 """Connections that wait where all replicas are full; more are answered HTTP 503 at once."""
 DRAIN_S = 5.0
 """Time to end answers under way; a session would go on for hours, so it is cut then."""
-METRICS_EVERY_S = 2.0
+FIGURES = {
+    "sessions": "Open sessions.",
+    "max_sessions": "Sessions there is room for.",
+    "edits": "Chunks edited since the replica's start.",
+    "busy_s": "Seconds spent in the model since the replica's start.",
+}
+"""What each replica exports: fields of ``Health``, and what they are."""
+
+
+def _host() -> SessionHost:
+    """Of the replica that this process is."""
+    replica: Replica = serve.get_replica_context().servable_object
+    return replica.host
+
 
 _app = FastAPI(openapi_url=None)
+add_routes(_app, _host)
 
 
 @serve.deployment
@@ -41,42 +57,25 @@ class Replica:
     """One model with its sessions."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        self._host = make_host(settings)
-        tags = {"model": self._host.model}
-        self._sessions = Gauge("liveedit_sessions", "Open sessions.", tag_keys=("model",))
-        self._edits = Counter("liveedit_edits", "Chunks edited.", tag_keys=("model",))
-        self._busy = Counter("liveedit_busy_s", "Seconds in the model.", tag_keys=("model",))
-        for metric in (self._sessions, self._edits, self._busy):
-            metric.set_default_tags(tags)
-        self._told = (0, 0.0)
-        self._told_at = 0.0
-
-    @_app.get("/healthz")
-    def healthz(self) -> dict[str, Any]:
-        """How the replica that was asked stands."""
-        found = self._host.health()
-        return {"model": found.model, "sessions": found.sessions, "pid": os.getpid()}
-
-    @_app.websocket("/")
-    async def camera(self, socket: WebSocket) -> None:
-        """One session."""
-        await serve_camera(socket, self._host)
+        self.host = make_host(settings)
+        self._figures = {
+            name: Gauge(f"liveedit_{name}", text, tag_keys=("model",))
+            for name, text in FIGURES.items()
+        }
 
     def check_health(self) -> None:
         """Called by Ray every few seconds; also the moment to export figures."""
-        found = self._host.health()
-        if time.monotonic() - self._told_at < METRICS_EVERY_S:
-            return
-        self._told_at = time.monotonic()
-        edits, busy_s = self._told
-        self._sessions.set(found.sessions)
-        self._edits.inc(max(0, found.edits - edits))
-        self._busy.inc(max(0.0, found.busy_s - busy_s))
-        self._told = found.edits, found.busy_s
+        found = self.host.health()
+        for name, gauge in self._figures.items():
+            gauge.set(getattr(found, name), {"model": found.model})
 
 
-def build(settings: ServeSettings) -> serve.Application:
-    """The application: ``liveedit_cam.service.deployment:build`` as Ray's tools name it."""
+def build(args: Mapping[str, Any] | ServeSettings) -> serve.Application:
+    """The application: ``liveedit_cam.service.deployment:build`` as Ray's tools name it.
+
+    Raises ValidationError, UsageError.
+    """
+    settings = ServeSettings.model_validate(args)
     settings.tokens()  # where it is built, so that a wrong file is told before any replica starts
     replica = Replica.options(
         name=NAME,
@@ -105,13 +104,22 @@ class LocalCluster:
         self.port = listen.port
 
     def start(self) -> None:
-        """Start Ray and wait until a replica is ready."""
+        """Start Ray and wait until a replica is ready. Raises EngineError."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
-        listen = self._listen
-        cpus = max(1, round(self._settings.num_cpus * self._settings.max_replicas))
+        try:
+            self._start()
+        except Exception as error:  # Ray raises what it likes, bare Exception among it
+            raise EngineError(
+                f"Ray could not start the model: {error}",
+                hint="Its logs are in /tmp/ray/session_latest/logs/serve; `serve --no-ray` with "
+                "the same options shows the reason here.",
+            ) from error
+
+    def _start(self) -> None:
+        settings, listen = self._settings, self._listen
         ray.init(
             address="local",
-            num_cpus=cpus,
+            num_cpus=max(1, round(settings.num_cpus * settings.max_replicas)),
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
@@ -121,7 +129,7 @@ class LocalCluster:
             options["ssl_certfile"] = str(listen.certificate)
             options["ssl_keyfile"] = str(listen.key or listen.certificate)
         serve.start(http_options=HTTPOptions(**options))
-        serve.run(build(self._settings), name=NAME)
+        serve.run(build(settings), name=NAME)
 
     def stop(self) -> None:
         """End all of it. May be called twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections import Counter
@@ -48,6 +49,8 @@ class Health:
     edits: int
     busy_s: float
     """Seconds spent in the model since the start."""
+    pid: int
+    """Of the process that was asked."""
 
 
 class Session:
@@ -181,7 +184,12 @@ class SessionHost:
             sessions = self._open.total()
         scheduler = self._scheduler
         return Health(
-            self.model, sessions, self._max_sessions, scheduler.num_edits, scheduler.busy_s
+            self.model,
+            sessions,
+            self._max_sessions,
+            scheduler.num_edits,
+            scheduler.busy_s,
+            os.getpid(),
         )
 
     def close(self) -> None:

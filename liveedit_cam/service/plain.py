@@ -57,6 +57,7 @@ class Listen:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self.host, self.port))
+            listener.listen()
         except OSError as error:
             listener.close()
             raise ControlError(

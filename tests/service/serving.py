@@ -67,11 +67,21 @@ def serving(
         host.close()
 
 
-def request(number: int, prompt: str = "mark", **changes: object) -> bytes:
-    """A chunk of grey frames as bytes."""
-    edit = Edit.model_validate(
-        {"number": number, "instruction": Instruction(prompt=prompt), "width": WIDTH,
-         "height": HEIGHT} | changes
-    )  # fmt: skip
-    grey = jpeg(np.full((HEIGHT, WIDTH, 3), 99, np.uint8))
-    return pack(edit, [grey] * CHUNK_FRAMES)
+def request(
+    number: int,
+    prompt: str = "mark",
+    *,
+    frames: int = CHUNK_FRAMES,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    said_width: int | None = None,
+) -> bytes:
+    """A chunk of grey frames as bytes; ``said_width`` is told instead of the true one."""
+    edit = Edit(
+        number=number,
+        instruction=Instruction(prompt=prompt),
+        width=said_width or width,
+        height=height,
+    )
+    grey = jpeg(np.full((height, width, 3), 99, np.uint8))
+    return pack(edit, [grey] * frames)

@@ -119,7 +119,7 @@ def test_an_edit_that_fails_costs_a_chunk_and_a_bad_instruction_nothing(tmp_path
     ("data", "says"),
     [
         (b"\x00", "within a length"),
-        (request(1, width=32), "32x48|no JPEG"),
+        (request(1, said_width=32), "no JPEG of 32x48"),
         (request(1, width=128), "tokens"),
         (pack(HELLO), "second hello"),
         ("text", "text message"),

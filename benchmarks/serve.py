@@ -1,0 +1,320 @@
+"""How many cameras does a server carry, and what does a bad link cost?
+
+    python benchmarks/serve.py cameras [--model stand-in:20] [--batch 16] [--cameras 1 10 40]
+    python benchmarks/serve.py link [--delay 50 --jitter 20 --loss 1] [--rate 2]
+
+``cameras``: that many simulated cameras (the real protocol, drawn pictures, a chunk of 4 frames
+every 133 ms at most) against a host process with nano, or with a stand-in that takes so many
+milliseconds for a batch. A field's age runs from the sending of its newest frame; it counts when
+the field comes, and just before the next one replaces it; ``--impaired``: over the link that the
+last four options make. ``link``: the whole camera, edited here,
+over loopback and over the impaired link (delay, jitter in ms one way, loss in %, rate in Mbit/s);
+then the link is cut, and mended. The last line is one JSON object; what else the machine did is
+told by ``load``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from bench import Figure, live_service, percentile, print_result, watch
+from impaired import Impairment, Proxy, impaired
+from live import NewPictures, peak_mib, processor_s
+
+from liveedit_cam.config import Config
+from liveedit_cam.cores import share_cores
+from liveedit_cam.daemon.service import Service
+from liveedit_cam.pixels import jpeg
+from liveedit_cam.protocols import Conditioning, EditorReport
+from liveedit_cam.remote.address import ServerAddress
+from liveedit_cam.remote.link import Link, connect
+from liveedit_cam.remote.messages import Edit, Edited, Instruction
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
+
+TOKEN = "token-of-the-benchmark"
+WIDTH, HEIGHT, CHUNK = 256, 144, 4
+CHUNK_S = CHUNK / 30
+WAIT_S = 60.0
+
+
+class StandIn:
+    """A model that sleeps for a batch and answers with fields of the usual size."""
+
+    name = "stand-in"
+
+    def __init__(self, cost_s: float, max_batch: int) -> None:
+        self.max_batch = max_batch
+        self._cost_s = cost_s
+        smooth = np.random.default_rng(0).normal(0, 1, (12, HEIGHT // 4, WIDTH // 4))
+        self._cells = (np.cumsum(smooth, axis=2) / 50).astype(np.float32)
+
+    def open(self) -> StandInStream:
+        """A stream with nothing in it."""
+        return StandInStream()
+
+    def edit(self, jobs: Sequence[object]) -> list[list[EditField] | Exception]:
+        """One field a job, all at once."""
+        time.sleep(self._cost_s)
+        return [[self._field(job.edit.frames[-1], job.conditioning)] for job in jobs]  # type: ignore[attr-defined]
+
+    def _field(self, frame: ModelFrame, conditioning: Conditioning) -> EditField:
+        revision = conditioning.instruction.revision
+        grey = frame.pixels[..., 1]
+        return EditField(self._cells, None, grey, frame.index, frame.captured_at, revision)
+
+
+class StandInStream:
+    """What a session sees of it."""
+
+    name, chunk_frames, size = StandIn.name, CHUNK, ModelSize(16, 144)
+
+    def encode(self, instruction: EditInstruction) -> Conditioning:
+        """Nothing to encode."""
+        return Conditioning(instruction, None)
+
+    def report(self) -> EditorReport:
+        """Nothing to tell."""
+        return EditorReport()
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def serve_model(model: str, batch: int, ready: Connection) -> None:
+    """Body of the host process: tells its port, then serves until it is killed."""
+    from liveedit_cam.service.host import SessionHost
+    from liveedit_cam.service.plain import Listen, PlainServer
+    from liveedit_cam.service.settings import ServeSettings, make_host
+    from liveedit_cam.service.tokens import Token
+
+    kind, _, cost_ms = model.partition(":")
+    if kind == "stand-in":
+        stand_in = StandIn(float(cost_ms) / 1000, batch)
+        host = SessionHost(stand_in, (Token("bench", TOKEN),), 1000)  # type: ignore[arg-type]
+    else:
+        settings = {"model": model, "token": TOKEN, "max_sessions": 1000}
+        host = make_host(ServeSettings.model_validate(settings))
+    server = PlainServer(host, Listen(port=0))
+    server.start()
+    ready.send(server.port)
+    threading.Event().wait()
+
+
+@contextmanager
+def host_process(model: str, batch: int = 1) -> Iterator[tuple[int, Path]]:
+    """A host of its own process; yields its port, and its folder in /proc."""
+    share_cores(os.environ, 1)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve_model, args=(model, batch, theirs), daemon=True)
+    process.start()
+    try:
+        yield ours.recv(), Path(f"/proc/{process.pid}")
+    finally:
+        process.kill()
+        process.join()
+
+
+class Camera:
+    """One simulated camera in a thread: a chunk out, a field back, as the real one does."""
+
+    def __init__(self, port: int, blobs: Sequence[bytes]) -> None:
+        address = ServerAddress("127.0.0.1", port, False)
+        self._link: Link = connect(address, TOKEN, timeout_s=WAIT_S)
+        self._blobs = blobs
+        self.arrivals: list[tuple[float, float]] = []
+        """When the newest frame was sent and when its field came."""
+        self.until = float("inf")
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the end after ``until``."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        instruction = Instruction(prompt="make it night")
+        while (began := time.monotonic()) < self.until:
+            number = self._link.next_number()
+            edit = Edit(number=number, instruction=instruction, width=WIDTH, height=HEIGHT)
+            self._link.send(edit, self._blobs)
+            found = self._link.wait(edit, WAIT_S)
+            assert found is not None, f"no answer for {WAIT_S:g} s"
+            assert isinstance(found[0][0], Edited), found
+            self.arrivals.append((began, found[1]))
+            time.sleep(max(0.0, began + CHUNK_S - time.monotonic()))
+
+    def ages_s(self) -> list[float]:
+        """Ages of fields when they came, and when the next came."""
+        replaced = [after[1] - before[0] for before, after in pairwise(self.arrivals)]
+        return [came - sent for sent, came in self.arrivals[:-1]] + replaced
+
+
+def run_cameras(wanted: argparse.Namespace) -> None:
+    """A row for each number of cameras."""
+    figures: dict[str, Figure] = {
+        "model": wanted.model,
+        "batch": wanted.batch,
+        "impaired": str(wanted.impaired),
+    }
+    blobs = [jpeg(_drawn(number)) for number in range(CHUNK)]
+    for count in wanted.cameras:
+        how = impairment(wanted) if wanted.impaired else Impairment()
+        with (
+            host_process(wanted.model, wanted.batch) as (port, process),
+            impaired(port, how) as proxy,
+        ):
+            cameras = [Camera(proxy.port, blobs) for _ in range(count)]
+            spent_s = processor_s(process)
+            for camera in cameras:
+                camera.until = time.monotonic() + wanted.seconds
+                camera.start()
+            for camera in cameras:
+                camera.join()
+            spent_s, host_mib = processor_s(process) - spent_s, peak_mib(process)
+        medians = [1000 * statistics.median(camera.ages_s()) for camera in cameras]
+        ages = sorted(1000 * age for camera in cameras for age in camera.ages_s())
+        fields = sum(len(camera.arrivals) for camera in cameras)
+        figures |= {
+            f"{count}_age_p50_ms": percentile(ages, 0.5),
+            f"{count}_age_p95_ms": percentile(ages, 0.95),
+            f"{count}_worst_to_median": max(medians) / statistics.median(medians),
+            f"{count}_fields_per_camera_s": fields / count / wanted.seconds,
+            f"{count}_host_cpu_ms_per_chunk": 1000 * spent_s / fields,
+            f"{count}_host_peak_mib": host_mib,
+        }
+    print_result("How many cameras does a server carry?", figures | _load())
+
+
+def _drawn(number: int) -> np.ndarray:
+    from liveedit_cam.sources import pattern
+
+    source = pattern.create(f"{WIDTH}x{HEIGHT}", loop=True, realtime=False)
+    frames = [source.read() for _ in range(number + 1)]
+    return frames[-1].pixels
+
+
+def impairment(wanted: argparse.Namespace) -> Impairment:
+    """What the options say of the link."""
+    rate = wanted.rate * 1e6 if wanted.rate else float("inf")
+    return Impairment(wanted.delay / 1000, wanted.jitter / 1000, wanted.loss / 100, rate)
+
+
+def run_link(wanted: argparse.Namespace) -> None:
+    """Local, loopback, impaired, cut, mended."""
+    bad = impairment(wanted)
+    asked = ("delay", "jitter", "loss", "rate")
+    figures: dict[str, Figure] = {name: getattr(wanted, name) for name in asked}
+    sink = NewPictures()
+    with live_service(_config("diffusion"), sink=sink) as (service, _):
+        figures |= _measured("here", service, sink, wanted.seconds)
+    with host_process("nano") as (port, _):
+        for name, how in (("loopback", Impairment()), ("impaired", bad)):
+            with impaired(port, how) as proxy:
+                sink = NewPictures()
+                config = _config(f"remote:ws://127.0.0.1:{proxy.port}")
+                with live_service(config, sink=sink) as (service, _):
+                    _until(service, "ms away")
+                    figures |= _measured(name, service, sink, wanted.seconds, proxy)
+                    if how is bad:
+                        figures |= _cut(service, sink, proxy)
+    print_result("What does a bad link cost?", figures | _load())
+
+
+def _config(editor: str) -> Config:
+    return Config.model_validate(
+        {"source": "pattern", "sinks": ("null",), "prompt": "make it night", "editor": editor,
+         "remote_token": TOKEN}
+    )  # fmt: skip
+
+
+def _measured(
+    name: str, service: Service, sink: NewPictures, seconds: float, proxy: Proxy | None = None
+) -> dict[str, Figure]:
+    service.wait(9)  # the daemon's latencies are of the last 8.5 s
+    before = dict(proxy.num_bytes) if proxy else {}
+    began, fps = time.monotonic(), []
+    status = watch(service, seconds, lambda status: fps.append(status.sink_fps))
+    took_s = time.monotonic() - began
+    found: dict[str, Figure] = {
+        f"{name}_sink_fps": statistics.median(fps),
+        f"{name}_glass_p95_ms": status.glass_to_sink.p95_ms,
+        f"{name}_age_p50_ms": status.field_age.p50_ms,
+        f"{name}_age_p95_ms": status.field_age.p95_ms,
+        f"{name}_fields_s": status.fields_per_second,
+        f"{name}_steps": status.num_steps,
+        f"{name}_longest_stop_ms": sink.longest_stop_ms(began),
+    }
+    for way, number in before.items():
+        assert proxy is not None, "bytes are counted where there is a proxy"
+        found[f"{name}_{way}_mbit_s"] = 8e-6 * (proxy.num_bytes[way] - number) / took_s
+    return found
+
+
+def _cut(service: Service, sink: NewPictures, proxy: Proxy) -> dict[str, Figure]:
+    began = time.monotonic()
+    proxy.cut()
+    _until(service, "this computer")
+    fallback_s = time.monotonic() - began
+    service.wait(5)
+    stop_ms = sink.longest_stop_ms(began)
+    proxy.mend()
+    mended = time.monotonic()
+    _until(service, "ms away")
+    return {
+        "fallback_s": fallback_s,
+        "cut_longest_stop_ms": stop_ms,
+        "return_s": time.monotonic() - mended,
+    }
+
+
+def _until(service: Service, says: str) -> None:
+    """Wait until the status says who edits. Raises TimeoutError."""
+    give_up_at = time.monotonic() + WAIT_S
+    while says not in (service.controller.status().edited_by or ""):
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"{says!r} did not come: {service.controller.status()}")
+        service.wait(0.02)
+
+
+def _load() -> dict[str, Figure]:
+    """Runnable processes of the last minute and cores: what else the machine did."""
+    return {"load": os.getloadavg()[0], "cores": os.cpu_count()}
+
+
+def main() -> None:
+    """Read the options and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("cameras", "link"))
+    parser.add_argument("--model", default="nano", help="nano, or stand-in:MILLISECONDS")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--impaired", action="store_true", help="cameras: over the bad link, too")
+    parser.add_argument("--delay", type=float, default=50.0)
+    parser.add_argument("--jitter", type=float, default=20.0)
+    parser.add_argument("--loss", type=float, default=1.0)
+    parser.add_argument("--rate", type=float, default=0.0, help="0 = unlimited")
+    wanted = parser.parse_args()
+    (run_cameras if wanted.what == "cameras" else run_link)(wanted)
+
+
+if __name__ == "__main__":
+    main()
