@@ -55,6 +55,9 @@ def process(
     model: Annotated[str, typer.Option(help="Model, see `models list`.")] = "nano",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    show_mask: Annotated[
+        bool, typer.Option("--show-mask", help="Darken what the mask cache reused.")
+    ] = False,
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
     share_cores(os.environ, usable_cores())
@@ -70,6 +73,7 @@ def process(
             model=model,
             device=device,
             overwrite=overwrite,
+            shows_mask=show_mask,
             progress=progress,
         )
     typer.echo(f"wrote {done.path}")

@@ -20,11 +20,7 @@ from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.dmd import Dmd
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.export import export_model
-from liveedit_cam.lab.training.foundation import (
-    Foundation,
-    predict_bidirectional,
-    sample_offline,
-)
+from liveedit_cam.lab.training.foundation import Foundation
 from liveedit_cam.lab.training.loop import LoopConfig, Run, Trainee
 from liveedit_cam.lab.training.losses import bell_weight, diffusion_loss
 from liveedit_cam.lab.training.rollout import rollout
@@ -32,6 +28,7 @@ from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.toy import train_toy
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.sampling import predict_bidirectional, sample_offline
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
