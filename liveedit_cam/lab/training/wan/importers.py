@@ -51,7 +51,7 @@ LAYOUTS = {
             "edited": ("edited", "edited_video", "tgt_video", "target"),
             "instruction": ("instruction", "enhanced_instruction", "prompt"),
         },
-        about="names of columns guessed; videos without a table are taken as x_org.mp4, x.mp4, x.txt",
+        about="columns guessed; without a table, x_org.mp4, x.mp4 and x.txt are taken",
     ),
     "insvie-1m": Layout(
         ("**/*.csv", "**/*.jsonl", "**/*.json"),
@@ -70,7 +70,7 @@ LAYOUTS = {
             "instruction": ("prompt", "instruction", "edit_instruction"),
         },
         (".", "videos"),
-        "one CSV a category, by its discussions; names of columns guessed",
+        "one CSV a category, by its discussions; columns guessed",
     ),
 }
 """Name of a set -> its layout."""

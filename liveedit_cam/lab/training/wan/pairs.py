@@ -83,7 +83,7 @@ def _read_lines(path: Path) -> Iterator[VideoPair]:
 
 
 def write_pairs(path: Path, pairs: Iterable[VideoPair]) -> int:
-    """Write pairs of files as JSON lines, absolute; the file appears whole. Returns their number."""
+    """Write pairs of files as JSON lines, absolute; returns their number. It appears whole."""
     partial, count = path.with_suffix(".partial"), 0
     with partial.open("w", encoding="utf-8") as file:
         for pair in pairs:

@@ -143,10 +143,7 @@ def train_latents(settings: StageSettings, stage: str) -> Run:
     Raises UsageError, WeightsError.
     """
     latents = LatentRun(settings)
-    if stage == "dmd":
-        run = _train_dmd(latents)
-    else:
-        run = _train_by_samples(latents, stage)
+    run = _train_dmd(latents) if stage == "dmd" else _train_by_samples(latents, stage)
     if settings.lora_rank and is_first_process():
         _write_lora(latents, run)
     return run
