@@ -144,9 +144,9 @@ class Bench:
             stream._prepare(self.text, 0)
         if self.variant.is_plain:
             assert stream._cache is not None, "_prepare makes the cache"
-            like = stream._dit.patch_embedding.weight
+            like = stream.dit.patch_embedding.weight
             stream._cache = PlainCache(config, stream._cache.grid, like)
-            stream._denoiser = PlainPasses(stream._dit)
+            stream._denoiser = PlainPasses(stream.dit)
         for _ in range(config.window_latents // config.chunk_latents + 2):
             self._force_mask()
             stream.edit(self.frames(), self.text)

@@ -57,10 +57,8 @@ class Stream(Protocol):
         """Frames the next ``edit`` takes."""
         ...
 
-    @property
-    def recomputed(self) -> Tensor | None:
-        """bool (T, h, w): tokens of the last chunk that were computed in every step; None = all."""
-        ...
+    recomputed: Tensor | None
+    """bool (T, h, w): tokens of the last chunk that were computed in every step; None = all."""
 
     def encode_text(self, prompt: str) -> TextConditioning:
         """Make an instruction ready."""

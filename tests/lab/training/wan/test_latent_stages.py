@@ -80,6 +80,7 @@ def test_a_model_of_the_flow_is_trained_as_the_paper_says(latents: Path) -> None
     assert inputs.past is batch.target
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without")  # it is, on the processor
 @pytest.mark.parametrize("window", [None, 2])
 def test_blocks_of_the_mask_are_the_mask(window: int | None) -> None:
     """Catches a rule that differs from the dense mask: clean past, own noisy chunk, window."""
