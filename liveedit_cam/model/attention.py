@@ -116,9 +116,10 @@ def _compiled_flex() -> Callable[..., Tensor]:
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask) -> Tensor:
     """``attend`` under a mask of blocks: what is not visible is not computed, on a GPU."""
-    attention = _compiled_flex() if q.is_cuda else flex_attention
+    plain = cast("Callable[..., Tensor]", flex_attention)
+    attention = _compiled_flex() if q.is_cuda else plain
     out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), block_mask=mask)
-    return cast("Tensor", out).transpose(1, 2)
+    return out.transpose(1, 2)
 
 
 def teacher_forcing_mask(

@@ -28,6 +28,6 @@ def darken_reused(frames: Pixels, recomputed: Tensor | None) -> None:
     for latent, mask in enumerate(masks):
         until = num_frames - per_latent * (len(masks) - 1 - latent)
         shade = np.where(mask, 1.0, REUSED_BRIGHTNESS).astype(np.float32)
-        shade = cv2.resize(shade, (width, height), interpolation=cv2.INTER_NEAREST)
+        full = cv2.resize(shade, (width, height), interpolation=cv2.INTER_NEAREST)
         for frame in frames[max(0, until - per_latent) : until]:
-            frame[:] = np.rint(frame * shade[..., None])
+            frame[:] = np.rint(frame * full[..., None])

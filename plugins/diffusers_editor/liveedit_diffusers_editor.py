@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -108,7 +108,7 @@ class Settings:
         self.options = options or {}
 
     @classmethod
-    def of(cls, environ: os._Environ[str] | dict[str, str]) -> Settings:
+    def of(cls, environ: Mapping[str, str]) -> Settings:
         """Of the variables. Raises UsageError for a value that cannot be."""
         options = {}
         for part in filter(None, environ.get(f"{PREFIX}OPTIONS", "").split(",")):
@@ -123,9 +123,7 @@ class Settings:
         return cls(size, _whole(environ, "STEPS", 1, 200), template, options)
 
 
-def _whole(
-    environ: os._Environ[str] | dict[str, str], name: str, low: int, high: int
-) -> int | None:
+def _whole(environ: Mapping[str, str], name: str, low: int, high: int) -> int | None:
     text = environ.get(PREFIX + name)
     if text is None:
         return None
@@ -154,8 +152,8 @@ class DiffusersEditor:
         strange = sorted(settings.options.keys() - known)
         if strange:
             raise UsageError(
-                f"got {PREFIX}OPTIONS with {strange[0]!r}, which {type(pipeline).__name__} does not "
-                "have",
+                f"got {PREFIX}OPTIONS with {strange[0]!r}, which {type(pipeline).__name__} does "
+                "not have",
                 hint=f"It has {', '.join(sorted(known))}.",
             )
         self._known = known

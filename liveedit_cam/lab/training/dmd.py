@@ -22,7 +22,7 @@ from liveedit_cam.lab.training.sharding import through
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.sampling import predict_bidirectional
 from liveedit_cam.model.schedule import FlowSchedule, add_noise
-from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.stream_codec import PromptEncoder
 
 CRITIC_UPDATES = 5
 GUIDANCE = 3.0
@@ -37,7 +37,7 @@ class Dmd:
     def __init__(
         self,
         config: ModelConfig,
-        text: TextEncoder,
+        text: PromptEncoder,
         weights: Tensor,
         real: Editor,
         critic: Trainee,

@@ -16,7 +16,7 @@ from liveedit_cam.lab.training.losses import diffusion_loss
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.sampling import predict_bidirectional
 from liveedit_cam.model.schedule import FlowSchedule, add_noise
-from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.stream_codec import PromptEncoder
 
 TEXT_DROPOUT = 0.1
 """Share of samples whose instruction is left out, so that guidance has something to lean on."""
@@ -30,7 +30,7 @@ class Foundation:
     def __init__(
         self,
         config: ModelConfig,
-        text: TextEncoder,
+        text: PromptEncoder,
         weights: Tensor,
         seed: int,
         text_dropout: float = TEXT_DROPOUT,

@@ -314,10 +314,10 @@ class Run:
                 hint="Resume with the same optimiser, or give another --out folder.",
             )
         before = state.get("about", {})
-        other = [name for name in self.about if before.get(name) != self.about[name]]
-        if other:
+        strange = [name for name in self.about if before.get(name) != self.about[name]]
+        if strange:
             told = ", ".join(
-                f"{name} = {before.get(name)!r}, not {self.about[name]!r}" for name in other
+                f"{name} = {before.get(name)!r}, not {self.about[name]!r}" for name in strange
             )
             raise UsageError(
                 f"got {self.checkpoint}, which was made with {told}",

@@ -37,7 +37,7 @@ from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import predict_x0
 from liveedit_cam.model.schedule import FlowSchedule, add_noise
-from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.stream_codec import PromptEncoder
 
 OWN_SHARE = 0.9
 """Share of the samples of models of the change that are noised from the model's own estimate."""
@@ -97,7 +97,7 @@ class TeacherForcing:
     def __init__(
         self,
         config: ModelConfig,
-        text: TextEncoder,
+        text: PromptEncoder,
         weights: Tensor,
         seed: int,
         rollout_share: float | None = None,

@@ -218,14 +218,15 @@ def make_dmd(real_shift: float, fake_shift: float, monkey: list[int] | None = No
         def forward(self, noisy: Tensor, *_: object) -> Tensor:
             return self.shift.expand_as(noisy)
 
-    fake = Editor(TINY)
+    real, fake = Editor(TINY), Editor(TINY)
+    real.dit = Score(real_shift)  # type: ignore[assignment]
     fake.dit = Score(fake_shift)  # type: ignore[assignment]
     config = LoopConfig(4, 1e-3, warmup_iterations=1, muon=False)
     return Dmd(
         TINY,
         tiny_text(),
         torch.ones(CHANNELS),
-        Score(real_shift),  # type: ignore[arg-type]
+        real,
         Trainee(fake, config),
         batch,
         0,

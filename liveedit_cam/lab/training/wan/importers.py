@@ -125,8 +125,8 @@ def _read_table(
             raise UsageError(
                 f"got {table} row {number}, in which one of {', '.join(KINDS)} is empty"
             )
-        paths = (_placed(folder, table, layout.roots, value) for value in (source, edited))
-        yield VideoPair(f"{table.name}:{number}", *paths, instruction)
+        before, after = (_placed(folder, table, layout.roots, value) for value in (source, edited))
+        yield VideoPair(f"{table.name}:{number}", before, after, instruction)
 
 
 def _rows(table: Path) -> Iterator[dict[str, object]]:

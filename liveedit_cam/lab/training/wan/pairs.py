@@ -145,7 +145,7 @@ def load_video(video: Video, num_frames: int, height: int, width: int) -> Tensor
     frames: list[Tensor] = []
     try:
         opened = io.BytesIO(video) if isinstance(video, bytes) else str(video)
-        with av.open(opened) as container:
+        with av.open(opened, "r") as container:
             for frame in container.decode(video=0):
                 pixels = frame.to_ndarray(format="rgb24")
                 pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)

@@ -7,7 +7,7 @@ so stages 1 and 2 take the same steps on any number of processes, and a run may 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -76,7 +76,7 @@ class LatentRun:
         settings = self.settings
         return {"batch": self.batch, "seed": settings.seed, "lora_rank": settings.lora_rank}
 
-    def text(self, prompts: list[str] | tuple[str, ...]) -> Tensor:
+    def text(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings of the prompts of a batch, on the device."""
         return self.shards.text(prompts).to(self.device)
 
@@ -152,9 +152,9 @@ def train_latents(settings: StageSettings, stage: str) -> Run:
 def _train_by_samples(latents: LatentRun, stage: str) -> Run:
     settings = latents.settings
     folder = FOUNDATION if stage == "foundation" else TEACHER_FORCING
-    start = settings.start or (settings.out / FOUNDATION / "checkpoint.pt")
-    if settings.start is None and (stage == "foundation" or not start.is_file()):
-        start = None
+    start, before = settings.start, settings.out / FOUNDATION / "checkpoint.pt"
+    if start is None and stage != "foundation" and before.is_file():
+        start = before
     editor = latents.editor(start)
     run = Run(
         settings.out / folder,
@@ -173,7 +173,7 @@ def _train_by_samples(latents: LatentRun, stage: str) -> Run:
             loss.draws.begin(place)
             batch = latents.sample(place)
             with latents.precision():
-                found, told = through(editor, lambda one, batch=batch: loss(one, batch))
+                found, told = through(editor, partial(_call, loss, batch))
             (found / share).backward()
             total += found.item() / share
             values = {name: values.get(name, 0.0) + told[name] / share for name in told}
@@ -181,6 +181,12 @@ def _train_by_samples(latents: LatentRun, stage: str) -> Run:
 
     run.train(loss_of)
     return run
+
+
+def _call(
+    loss: Foundation | TeacherForcing, batch: LatentBatch, editor: Editor
+) -> tuple[Tensor, dict[str, float]]:
+    return loss(editor, batch)
 
 
 def _loss(latents: LatentRun, stage: str) -> Foundation | TeacherForcing:
