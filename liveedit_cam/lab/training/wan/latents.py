@@ -112,7 +112,8 @@ def _encode_shard(
     settings: EncodingSettings,
 ) -> None:
     tensors: dict[str, Tensor] = {}
-    names, skipped = [], []
+    names: list[dict[str, str]] = []
+    skipped: list[str] = []
     for pair in group:
         codec.reset()
         size = (codec.frames_for(settings.num_latents), settings.height, settings.width)

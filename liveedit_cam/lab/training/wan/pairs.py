@@ -148,8 +148,8 @@ def load_video(video: Video, num_frames: int, height: int, width: int) -> Tensor
         with av.open(opened, "r") as container:
             for frame in container.decode(video=0):
                 pixels = frame.to_ndarray(format="rgb24")
-                pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-                frames.append(torch.from_numpy(pixels))
+                small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+                frames.append(torch.from_numpy(small))
                 if len(frames) == num_frames:
                     return torch.stack(frames).permute(3, 0, 1, 2).float() / 255
     except (av.FFmpegError, OSError, IndexError) as error:
