@@ -237,7 +237,7 @@ def test_a_new_instruction_is_tried_at_once() -> None:
 def test_the_chunk_after_a_failure_may_be_slow() -> None:
     """Catches an engine killed while it warms up anew, with less memory, and so for ever."""
     failed = Failed("Memory ran out; now: window 12 -> 9 latents.", 2, SIZE)
-    supervisor, link, clock = supervise(READY, Encoded(1, None), failed)
+    supervisor, link, _ = supervise(READY, Encoded(1, None), failed)
     supervisor.instruct(EditInstruction("make it blue", revision=1))
     for _ in range(3):
         supervisor.poll(0.1)
