@@ -52,7 +52,7 @@ class PassClock:
         self.spans: list[tuple[float, float]] = []
         self._sync = _synchronise(stream.device)
         self._began = 0.0
-        blocks = stream._dit.blocks
+        blocks = stream.dit.blocks
         blocks[0].register_forward_pre_hook(lambda *_: self._begin())
         blocks[-1].register_forward_hook(lambda *_: self._end())
 

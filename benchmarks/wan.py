@@ -2,8 +2,9 @@
 
 Random weights of the true sizes, so nothing needs to be pulled: the time does not depend on their
 values. Measured in one process, one after the other: dense, without the clean-context pass, with
-the mask cache at a fixed share of tokens, smaller windows, 8-bit products where the GPU has them,
-and a plain path as the public code runs it (eager, no recorded passes, float64 rotation of every
+the paper's mask cache, windows of 6, 9 and 21 latents, two steps, the paper's
+mode, the light codec, the codec's plain layout, 8-bit products where the GPU has them, and a plain
+path as the public code runs it (eager, no recorded passes, float64 rotation of every
 key, counters read back in every layer, the text projected in every pass). Frames per second come
 from whole edits without a stop in between; the stages from others, with the device waited for after
 each. The work of the network is counted from its ModelConfig (a multiplication and its addition are
@@ -37,20 +38,24 @@ from torch import Tensor, nn  # noqa: E402
 from wan_passes import PlainCache, PlainPasses, TimedPasses  # noqa: E402
 
 from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
-from liveedit_cam.model.config import CacheTarget, model_size  # noqa: E402
+from liveedit_cam.model.config import CacheTarget, model_size, paper_mode  # noqa: E402
 from liveedit_cam.model.dit import CausalDiT  # noqa: E402
 from liveedit_cam.model.field import fit  # noqa: E402
 from liveedit_cam.model.speed.fast import Speed, best_speed  # noqa: E402
 from liveedit_cam.model.speed.fp8 import has_fp8  # noqa: E402
-from liveedit_cam.model.wan.vae import WanCodec  # noqa: E402
+from liveedit_cam.model.stream_codec import StreamCodec  # noqa: E402
+from liveedit_cam.model.wan.taehv import TAEHV, TaehvCodec  # noqa: E402
+from liveedit_cam.model.wan.vae import (  # noqa: E402
+    WanCodec,
+    channels_last,
+    keep_type_in_upsampling,
+)
 from liveedit_cam.model.weights import choose_device, fastest_dtype  # noqa: E402
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
 
 QUESTION = "How fast is liveedit-1.3b here, and what does each part buy?"
-MASK_SHARE = 0.3
-"""Share of tokens that masked steps recompute, as in the paper."""
 CEILING_S = 0.5
 CAMERA = {"full": (720, 1248), "tiny": (64, 96)}
 """Height and width in pixels, of the aspect ratio of the model's own picture."""
@@ -76,6 +81,7 @@ class Variant:
     speed: Speed
     is_masked: bool = False
     is_plain: bool = False
+    has_light_codec: bool = False
 
 
 def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
@@ -84,10 +90,17 @@ def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
     bucketed = replace(best, num_buckets=best.num_buckets or 8)
     yield Variant("dense", config, best)
     yield Variant("masked", config, bucketed, is_masked=True)
+    yield Variant("light_codec", config, best, has_light_codec=True)
+    yield Variant("masked_light_codec", config, bucketed, is_masked=True, has_light_codec=True)
+    two = replace(config, timesteps=(1000, 500))
+    yield Variant("two_steps_light_codec", two, best, has_light_codec=True)
+    yield Variant("paper", paper_mode(config), bucketed, is_masked=True)
+    if best.channels_last:
+        yield Variant("channels_first", config, replace(best, channels_last=False))
     short = replace(config, context_pass=False)
     yield Variant("no_context_pass", short, best)
     yield Variant("masked_no_context", short, bucketed, is_masked=True)
-    for window in (6, 9):
+    for window in (6, 9, 21):
         yield Variant(f"window_{window}", replace(config, window_latents=window), best)
     yield Variant("eager", config, Speed(keeps_rotated=False))
     yield Variant("plain", config, Speed(keeps_rotated=False), is_plain=True)
@@ -112,7 +125,7 @@ class Bench:
     """One variant on the device, ready to be measured."""
 
     def __init__(
-        self, variant: Variant, dit: CausalDiT, codec: WanCodec, device: torch.device, size: str
+        self, variant: Variant, dit: CausalDiT, codec: StreamCodec, device: torch.device, size: str
     ) -> None:
         target: CacheTarget = "self_attention" if variant.is_masked else "none"
         config, dtype = replace(variant.config, mask_target=target), fastest_dtype(device)
@@ -127,7 +140,7 @@ class Bench:
             None,
             device,
             dtype,
-            decodes_source=False,
+            decodes_source=variant.has_light_codec,  # as load_wan does
             speed=variant.speed,
         )
         self.text = self.stream.encode_text("")
@@ -144,9 +157,9 @@ class Bench:
             stream._prepare(self.text, 0)
         if self.variant.is_plain:
             assert stream._cache is not None, "_prepare makes the cache"
-            like = stream._dit.patch_embedding.weight
+            like = stream.dit.patch_embedding.weight
             stream._cache = PlainCache(config, stream._cache.grid, like)
-            stream._denoiser = PlainPasses(stream._dit)
+            stream._denoiser = PlainPasses(stream.dit)
         for _ in range(config.window_latents // config.chunk_latents + 2):
             self._force_mask()
             stream.edit(self.frames(), self.text)
@@ -160,14 +173,8 @@ class Bench:
         return np.ascontiguousarray(small[:, rows][:, :, columns])
 
     def _force_mask(self) -> None:
-        """Put the share of tokens that is compared in the place of what random weights give."""
-        stream = self.stream
-        if self.variant.is_masked and stream._cache is not None:
-            tokens = stream._cache.chunk_tokens
-            order = torch.arange(tokens, device=stream.device)
-            stream._mask.edit_mask = order < MASK_SHARE * tokens
-            stream._mask._is_planned = False
-            stream._last_source = None  # random pictures are all cuts
+        """Keep the mask of the last chunk: random pictures are all cuts, which would drop it."""
+        self.stream._last_source = None
 
     def edit_seconds(self, num_chunks: int) -> list[float]:
         """Seconds of whole edits, one after the other."""
@@ -234,7 +241,9 @@ def chunk_operations(variant: Variant, skip_ratio: float) -> float:
     tokens = config.num_tokens * config.chunk_latents
     whole = block_operations(config, tokens)
     thinned = block_operations(config, (1 - skip_ratio) * tokens)
-    steps = config.num_layers * (2 * whole + 2 * thinned)
+    num_middle = max(0, len(config.timesteps) - 2)
+    num_whole = len(config.timesteps) - num_middle
+    steps = config.num_layers * (num_whole * whole + num_middle * thinned)
     if not config.context_pass:
         return steps
     if variant.is_plain:
@@ -291,11 +300,15 @@ def main() -> None:
     wanted = _parse()
     device = choose_device(wanted.device)
     config = WAN_1_3B if wanted.scale == "full" else TINY
+    torch.backends.cudnn.benchmark = True  # as load_wan does
     torch.manual_seed(0)
     with torch.device(device):
         dit = CausalDiT(config).to(fastest_dtype(device))
         vae = AutoencoderKLWan(base_dim=96 if wanted.scale == "full" else 4)
     nn.Module.to(vae, fastest_dtype(device)).eval().requires_grad_(False)  # theirs would warn
+    keep_type_in_upsampling(vae)
+    with torch.device(device):
+        tae = TAEHV().to(fastest_dtype(device)).eval().requires_grad_(False)
     ceiling = product_ceiling(config, device, fastest_dtype(device))
     is_cuda = device.type == "cuda"
     figures: dict[str, Figure] = {
@@ -310,9 +323,11 @@ def main() -> None:
         if is_cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        bench = Bench(variant, dit, WanCodec(vae), device, wanted.scale)
+        channels_last(vae, is_last=variant.speed.channels_last)
+        codec = TaehvCodec(tae) if variant.has_light_codec else WanCodec(vae)
+        bench = Bench(variant, dit, codec, device, wanted.scale)
         figures |= measure(bench, wanted.chunks, ceiling)
-    for name in ("dense", "masked"):
+    for name in ("dense", "masked", "light_codec", "masked_light_codec"):
         if f"{name}_fps" in figures and "plain_fps" in figures:
             gain = float(figures[f"{name}_fps"] or 0) / float(figures["plain_fps"] or 1)
             figures[f"{name}_against_plain"] = gain

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "store": VALUES | {"folders", "model", "model.wan"},
     "lab": set(),
     "lab.edits": VALUES,
-    "lab.training": VALUES | {"model", "lab.edits"},
+    "lab.training": VALUES | {"model", "model.wan", "lab.edits"},
     "lab.evaluation": VALUES | {"model", "lab.edits"},
     "lab.ablations": VALUES
     | {"compositing", "model", "model.speed"}

@@ -55,12 +55,22 @@ def process(
     model: Annotated[str, typer.Option(help="Model, see `models list`.")] = "nano",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    quality: Annotated[
+        str, typer.Option(help="fast, or best: 50 guided steps over whole clips (minutes).")
+    ] = "fast",
+    show_mask: Annotated[
+        bool, typer.Option("--show-mask", help="Darken what the mask cache reused.")
+    ] = False,
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
     share_cores(os.environ, usable_cores())
+    if quality not in ("fast", "best"):
+        raise UsageError(f"got --quality {quality}, expected fast or best.")
     wanted = _wanted(instruction, timeline)
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
+    from liveedit_cam.model import load
+    from liveedit_cam.model.whole import load_whole
 
     with exit_on_signals(), choose_progress() as progress:
         done = offline.process(
@@ -70,6 +80,8 @@ def process(
             model=model,
             device=device,
             overwrite=overwrite,
+            shows_mask=show_mask,
+            load=load_whole if quality == "best" else load,
             progress=progress,
         )
     typer.echo(f"wrote {done.path}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from liveedit_cam.model.attention import SelfAttend, attend
 from liveedit_cam.model.config import ModelConfig
@@ -198,6 +199,8 @@ class CausalDiT(nn.Module):
         """Random weights; the head starts at zero, so an untrained model predicts 0."""
         super().__init__()
         self.config = config
+        self.recomputes = False
+        """Compute each block again in the backward pass instead of keeping what it needs."""
         patch = (1, config.patch, config.patch)
         self.patch_embedding = nn.Conv3d(
             2 * config.latent_channels, config.dim, kernel_size=patch, stride=patch
@@ -251,7 +254,12 @@ class CausalDiT(nn.Module):
             embedded, time = (of_tokens(rows, tokens, x.shape[1]) for rows in (embedded, time))
             x = x[:, tokens]
         for layer, block in enumerate(self.blocks):
-            x = block(x, time, text[layer], layer, attend_self, reuse)
+            if self.recomputes and torch.is_grad_enabled():
+                x = checkpoint(
+                    block, x, time, text[layer], layer, attend_self, reuse, use_reentrant=False
+                )
+            else:
+                x = block(x, time, text[layer], layer, attend_self, reuse)
         out = self.head(x, embedded)
         if reuse:
             out = reuse.merge("network", 0, tokens, out)

@@ -74,11 +74,11 @@ class EditStream:
         self.kv_policy: KVPolicy = kv_policy
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self.speed = best_speed(device) if speed is None else speed
-        self._dit = dit.to(device, dtype).eval().requires_grad_(False)
-        prepare(self._dit, self.speed)
+        self.dit = dit.to(device, dtype).eval().requires_grad_(False)
+        prepare(self.dit, self.speed)
         self._kernels = kernels_for(self.speed, config, device, dtype)
         self._recorder = recorder
-        self._denoiser: Denoiser = self._dit
+        self._denoiser: Denoiser = self.dit
         self.codec = codec
         self._text = text
         self._decodes_source = decodes_source
@@ -128,7 +128,7 @@ class EditStream:
         if not config.shares_stream(before):
             self._size = None
         if self._size is None:
-            self._cache, self._denoiser = None, self._dit
+            self._cache, self._denoiser = None, self.dit
             self.reset()  # now, so that ``chunk_frames`` is that of the new stream
 
     def free_text(self) -> bool:
@@ -154,7 +154,7 @@ class EditStream:
     @torch.inference_mode()
     def encode_text(self, prompt: str) -> TextConditioning:
         """Make an instruction ready; its K and V are computed here, once."""
-        kv = self._dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
+        kv = self.dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
         if self.words is None:
             return TextConditioning(prompt, tuple(kv), ())
         unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
@@ -253,7 +253,7 @@ class EditStream:
         assert self._size is not None, "_resize sets the size"
         text = self.config.text
         silence = torch.zeros(1, text.max_tokens, text.width, device=self.device, dtype=self.dtype)
-        conditioning = TextConditioning("", tuple(self._dit.text_kv(silence)), ())
+        conditioning = TextConditioning("", tuple(self.dit.text_kv(silence)), ())
         self._prepare(conditioning, 0)
         tokens = self._cache.chunk_tokens
         whole = [tokens] * (self.config.window_latents // self.config.chunk_latents)
@@ -275,7 +275,7 @@ class EditStream:
         """Follow a change of the size in pixels; whether there was one."""
         if self._size == (height, width):
             return False
-        self._cache, self._denoiser = None, self._dit  # before the next: both need not fit
+        self._cache, self._denoiser = None, self.dit  # before the next: both need not fit
         grid = (height // self.config.token_px, width // self.config.token_px)
         self._cache = KVCache(
             self.config,
@@ -285,7 +285,7 @@ class EditStream:
             kernels=self._kernels,
             keeps_rotated=self.speed.keeps_rotated,
         )
-        self._denoiser = denoiser_for(self.speed, self._dit, self._cache, self._recorder)
+        self._denoiser = denoiser_for(self.speed, self.dit, self._cache, self._recorder)
         self._size = (height, width)
         self.reset()
         return True
@@ -318,7 +318,7 @@ class EditStream:
             return
         self._cache.reset()
         if self.kv_policy == "recache":
-            self._shown.rewrite(self._dit, self._cache, conditioning.kv)
+            self._shown.rewrite(self.dit, self._cache, conditioning.kv)
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from tiny_model import TINY, moving_frames, write_folder
 
 from liveedit_cam.compositing import put_on
 from liveedit_cam.editors.diffusion import DiffusionEditor, create, describe
-from liveedit_cam.errors import EditorError, UsageError, WeightsError
-from liveedit_cam.model import EditStream, load
+from liveedit_cam.errors import EditorError, GaveWayError, UsageError, WeightsError
+from liveedit_cam.model import EditStream, TextConditioning, load
 from liveedit_cam.model.governor import Setting
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, Region
@@ -283,3 +284,79 @@ def test_the_steps_asked_for_are_run(folder: Path) -> None:
     editor = DiffusionEditor(load(str(folder), "cpu"), replace(OPTIONS, num_steps=2))
     edit(editor, frames(), editor.encode(BLUE))
     assert editor.report().num_steps == 2
+
+
+class FullDevice:
+    """A stream with nothing free: it warms up and edits only after ``wants`` steps down."""
+
+    def __init__(self, stream: EditStream, wants: int, *, text_is_kept: bool = False) -> None:
+        self._stream = stream
+        self.wants = wants
+        self.text_is_kept = text_is_kept
+        self.num_encoded = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def apply(self, setting: Setting) -> None:
+        self.wants -= 1
+        self._stream.apply(setting)
+
+    def warm_up(self) -> None:
+        if self.wants >= 0:
+            raise torch.OutOfMemoryError("no room for recordings")
+
+    def free_text(self) -> bool:
+        was_kept, self.text_is_kept = self.text_is_kept, False
+        return was_kept
+
+    def encode_text(self, prompt: str) -> TextConditioning:
+        self.num_encoded += 1
+        if self.text_is_kept:
+            raise torch.OutOfMemoryError("no room for the text")
+        return self._stream.encode_text(prompt)
+
+
+def test_a_warm_up_without_room_steps_down(folder: Path) -> None:
+    """Catches an engine that dies at every start of the same want of memory, for ever."""
+    stream = FullDevice(load(str(folder), "cpu"), wants=2)
+    editor = DiffusionEditor(stream, OPTIONS)  # type: ignore[arg-type]
+    given_up = editor.report().given_up
+    assert given_up is not None
+    assert given_up.startswith("window 4 -> 3 latents, picture 96x64")
+    with pytest.raises(UsageError, match="before the first edit, with everything given up"):
+        DiffusionEditor(FullDevice(load(str(folder), "cpu"), wants=99), OPTIONS)  # type: ignore[arg-type]
+
+
+def test_encoding_without_room_gives_up_the_kept_encoder_alone(folder: Path) -> None:
+    """Catches a new instruction that is refused, and a window given up for it."""
+    stream = FullDevice(load(str(folder), "cpu"), wants=0, text_is_kept=True)
+    editor = DiffusionEditor(stream, OPTIONS)  # type: ignore[arg-type]
+    assert editor.encode(BLUE).instruction is BLUE
+    assert (stream.num_encoded, editor.report().given_up) == (2, None)
+
+
+def test_what_gave_way_is_no_failure_of_the_engine(folder: Path) -> None:
+    """Catches an engine that ends after three steps down a ladder of five."""
+    editor = DiffusionEditor(HungryStream(load(str(folder), "cpu"), wants=2), OPTIONS)  # type: ignore[arg-type]
+    with pytest.raises(GaveWayError):
+        edit(editor, frames(), editor.encode(BLUE))
+
+
+@pytest.mark.parametrize("changes", [{"codec": "tiny"}, {"lora": "x.safetensors"}])
+def test_nano_takes_no_part_of_the_large_model(folder: Path, changes: dict[str, str]) -> None:
+    """Catches a setting that is taken and dropped."""
+    with pytest.raises(UsageError, match="for tiny, which takes none"):
+        create(replace(OPTIONS, model=str(folder), **changes))  # type: ignore[arg-type]
+
+
+def test_window_and_paper_mode_reach_the_stream(folder: Path) -> None:
+    """Catches a window that is dropped, and a ladder that begins at another one."""
+    editor = create(replace(OPTIONS, model=str(folder), window=2))
+    text = editor.encode(BLUE)
+    for number in range(4):
+        edit(editor, frames(4 * number), text)
+    assert editor.report().kv_latents == 2
+    assert editor.report().given_up is None
+    with pytest.raises(UsageError, match="got paper mode for tiny"):
+        create(replace(OPTIONS, model=str(folder), is_paper_mode=True))

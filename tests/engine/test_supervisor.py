@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from fake_clock import Clock
 
 from liveedit_cam.engine.backoff import Backoff
-from liveedit_cam.engine.messages import Encoded, Event, Fatal, Ready, Rejected
+from liveedit_cam.engine.messages import Encoded, Event, Failed, Fatal, Ready, Rejected
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.engine.watchdog import SLOW_TIMEOUT_S, Watchdog
 from liveedit_cam.errors import EngineError, LiveEditError, UnknownBackendError
@@ -231,3 +232,19 @@ def test_a_new_instruction_is_tried_at_once() -> None:
     before = clock.now_s
     supervisor.poll(0.1)
     assert link.started_at[-1] == before
+
+
+def test_the_chunk_after_a_failure_may_be_slow() -> None:
+    """Catches an engine killed while it warms up anew, with less memory, and so for ever."""
+    failed = Failed("Memory ran out; now: window 12 -> 9 latents.", 2, SIZE)
+    supervisor, link, _ = supervise(READY, Encoded(1, None), failed)
+    supervisor.instruct(EditInstruction("make it blue", revision=1))
+    for _ in range(3):
+        supervisor.poll(0.1)
+    frames = [ModelFrame(np.zeros((32, 48, 3), np.uint8), n, 0.0) for n in range(2)]
+    supervisor.submit(frames, every_frame=True)
+    assert isinstance(supervisor.poll(0.1), Failed)
+    supervisor.submit(frames, every_frame=True)
+    for _ in range(int((SLOW_TIMEOUT_S - 5) / 0.1)):
+        assert supervisor.poll(0.1) is None
+    assert link.num_kills == 0

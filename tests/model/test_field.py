@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from liveedit_cam.compositing import put_on, put_on_exact
 from liveedit_cam.errors import EditorError
-from liveedit_cam.model.field import STEADY_SHARE, Steadier, bind, fields_of, fit, seen_from
+from liveedit_cam.model.field import (
+    STEADY_SHARE,
+    Steadier,
+    bind,
+    fields_of,
+    fit,
+    packed,
+    seen_from,
+    to_host,
+    unpacked,
+)
 from liveedit_cam.types import EditField, ModelFrame, Region
 
 Picture = NDArray[np.uint8]
@@ -341,3 +351,13 @@ def test_the_exact_twin_makes_the_same_picture() -> None:
     apart = np.abs(put_on(source, made).astype(int) - put_on_exact(source, made))
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3
+
+
+def test_one_row_for_the_copy_from_the_device() -> None:
+    """Catches values that come back in another tensor, order or shape."""
+    tensors = [torch.arange(24.0).view(2, 3, 4), torch.tensor([7.0]), torch.rand(1, 2, 2)]
+    back = unpacked(packed(tensors), [tensor.shape for tensor in tensors])
+    direct = to_host(*tensors)
+    for tensor, one, other in zip(tensors, back, direct, strict=True):
+        assert np.array_equal(one, tensor.numpy())
+        assert np.array_equal(other, tensor.numpy())

@@ -28,7 +28,7 @@ from liveedit_cam.lab.evaluation.metrics import PictureFigures, picture_figures
 from liveedit_cam.lab.evaluation.rivals import Judge
 from liveedit_cam.lab.training.dmd import GUIDANCE
 from liveedit_cam.lab.training.editor import Editor
-from liveedit_cam.lab.training.foundation import NO_TEXT, sample_offline
+from liveedit_cam.lab.training.foundation import NO_TEXT
 from liveedit_cam.lab.training.stages import DMD, FOUNDATION, TEACHER_FORCING
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.codec import CodecStream
@@ -37,6 +37,7 @@ from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.field import bind, fit
 from liveedit_cam.model.generator import denoise_chunk, predict_x0
 from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.sampling import sample_offline
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.types import ModelFrame
 

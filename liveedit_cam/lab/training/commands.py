@@ -16,13 +16,20 @@ from liveedit_cam.lab.edits.instructions import survey_palette
 from liveedit_cam.lab.training import stages
 from liveedit_cam.lab.training.codec_stage import codec_psnr, train_codec
 from liveedit_cam.lab.training.export import begin_from, export_model, load_codec, load_text
-from liveedit_cam.lab.training.loop import LoopConfig, join_processes
+from liveedit_cam.lab.training.loop import LoopConfig
+from liveedit_cam.lab.training.processes import join_processes
 from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.text_stage import Anchor, train_text
+from liveedit_cam.lab.training.wan.importers import LAYOUTS, import_pairs
+from liveedit_cam.lab.training.wan.latents import EncodingSettings, encode_pairs
+from liveedit_cam.lab.training.wan.pairs import read_pairs, write_pairs
+from liveedit_cam.lab.training.wan.train import export_wan, train_latents
 from liveedit_cam.model.config import NANO
 from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.wan.load import preset_encoder
+from liveedit_cam.model.wan.vae import load_wan_vae
 from liveedit_cam.model.weight_files import load_weights
-from liveedit_cam.model.weights import read_words
+from liveedit_cam.model.weights import choose_device, fastest_dtype, read_config, read_words
 
 app = typer.Typer(
     help="Train nano from scratch: codec, text, teacher-forcing, then export; or the paper's three "
@@ -113,6 +120,9 @@ def _stage(name: str, train: Train, about: str) -> None:
         )
         use_threads(settings.threads)
         join_processes()
+        if settings.latents is not None:
+            train_latents(settings, name)
+            return
         sizes = settings.model_sizes()
         begin_from(settings.start, settings.out)
         networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
@@ -149,6 +159,56 @@ def export(
     if stage not in folders:
         raise UsageError(f"got stage {stage!r}, expected one of {', '.join(folders)}")
     export_model(NANO, out, folders[stage], to)
+    print(f"wrote {to}")
+
+
+@app.command("import-pairs")
+def import_set(
+    name: Annotated[str, typer.Argument(help=f"Public set: {', '.join(LAYOUTS)}.")],
+    folder: Annotated[Path, typer.Argument(help="Where the set lies.")],
+    to: Annotated[Path, typer.Argument(help="pairs.jsonl to write.")],
+    columns: Annotated[
+        str | None, typer.Option(help="Names of columns: source=A,edited=B,instruction=C.")
+    ] = None,
+) -> None:
+    """List the pairs of a public set of instruction edits."""
+    given = dict(part.split("=", 1) for part in columns.split(",")) if columns else {}
+    print(f"wrote {write_pairs(to, import_pairs(name, folder, given))} pairs to {to}")
+
+
+@app.command("encode-pairs")
+def encode_set(
+    pairs: Annotated[Path, typer.Argument(help="pairs.jsonl, a tar file or a folder of them.")],
+    to: Annotated[Path, typer.Argument(help="Folder of latents to write.")],
+    base: Annotated[Path, typer.Option(help="Model folder whose codec and text encoder to use.")],
+    height: Annotated[int, typer.Option(min=16, help="Pixels, a multiple of 16.")] = 480,
+    width: Annotated[int, typer.Option(min=16, help="Pixels, a multiple of 16.")] = 832,
+    latents: Annotated[int, typer.Option(min=1, help="Latents of a clip; 21 are 81 frames.")] = 21,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+) -> None:
+    """Encode pairs ahead into latents; goes on where it was cut."""
+    target = choose_device(device)
+    codec = load_wan_vae(base / "vae", target, fastest_dtype(target))
+    text = preset_encoder(base, read_config(base / "config.json"), target)
+    settings = EncodingSettings(height, width, latents)
+
+    def told(count: int) -> None:
+        print(f"{count} pairs done", flush=True)
+
+    done = encode_pairs(read_pairs(pairs), codec, text, to, settings, told)
+    print(f"{done.num_pairs} pairs in {done.num_shards} shards; {done.num_skipped} skipped")
+    if done.num_skipped:
+        print(f"why: {to / 'skipped.txt'}")
+
+
+@app.command("export-latents")
+def export_large(
+    to: Annotated[Path, typer.Argument(help="Model folder to write.")],
+    checkpoint: Annotated[Path, typer.Option(help="checkpoint.pt of a stage.")],
+    base: Annotated[Path, typer.Option(help="Model folder whose codec and text encoder to link.")],
+) -> None:
+    """Write a model folder from a stage that was trained on latents."""
+    export_wan(read_config(base / "config.json"), checkpoint, base, to)
     print(f"wrote {to}")
 
 

@@ -6,8 +6,6 @@ other, one noise level for the whole clip, flow matching. It is the teacher of t
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor
 
@@ -15,12 +13,10 @@ from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
 from liveedit_cam.lab.training.losses import diffusion_loss
-from liveedit_cam.model.attention import MaskedAttend, rotation_table
 from liveedit_cam.model.config import ModelConfig
-from liveedit_cam.model.dit import CausalDiT, TextKV
-from liveedit_cam.model.generator import predict_x0
+from liveedit_cam.model.sampling import predict_bidirectional
 from liveedit_cam.model.schedule import FlowSchedule, add_noise
-from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.stream_codec import PromptEncoder
 
 TEXT_DROPOUT = 0.1
 """Share of samples whose instruction is left out, so that guidance has something to lean on."""
@@ -28,24 +24,24 @@ NO_TEXT = ""
 """The prompt of an instruction that was left out."""
 
 
-def predict_bidirectional(
-    dit: CausalDiT, noisy: Tensor, source: Tensor, sigma: Tensor, text: list[TextKV]
-) -> Tensor:
-    """x0 (B, C, T, H, W) with all latents visible to each other; ``sigma`` (B,), one a clip."""
-    num_latents = source.shape[2]
-    rotation = rotation_table(
-        range(num_latents), dit.grid(source), dit.config.head_dim, source.device
-    )
-    levels = sigma[:, None].expand(-1, num_latents)
-    attend = MaskedAttend(rotation, None)
-    return predict_x0(dit, noisy, source, levels, 1000 * levels, text, attend)
-
-
 class Foundation:
     """The loss of one batch."""
 
-    def __init__(self, config: ModelConfig, text: TextEncoder, weights: Tensor, seed: int) -> None:
-        """``text`` is frozen; ``weights`` (C,) of the latent channels."""
+    def __init__(
+        self,
+        config: ModelConfig,
+        text: PromptEncoder,
+        weights: Tensor,
+        seed: int,
+        text_dropout: float = TEXT_DROPOUT,
+        source_dropout: float = 0.0,
+    ) -> None:
+        """``text`` is frozen; ``weights`` (C,) of the latent channels.
+
+        ``text_dropout`` and ``source_dropout``, 0..1, are the shares of samples without their
+        instruction and without their source, which is zero there.
+        """
+        self.text_dropout, self.source_dropout = text_dropout, source_dropout
         self.text = text
         self.weights = weights
         self.schedule = FlowSchedule(config.timesteps, config.shift)
@@ -57,7 +53,11 @@ class Foundation:
         sigma = self.schedule.sample_sigmas(len(source), self.draws.noise).to(source.device)
         noise = torch.randn(target.shape, generator=self.draws.noise).to(source.device)
         noisy = add_noise(target, noise, sigma.view(-1, 1, 1, 1, 1))
-        prompts = [NO_TEXT if self.draws.rng.random() < TEXT_DROPOUT else p for p in batch.prompts]
+        draw = self.draws.rng.random
+        prompts = [NO_TEXT if draw() < self.text_dropout else p for p in batch.prompts]
+        if self.source_dropout:
+            kept = [draw() >= self.source_dropout for _ in batch.prompts]
+            source = source * torch.tensor(kept, device=source.device).view(-1, 1, 1, 1, 1)
         with torch.no_grad():
             embeddings = self.text(prompts)
         x0 = predict_bidirectional(editor.dit, noisy, source, sigma, editor.dit.text_kv(embeddings))
@@ -66,34 +66,3 @@ class Foundation:
             editor.dit.config.prediction, x0, target, source, levels, self.weights
         )
         return loss, {}
-
-
-@torch.no_grad()
-def sample_offline(
-    dit: CausalDiT,
-    source: Tensor,
-    text: list[TextKV],
-    no_text: list[TextKV],
-    *,
-    num_steps: int,
-    guidance: float,
-    shift: float,
-    noise: torch.Generator,
-) -> Tensor:
-    """Edit a whole clip of latents (B, C, T, H, W) the slow way: Euler steps, guided.
-
-    Two network evaluations a step; ``guidance`` 1 = the instruction alone, one evaluation. With 50
-    steps this is the paper's 100 NFE.
-    """
-    u = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    sigmas = (shift * u / (1 + (shift - 1) * u)).tolist()
-    x = torch.randn(source.shape, generator=noise).to(source)
-    for sigma, following in itertools.pairwise(sigmas):
-        levels = source.new_full((len(source),), sigma)
-        x0 = predict_bidirectional(dit, x, source, levels, text)
-        if guidance != 1.0:
-            plain = predict_bidirectional(dit, x, source, levels, no_text)
-            x0 = plain + guidance * (x0 - plain)
-        flow = (x - x0) / sigma
-        x = x + (following - sigma) * flow
-    return x

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import random
 import signal
 import time
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,9 +27,8 @@ from torch import Tensor, nn
 
 from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.training.muon import Muon
-
-RANK_STRIDE = 1_000_003
-"""Between the seeds of two processes; more than the iterations of a run."""
+from liveedit_cam.lab.training.processes import average_gradients, is_first_process
+from liveedit_cam.lab.training.sharding import load_whole_state, whole_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +96,8 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
     others: list[nn.Parameter] = []
     text: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
         is_matrix = parameter.ndim == 2 and "blocks." in name and config.muon
         kind = text if name.startswith("text.") else matrices if is_matrix else others
         kind.append(parameter)
@@ -117,10 +116,20 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
 class Trainee:
     """A module that learns: its optimisers and its running mean."""
 
-    def __init__(self, module: nn.Module, config: LoopConfig) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        config: LoopConfig,
+        shard: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        """``shard`` spreads a module over the processes of the run; None = each has a whole one."""
         self.module = module
         self.config = config
         self.ema = Ema(module, config.ema)
+        self.is_sharded = shard is not None
+        if shard is not None:  # only now: shards cannot be copied
+            shard(module)
+            shard(self.ema.module)
         self.optimisers = make_optimisers(module, config)
 
     def update(self, loss: Tensor, iteration: int) -> float:
@@ -136,7 +145,8 @@ class Trainee:
             )
         if loss.requires_grad:
             loss.backward()
-        average_gradients(self.module)
+        if not self.is_sharded:
+            average_gradients(self.module)
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip)
         factor = rate_factor(iteration, self.config)
         for optimiser in self.optimisers:
@@ -148,7 +158,15 @@ class Trainee:
         return value
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """What a checkpoint keeps of it; all processes call it where it is sharded."""
+        if self.is_sharded:
+            module, optimisers = whole_state(self.module, self.optimisers)
+            return {
+                "module": module,
+                "ema": whole_state(self.ema.module)[0],
+                "optimisers": optimisers,
+                "is_whole": True,
+            }
         return {
             "module": self.module.state_dict(),
             "ema": self.ema.module.state_dict(),
@@ -157,45 +175,15 @@ class Trainee:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Inverse of ``state``. Raises RuntimeError for one of another module."""
+        if self.is_sharded:
+            states = state["optimisers"]
+            load_whole_state(self.module, state["module"], self.optimisers, states)
+            load_whole_state(self.ema.module, state["ema"])
+            return
         self.module.load_state_dict(state["module"])
         self.ema.module.load_state_dict(state["ema"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-
-
-def is_first_process() -> bool:
-    """Whether this is the only process of a training run, or the one that writes its files."""
-    return not dist.is_initialized() or dist.get_rank() == 0
-
-
-def join_processes() -> None:
-    """Join the other processes where ``torchrun`` started several; else do nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # "cuda" is this process's own card
-    dist.init_process_group()
-
-
-def own_seed(seed: int) -> int:
-    """``seed`` in the first process of a run, and another in each further one.
-
-    For data and noise: processes that draw the same pairs would do one process's work. Weights are
-    drawn from ``seed`` itself, so that all begin alike.
-    """
-    return seed + (dist.get_rank() * RANK_STRIDE if dist.is_initialized() else 0)
-
-
-def average_gradients(module: nn.Module) -> None:
-    """Replace every gradient by its mean over the processes of the run; nothing for one alone."""
-    if not dist.is_initialized():
-        return
-    for parameter in module.parameters():
-        gradient = parameter.grad
-        if gradient is None:  # a branch this process's batch did not use
-            gradient = parameter.grad = torch.zeros_like(parameter)
-        dist.all_reduce(gradient)
-        gradient /= dist.get_world_size()
 
 
 class Run:
@@ -207,15 +195,22 @@ class Run:
         module: nn.Module,
         config: LoopConfig,
         others: Mapping[str, nn.Module] | None = None,
+        *,
+        shard: Callable[[nn.Module], None] | None = None,
+        about: Mapping[str, object] | None = None,
     ) -> None:
         """Resume when ``folder`` holds a checkpoint. Raises UsageError for one of another model.
 
-        ``others`` learn beside ``module``, by ``others[name].update`` inside the loss.
+        ``others`` learn beside ``module``, by ``others[name].update`` inside the loss; ``shard`` as
+        Trainee's; ``about`` names settings with which alone a run may be resumed.
         """
+        self.about = dict(about or {})
         self.folder = folder
         self.config = config
-        self.main = Trainee(module, config)
-        self.others = {name: Trainee(other, config) for name, other in (others or {}).items()}
+        self.main = Trainee(module, config, shard)
+        self.others = {
+            name: Trainee(other, config, shard) for name, other in (others or {}).items()
+        }
         self.iteration = 0
         if is_first_process():
             folder.mkdir(parents=True, exist_ok=True)
@@ -279,16 +274,19 @@ class Run:
 
     def save(self) -> None:
         """Write the state beside the old one, then replace it: a full disk keeps the old one."""
-        if not is_first_process():
-            return
         partial = self.checkpoint.with_suffix(".partial")
+        if not is_first_process() and not self.main.is_sharded:
+            return
         state = {
             **self.main.state(),
             "others": {name: other.state() for name, other in self.others.items()},
             "iteration": self.iteration,
             "random": torch.get_rng_state(),
             "config": asdict(self.config),
+            "about": self.about,
         }
+        if not is_first_process():
+            return
         with self._writing():
             torch.save(state, partial)
             partial.replace(self.checkpoint)
@@ -314,6 +312,16 @@ class Run:
                 f"got muon={self.config.muon}, but {self.checkpoint} was made with "
                 f"muon={state['config']['muon']}",
                 hint="Resume with the same optimiser, or give another --out folder.",
+            )
+        before = state.get("about", {})
+        strange = [name for name in self.about if before.get(name) != self.about[name]]
+        if strange:
+            told = ", ".join(
+                f"{name} = {before.get(name)!r}, not {self.about[name]!r}" for name in strange
+            )
+            raise UsageError(
+                f"got {self.checkpoint}, which was made with {told}",
+                hint="Resume with the same settings, or give another --out folder.",
             )
         try:
             self.main.load(state)

@@ -63,20 +63,33 @@ def diffusion_loss(
     """
     if prediction == "source_change":
         return edit_loss(x0, target, source, weights, known, expected)
+    error = flow_error(x0, target, sigma)
+    return (error * bell_weight(1000 * sigma)).mean()
+
+
+def flow_error(x0: Tensor, target: Tensor, sigma: Tensor) -> Tensor:
+    """Mean squared error of the flow, (B, T), of x0 (B, C, T, H, W) at ``sigma`` (B, T)."""
     error = ((x0 - target) / sigma[:, None, :, None, None].clamp_min(1e-3)).square()
-    return (error.mean((1, 3, 4)) * bell_weight(1000 * sigma)).mean()
+    return error.mean((1, 3, 4))
+
+
+LEAST_WEIGHT = 0.1
+"""Of a timestep, before all are normalised to mean 1. Wan's own bell ends at zero, and a sampler of
+four steps begins at that end: t = 1000 would never be learnt."""
 
 
 def bell_weight(timestep: Tensor) -> Tensor:
     """Weight of a timestep 0..1000: exp(-2 ((t - 500) / 1000)^2) minus its minimum, mean 1.
 
-    The training weight of Wan2.1's flow models (facts 7.2), normalised over the plain table.
+    The training weight of Wan2.1's flow models (facts 7.2), normalised over the plain table, with
+    LEAST_WEIGHT of its mean mixed in: no timestep counts nothing.
     """
     table = torch.arange(1, 1001, dtype=torch.float64)
     bell = torch.exp(-2 * ((table - 500) / 1000) ** 2)
     mean = float((bell - bell.min()).mean())
     weight = torch.exp(-2 * ((timestep.double() - 500) / 1000) ** 2) - bell.min()
-    return (weight.clamp_min(0) / mean).to(timestep)
+    mixed = (1 - LEAST_WEIGHT) * weight.clamp_min(0) / mean + LEAST_WEIGHT
+    return mixed.to(timestep)
 
 
 def parts_loss(logits: Tensor, shares: Tensor, weights: Tensor) -> Tensor:

@@ -60,8 +60,9 @@ class StageSettings(BaseModel):
     """iterations between two lines of log.jsonl"""
     muon: bool = True
     """Muon for the matrices inside blocks; false = AdamW alone"""
-    rollout_share: float = Field(0.9, ge=0, le=1)
-    """teacher forcing: share of the samples noised from the model's own estimate, as live"""
+    rollout_share: float | None = Field(None, ge=0, le=1)
+    """teacher forcing: share of the samples noised from the model's own estimate, as live; left out
+    = 0.9, and 0 for models of the flow"""
     first_step_share: float = Field(0.5, ge=0, le=1)
     """teacher forcing: share of those that learn the first step"""
     pictures: Path | None = None
@@ -70,6 +71,23 @@ class StageSettings(BaseModel):
     """share of the pairs that are of pictures, where there are any"""
     text_rate: float = Field(0.0, ge=0, le=1)
     """learning rate of the text encoder as a share of the editor's; 0 = it stays as it is"""
+    text_dropout: float = Field(0.1, ge=0, le=1)
+    """foundation: share of the samples without their instruction"""
+    source_dropout: float = Field(0.0, ge=0, le=1)
+    """foundation: share of the samples without their source"""
+    guidance: float | None = Field(None, ge=0)
+    """dmd: what the real score adds of its direction, 0 = none; left out = 3, and 0 for models of
+    the change"""
+    latents: Path | None = None
+    """folder of latents encoded ahead, for models like liveedit-1.3b; left out = clips, pictures"""
+    teacher: Path | None = None
+    """dmd with latents: checkpoint.pt of the foundation; left out = that in the runs' folder"""
+    shards: bool = False
+    """with latents: weights, gradients and averages in shards over the processes (FSDP2)"""
+    recomputes: bool = False
+    """with latents: recompute activations in the backward pass instead of keeping them"""
+    lora_rank: int | None = Field(None, ge=1)
+    """with latents: train a LoRA of this rank alone; left out = all weights"""
     start: Path | None = None
     """checkpoint.pt of another stage, or a model folder, to start from; left out = the stage's own
     rule"""

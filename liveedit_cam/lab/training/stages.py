@@ -31,9 +31,10 @@ from liveedit_cam.lab.training.data import PairMaker
 from liveedit_cam.lab.training.dmd import Dmd
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.foundation import Foundation
-from liveedit_cam.lab.training.loop import Run, Trainee, own_seed
+from liveedit_cam.lab.training.loop import Run, Trainee
 from liveedit_cam.lab.training.losses import channel_weights
 from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
+from liveedit_cam.lab.training.processes import own_seed
 from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
 from liveedit_cam.model.codec import Codec
@@ -182,7 +183,7 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
     student_from = settings.start or settings.out / TEACHER_FORCING / "checkpoint.pt"
     student = _new_editor(settings, materials, student_from)
     teacher = settings.out / FOUNDATION / "checkpoint.pt"
-    real = _new_editor(settings, materials, teacher).dit
+    real = _new_editor(settings, materials, teacher)
     fake = _new_editor(settings, materials, teacher)
     run = Run(settings.out / DMD, student, settings.loop(), {"critic": fake})
     per_iteration = 6  # five batches for the critic, one for the student
@@ -203,6 +204,8 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
         critic,
         lambda: next(made).to(device),
         own_seed(settings.seed),
+        settings.guidance,
+        settings.seed,
     )
     with _precision(settings):
         run.train(lambda iteration: stage(student, iteration))

@@ -23,19 +23,27 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 
 from liveedit_cam.lab.edits.regions import PARTS
 from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
 from liveedit_cam.lab.training.losses import diffusion_loss, parts_loss, subject_loss
-from liveedit_cam.model.attention import MaskedAttend, rotation_table, teacher_forcing_mask
+from liveedit_cam.model.attention import (
+    MaskedAttend,
+    rotation_table,
+    teacher_forcing_blocks,
+    teacher_forcing_mask,
+)
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import predict_x0
 from liveedit_cam.model.schedule import FlowSchedule, add_noise
-from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.stream_codec import PromptEncoder
 
+OWN_SHARE = 0.9
+"""Share of the samples of models of the change that are noised from the model's own estimate."""
 ANCHOR_WEIGHT = 4.0
 """Of the squared distance of old prompts' embeddings from what they were."""
 PARTS_WEIGHT = 0.1
@@ -95,22 +103,25 @@ class TeacherForcing:
     def __init__(
         self,
         config: ModelConfig,
-        text: TextEncoder,
+        text: PromptEncoder,
         weights: Tensor,
         seed: int,
-        rollout_share: float = 0.9,
+        rollout_share: float | None = None,
         first_step_share: float = 0.5,
     ) -> None:
         """``text`` is frozen; ``weights`` (C,) of the latent channels.
 
         ``rollout_share`` of the samples, 0..1, are noised from the model's own estimate;
-        ``first_step_share`` of those stop at the first step, which all others build on.
+        ``first_step_share`` of those stop at the first step, which all others build on. None = 0
+        for models of the flow, as the paper trains them, else OWN_SHARE.
         """
         self.config = config
         self.text = text
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self.weights = weights
-        self.rollout_share = rollout_share
+        self.is_flow = config.prediction == "flow"
+        own_share = 0.0 if self.is_flow else OWN_SHARE
+        self.rollout_share = own_share if rollout_share is None else rollout_share
         self.first_step_share = first_step_share
         self.draws = Draws(seed)
 
@@ -122,7 +133,7 @@ class TeacherForcing:
         inputs = self._inputs(editor.dit, batch, grid, embeddings)
         steps = self._draw_steps(len(source))
         estimate = own_estimate(editor.dit, inputs, steps, self.schedule, self.draws.noise)
-        sigma = draw_sigmas(self.schedule, self._chunks(source), self.draws.noise)
+        sigma = self._draw_sigmas(self._chunks(source))
         sigma = sigma.repeat_interleave(source.shape[2] // sigma.shape[1], dim=1)
         is_own = steps >= 0
         sigma[is_own] = torch.tensor(self.schedule.sigmas)[steps[is_own], None]
@@ -166,6 +177,13 @@ class TeacherForcing:
             return embeddings, embeddings.new_zeros(())
         return embeddings, F.mse_loss(embeddings[:old], former[:old])
 
+    def _draw_sigmas(self, shape: tuple[int, int]) -> Tensor:
+        """Of each sample and chunk: every timestep of the table alike for models of the flow."""
+        if self.is_flow:
+            count = shape[0] * shape[1]
+            return self.schedule.sample_sigmas(count, self.draws.noise).view(shape)
+        return draw_sigmas(self.schedule, shape, self.draws.noise)
+
     def _chunks(self, source: Tensor) -> tuple[int, int]:
         """Samples and chunks of a batch."""
         return len(source), max(1, source.shape[2] // self.config.chunk_latents)
@@ -174,13 +192,15 @@ class TeacherForcing:
         self, dit: CausalDiT, batch: LatentBatch, grid: tuple[int, int], embeddings: Tensor
     ) -> Inputs:
         source, num_latents = batch.source, batch.source.shape[2]
-        positions, mask, past = list(range(num_latents)), None, None
+        positions, past = list(range(num_latents)), None
+        mask: Tensor | BlockMask | None = None
         _, num_chunks = self._chunks(source)
         if num_chunks > 1:
-            past = disturbed_past(batch, self.draws.rng)
+            past = batch.target if self.is_flow else disturbed_past(batch, self.draws.rng)
             chunk_tokens = self.config.chunk_latents * grid[0] * grid[1]
             window = self.config.window_latents // self.config.chunk_latents
-            mask = teacher_forcing_mask(num_chunks, chunk_tokens, window).to(source.device)
+            make = teacher_forcing_blocks if source.is_cuda else teacher_forcing_mask
+            mask = make(num_chunks, chunk_tokens, window, device=source.device)
             positions = positions * 2
         rotation = rotation_table(positions, grid, self.config.head_dim, source.device)
         text = tuple(dit.text_kv(embeddings))

@@ -7,6 +7,7 @@ stands, so a ``Speed()`` of nothing is exactly the plain path.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -21,9 +22,17 @@ from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import PLAIN_PARTS, Block, BlockParts, CausalDiT
 from liveedit_cam.model.generator import Denoiser
 from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.speed.fp8 import has_fp8, scaled_product, use_fp8
+from liveedit_cam.model.speed.fp8 import (
+    decibels,
+    has_fp8,
+    sample_pass,
+    scaled_product,
+    use_fp8,
+)
 from liveedit_cam.model.speed.kernels import attention_candidates, attention_seconds, fastest
 from liveedit_cam.model.speed.replay import Recorder, ReplayedDiT
+
+_log = logging.getLogger(__name__)
 
 Fn = TypeVar("Fn", bound=Callable[..., Any])
 
@@ -95,7 +104,10 @@ def prepare(dit: CausalDiT, speed: Speed, compiler: Compiler | None = None) -> N
                 f"got 8-bit products on {device}, expected a CUDA GPU of capability 8.9 or more",
                 hint="Leave fp8 out.",
             )
+        exact = sample_pass(dit)
         use_fp8(dit, scaled_product)
+        cost = decibels(exact, sample_pass(dit))
+        _log.warning("8-bit products: %.1f dB signal to noise of one pass", cost)
     parts = compiled_parts(compiler or _compile) if speed.compiles else PLAIN_PARTS
     for block in dit.blocks:
         assert isinstance(block, Block), f"got a {type(block).__name__} among the blocks"

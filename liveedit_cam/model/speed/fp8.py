@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from liveedit_cam.model.attention import MaskedAttend, rotation_table
 from liveedit_cam.model.dit import CausalDiT
 
 FP8 = torch.float8_e4m3fn
@@ -75,6 +76,26 @@ class Fp8Linear(nn.Module):
         rows, scale = to_8bit(x.flatten(0, -2))
         out = self._product(rows, self.weight, scale, self.scale, self.bias, x.dtype)
         return out.unflatten(0, x.shape[:-1])
+
+
+def sample_pass(dit: CausalDiT) -> Tensor:
+    """Output of one small pass over random latents and text, the same each time; float32."""
+    config, drawn = dit.config, torch.Generator().manual_seed(0)
+    like = dit.patch_embedding.weight
+    side = 4 * config.patch
+    noisy, source = torch.randn(2, 1, config.latent_channels, 1, side, side, generator=drawn)
+    text = torch.randn(1, 16, config.text.width, generator=drawn).to(like)
+    attend = MaskedAttend(rotation_table(range(1), (4, 4), config.head_dim, like.device), None)
+    timestep = torch.full((1, 1), 500.0, device=like.device)
+    with torch.inference_mode():
+        out = dit(noisy.to(like), source.to(like), timestep, dit.text_kv(text), attend)
+    return out.float()
+
+
+def decibels(exact: Tensor, changed: Tensor) -> float:
+    """Signal to noise of ``changed``, in dB: 10 lg of signal over squared difference."""
+    noise = (changed - exact).square().sum().clamp_min(1e-30)
+    return float(10 * torch.log10(exact.square().sum() / noise))
 
 
 PRODUCTS = (

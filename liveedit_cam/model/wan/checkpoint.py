@@ -76,16 +76,20 @@ _UNREADABLE = (
 
 
 def load_checkpoint(
-    source: Path, config: ModelConfig, *, ema: bool = False
+    source: Path, config: ModelConfig, *, ema: bool = False, grows: bool = False
 ) -> Mapping[str, Tensor]:
     """Weights of ``source``, a file or folder, under the names of ``CausalDiT(config)``.
 
     Tensors keep their type and stay in the file until used, where its form allows. ``ema`` takes
-    the moving average, which must then be there. Raises WeightsError: not readable, or not exactly
-    the names and shapes of this model.
+    the moving average, which must then be there. ``grows`` also takes a text-to-video model, whose
+    patches have no source: that half of their weights becomes zero (facts 1.2). Raises
+    WeightsError: not readable, or not exactly the names and shapes of this model.
     """
     tensors = _renamed(_read(source, ema=ema), source)
     expected = expected_tensors(config)
+    name = "patch_embedding.weight"
+    if grows and name in tensors and 2 * tensors[name].shape[1] == expected[name].shape[1]:
+        tensors[name] = torch.cat((tensors[name], torch.zeros_like(tensors[name])), dim=1)
     problems = name_problems(expected, dict(tensors))
     if problems:
         raise WeightsError(

@@ -63,13 +63,16 @@ def keep_type_in_upsampling(vae: nn.Module) -> None:
             vae.set_submodule(name, SameTypeUpsample())
 
 
-def channels_last(vae: nn.Module) -> None:
-    """Lay out the weights of its convolutions as tensor cores read them. Exact but for rounding."""
+def channels_last(vae: nn.Module, *, is_last: bool = True) -> None:
+    """Lay out the weights of its convolutions as tensor cores read them. Exact but for rounding.
+
+    ``is_last`` False lays them out as they were.
+    """
     for module in vae.modules():
-        if isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch types 4-D formats alone
-        elif isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as above
+        if isinstance(module, nn.Conv3d | nn.Conv2d):
+            last = torch.channels_last_3d if isinstance(module, nn.Conv3d) else torch.channels_last
+            form = last if is_last else torch.contiguous_format
+            module.weight.data = module.weight.data.contiguous(memory_format=form)
 
 
 class WanCodec:

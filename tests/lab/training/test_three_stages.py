@@ -20,18 +20,15 @@ from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.dmd import Dmd
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.export import export_model
-from liveedit_cam.lab.training.foundation import (
-    Foundation,
-    predict_bidirectional,
-    sample_offline,
-)
+from liveedit_cam.lab.training.foundation import Foundation
 from liveedit_cam.lab.training.loop import LoopConfig, Run, Trainee
-from liveedit_cam.lab.training.losses import bell_weight, diffusion_loss
+from liveedit_cam.lab.training.losses import LEAST_WEIGHT, bell_weight, diffusion_loss
 from liveedit_cam.lab.training.rollout import rollout
 from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.toy import train_toy
 from liveedit_cam.model.generator import denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.sampling import predict_bidirectional, sample_offline
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
@@ -194,13 +191,13 @@ def test_flow_loss_is_the_error_of_the_flow() -> None:
     assert float(got) == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_the_bell_has_mean_one_and_ends_at_zero() -> None:
-    """Catches a weight that is not normalised, or that peaks elsewhere than in the middle."""
+def test_the_bell_has_mean_one_and_counts_every_timestep() -> None:
+    """Catches a weight that is not normalised, peaks elsewhere than in the middle, or ends at 0."""
     table = torch.arange(1, 1001, dtype=torch.float64)
     weight = bell_weight(table)
     assert float(weight.mean()) == pytest.approx(1.0, abs=1e-6)
     assert int(weight.argmax()) == 499
-    assert float(weight[-1]) == pytest.approx(0.0, abs=1e-6)
+    assert float(weight[-1]) == pytest.approx(LEAST_WEIGHT, abs=1e-6)
 
 
 def make_dmd(real_shift: float, fake_shift: float, monkey: list[int] | None = None) -> Dmd:
@@ -221,14 +218,15 @@ def make_dmd(real_shift: float, fake_shift: float, monkey: list[int] | None = No
         def forward(self, noisy: Tensor, *_: object) -> Tensor:
             return self.shift.expand_as(noisy)
 
-    fake = Editor(TINY)
+    real, fake = Editor(TINY), Editor(TINY)
+    real.dit = Score(real_shift)  # type: ignore[assignment]
     fake.dit = Score(fake_shift)  # type: ignore[assignment]
     config = LoopConfig(4, 1e-3, warmup_iterations=1, muon=False)
     return Dmd(
         TINY,
         tiny_text(),
         torch.ones(CHANNELS),
-        Score(real_shift),  # type: ignore[arg-type]
+        real,
         Trainee(fake, config),
         batch,
         0,

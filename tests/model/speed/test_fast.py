@@ -22,7 +22,9 @@ from liveedit_cam.model.speed.fast import Speed, best_speed, compiled_parts, pre
 from liveedit_cam.model.speed.fp8 import (
     LARGEST_FP8,
     Fp8Linear,
+    decibels,
     float_product,
+    sample_pass,
     scaled_product,
     to_8bit,
     use_fp8,
@@ -207,6 +209,16 @@ def test_8_bit_products_in_the_whole_network() -> None:
     assert all(map(torch.equal, *texts))
     outs = [one_pass(dit) for dit in (exact, rounded)]
     assert 0 < float((outs[1] - outs[0]).std() / outs[0].std()) < 0.1
+
+
+def test_what_8_bits_cost_is_measured() -> None:
+    """Catches a measure of other numbers in the two passes, and decibels of amplitudes."""
+    dit = tiny_dit(PAIRED)
+    exact = sample_pass(dit)
+    assert torch.equal(sample_pass(dit), exact)
+    use_fp8(dit, float_product)
+    assert 15 < decibels(exact, sample_pass(dit)) < 50
+    assert decibels(torch.ones(4), torch.full((4,), 1.1)) == pytest.approx(20.0, abs=1e-3)
 
 
 def test_8_bit_products_without_the_units_are_refused() -> None:

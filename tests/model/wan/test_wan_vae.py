@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -9,10 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from torch import nn
 
 from liveedit_cam.errors import EditorError, WeightsError
 from liveedit_cam.model.stream_codec import StreamCodec
-from liveedit_cam.model.wan.vae import WanCodec, load_wan_vae
+from liveedit_cam.model.wan.vae import (
+    SameTypeUpsample,
+    WanCodec,
+    channels_last,
+    keep_type_in_upsampling,
+    load_wan_vae,
+)
 
 CPU = torch.device("cpu")
 ROUNDING = 1e-5
@@ -241,3 +249,39 @@ def test_weights_that_do_not_fit_are_refused(saved: Path, tmp_path: Path) -> Non
     path.unlink()
     with pytest.raises(WeightsError, match="no readable JSON"):
         load_wan_vae(folder, CPU, torch.float32)
+
+
+def test_upsampling_in_its_own_type_is_bit_exact(vae: AutoencoderKLWan) -> None:
+    """Catches a doubling that rounds, or shifts by half a pixel, in the weights' own type."""
+    ours = copy.deepcopy(vae)
+    keep_type_in_upsampling(ours)
+    kept = [module for module in ours.modules() if isinstance(module, SameTypeUpsample)]
+    assert len(kept) == 3
+    assert not any(isinstance(module, nn.Upsample) for module in ours.modules())
+    for dtype in (torch.float32, torch.bfloat16):
+        theirs, same = (nn.Module.to(copy.deepcopy(one), dtype) for one in (vae, ours))
+        latents = torch.randn(1, 16, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(WanCodec(theirs).decode(latents), WanCodec(same).decode(latents))
+
+
+def test_channels_last_is_the_same_codec(vae: AutoencoderKLWan) -> None:
+    """Catches weights laid out otherwise and activations that are turned back in every layer.
+
+    The sums run in another order: 1e-5 of values up to 1.
+    """
+    last = copy.deepcopy(vae)
+    channels_last(last)
+    layouts: list[bool] = []
+    for module in last.decoder.modules():
+        if isinstance(module, nn.Conv3d):
+            module.register_forward_pre_hook(
+                lambda _m, given: layouts.append(
+                    given[0].is_contiguous(memory_format=torch.channels_last_3d)
+                )
+            )
+    latents = torch.randn(1, 16, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    one, other = WanCodec(vae), WanCodec(last)
+    assert torch.allclose(one.decode(latents), other.decode(latents), atol=1e-5)
+    assert sum(layouts) > 0.9 * len(layouts)
+    frames = torch.rand(1, 3, 9, 32, 48, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(one.encode(frames), other.encode(frames), atol=1e-4)
