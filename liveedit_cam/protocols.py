@@ -131,6 +131,9 @@ class EditorReport:
     """Share of the picture that differs visibly from the source, 0..1; None = not measured."""
     num_steps: int = 0
     """Denoising steps; 0 = it has none."""
+    recomputed: tuple[str, ...] | None = None
+    """Tokens of the last chunk, a text of 1 (computed anew) and 0 (reused) for each row; None =
+    all were computed."""
 
 
 @runtime_checkable

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from liveedit_cam.osc import OscSession
 
 
+MIRROR = "Exchange left and right."
+
+
 class RunCommand(TyperCommand):
     """Adds the sources and sinks of this computer to ``run --help``, found only when asked."""
 
@@ -50,12 +53,8 @@ def run(
     width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
-    fit: Annotated[
-        str | None, typer.Option(help="Another shape fills the sinks by: bars, crop or stretch.")
-    ] = None,
-    mirror: Annotated[
-        bool | None, typer.Option("--mirror/--no-mirror", help="Exchange left and right.")
-    ] = None,
+    fit: Annotated[str | None, typer.Option(help="bars, crop or stretch.")] = None,
+    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help=MIRROR)] = None,
     port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
     latency: Annotated[
         str | None, typer.Option(help="live (at once) or exact (each frame waits for its edit).")
@@ -75,9 +74,6 @@ def run(
     on_demand: Annotated[
         str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
     ] = None,
-    on_lock: Annotated[
-        str | None, typer.Option(help="While the screen is locked: keep or release the camera.")
-    ] = None,
     obs: Annotated[
         str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
     ] = None,
@@ -88,15 +84,19 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Edit the camera live in this terminal; Ctrl-C ends it."""
-    flags = dict(locals())  # the options, whose names are those of the settings
-    for name in ("sink", "config", "quiet"):
-        del flags[name]
+    _begin(dict(locals()))
+
+
+def _begin(flags: dict[str, Any]) -> None:
+    """``flags`` are the options of ``run``, whose names are those of the settings."""
+    sinks, config, quiet = (flags.pop(name) for name in ("sink", "config", "quiet"))
+    prompt, strength = flags["prompt"], flags["strength"]
     from liveedit_cam.commands.choices import check_model
     from liveedit_cam.commands.words import joined, share_of
     from liveedit_cam.config import load_config
 
     flags["prompt"] = joined(prompt) if prompt else None
-    flags["sinks"] = tuple(sink) if sink else None
+    flags["sinks"] = tuple(sinks) if sinks else None
     flags["strength"] = None if strength is None else share_of(strength)
     found = load_config(config, os.environ, flags)
     check_model(found.model)

@@ -143,6 +143,7 @@ class DiffusionEditor:
             given_up,
             self._changed,
             len(stream.config.timesteps),
+            _rows(stream.recomputed),
         )
 
     def reset(self) -> None:
@@ -150,3 +151,10 @@ class DiffusionEditor:
 
     def close(self) -> None:
         self._stream.reset()
+
+
+def _rows(mask: torch.Tensor | None) -> tuple[str, ...] | None:
+    """The newest latent's tokens (T, h, w), bool, as texts of 0 and 1."""
+    if mask is None:
+        return None
+    return tuple("".join("01"[is_set] for is_set in row) for row in mask[-1].tolist())

@@ -92,6 +92,9 @@ class EditStream:
         self._last_source: Tensor | None = None
         self.skip_ratio = 0.0
         """Share of tokens the mask cache reused in the middle steps of the last chunk."""
+        self.recomputed: Tensor | None = None
+        """bool (T, h, w): tokens of the last chunk that its middle steps computed anew; None = all.
+        """
 
     @property
     def chunk_frames(self) -> int:
@@ -310,6 +313,8 @@ class EditStream:
         self._mask.plan(moved)
         has_middle = len(self.schedule.timesteps) > 2  # first and last step are always whole
         self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
+        mask = self._mask.edit_mask if has_middle and self.skip_ratio else None
+        self.recomputed = None if mask is None else mask.view(-1, *self._cache.grid)
         x0 = denoise_chunk(
             self._denoiser,
             source,
