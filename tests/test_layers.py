@@ -55,11 +55,13 @@ MAY_IMPORT = {
     | {"config", "control", "folders", "obs", "registry", "sinks", "sources", "store"},
     "selftest": SEAMS | {"config", "daemon", "registry"},
     "screen_lock": VALUES,
+    "midi": VALUES | {"presets"},
+    "hotkeys": VALUES | {"presets"},
     "osc": VALUES | {"presets"},
     "offline": SEAMS | {"media", "model", "pixels", "presets", "prompt"},
     "commands": SEAMS
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"setup", "offline", "model", "model.wan", "osc", "presets", "screen_lock"}
+    | {"setup", "offline", "model", "model.wan", "osc", "presets", "screen_lock", "midi", "hotkeys"}
     | {"selftest", "store"},
     "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
@@ -98,6 +100,8 @@ OWNERS = {
     "starlette": ("control",),
     "uvicorn": ("control/server.py", "control/connections.py"),
     "prometheus_client": ("control/metrics.py",),
+    "mido": ("midi.py",),
+    "pynput": ("hotkeys.py",),
     "pythonosc": ("osc.py",),
     "h11": ("control/connections.py",),
     "pydantic": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from liveedit_cam.commands.adapter import Adapted
+    from liveedit_cam.commands.serving import Companion
     from liveedit_cam.config import Config
     from liveedit_cam.osc import OscSession
 
@@ -112,6 +114,21 @@ def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:
     return [lambda commands: OscSession(port, commands)]
 
 
+def make_keys(config: Config) -> list[Callable[[Adapted], Companion]]:
+    """What hears MIDI devices and global keys, where they are asked for."""
+    made: list[Callable[[Adapted], Companion]] = []
+    if config.midi is not None:
+        from liveedit_cam.midi import MidiSession
+
+        device = config.midi
+        made.append(lambda commands: MidiSession(device, commands))
+    if config.hotkeys:
+        from liveedit_cam.hotkeys import HotkeySession
+
+        made.append(HotkeySession)
+    return made
+
+
 def lock_of(on_lock: str) -> Callable[[], bool] | None:
     """Tells whether the screen is locked, where that matters. Raises DeviceError."""
     if on_lock == "keep":
@@ -123,7 +140,7 @@ def lock_of(on_lock: str) -> Callable[[], bool] | None:
 
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
-    from liveedit_cam.commands.log_file import LogFile
+    from liveedit_cam.commands.log_file import LogFile, speak_into
     from liveedit_cam.commands.serving import page_port, serve
     from liveedit_cam.commands.signals import stop_on_signals
     from liveedit_cam.control.state import LOG_NAME, runtime_path
@@ -133,12 +150,15 @@ def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.presets import PresetBook, presets_path
     from liveedit_cam.presets.ahead import Ahead
 
+    with suppress(OSError):  # then without a log; the lock tells what is wrong with the folder
+        speak_into(runtime_path(os.environ) / LOG_NAME)
     folder, is_locked = runtime_path(os.environ), lock_of(config.on_lock)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
             lambda: Service(config, cancel=stop, is_locked=is_locked),
             make_companions=[
                 *make_osc(config.osc_port),
+                *make_keys(config),
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),
                 lambda commands: Ahead(commands.presets, commands),

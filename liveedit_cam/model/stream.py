@@ -92,9 +92,7 @@ class EditStream:
         self._last_source: Tensor | None = None
         self.skip_ratio = 0.0
         """Share of tokens the mask cache reused in the middle steps of the last chunk."""
-        self.recomputed: Tensor | None = None
-        """bool (T, h, w): tokens of the last chunk that its middle steps computed anew; None = all.
-        """
+        self.recomputed: Tensor | None = None  # bool (T, h, w), True = computed anew; None = all
 
     @property
     def chunk_frames(self) -> int:
@@ -306,14 +304,13 @@ class EditStream:
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"
-        moved = None
-        if self._last_source is not None:
-            moved = (source - self._last_source)[:, 0].abs().mean()
+        last = self._last_source
+        moved = None if last is None else (source - last)[:, 0].abs().mean()
         self._last_source = source
         self._mask.plan(moved)
         has_middle = len(self.schedule.timesteps) > 2  # first and last step are always whole
         self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
-        mask = self._mask.edit_mask if has_middle and self.skip_ratio else None
+        mask = self._mask.edit_mask if self.skip_ratio else None
         self.recomputed = None if mask is None else mask.view(-1, *self._cache.grid)
         x0 = denoise_chunk(
             self._denoiser,
