@@ -145,6 +145,10 @@ class Config(BaseModel):
     """rule file; left out = obs.toml beside the user's configuration"""
     osc_port: int | None = Field(None, ge=1, le=65535)
     """UDP port of 127.0.0.1 that takes OSC messages, 1 to 65535; left out = none"""
+    midi: str | None = Field(None, max_length=200)
+    """part of the name of a MIDI device, "" = the first one; left out = none"""
+    hotkeys: bool = False
+    """whether Ctrl+Alt and a preset's key work in every program, true or false"""
 
 
 @dataclass(frozen=True, slots=True)

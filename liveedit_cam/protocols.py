@@ -158,6 +158,9 @@ class EditorReport:
     """Name of the model that edited it, where that may change; None = the editor's."""
     edited_by: str | None = None
     """Who edited it and how far away, where another computer is asked; None = none is."""
+    recomputed: tuple[str, ...] | None = None
+    """Tokens of the last chunk, a text of 1 (computed anew) and 0 (reused) for each row; None =
+    all were computed."""
 
 
 @runtime_checkable

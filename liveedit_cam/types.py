@@ -276,6 +276,11 @@ class Status:
     """Share of tokens the mask cache reused in the middle steps, 0..1, over the last chunks."""
     changed: float | None = None
     """Share of the picture the edit changed in the last chunk, 0..1; None = not known."""
+    recomputed: tuple[str, ...] | None = None
+    """Tokens of the last chunk, a text of 1 (computed anew) and 0 (reused by the mask cache) for
+    each row; None = all were computed."""
+    field_map: tuple[str, ...] | None = None
+    """How much the newest edit field changes, a text of digits, 0 (nothing) to 9, for each row."""
     kv_latents: int = 0
     given_up: str | None = None
     """What the model does without, for lack of memory or to hold a rate; None = nothing."""

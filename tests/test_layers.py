@@ -57,11 +57,13 @@ MAY_IMPORT = {
     | {"config", "control", "folders", "obs", "registry", "sinks", "sources", "store"},
     "selftest": SEAMS | {"config", "daemon", "registry"},
     "screen_lock": VALUES,
+    "midi": VALUES | {"presets"},
+    "hotkeys": VALUES | {"presets"},
     "osc": VALUES | {"presets"},
     "offline": SEAMS | {"media", "model", "pixels", "presets", "prompt"},
     "commands": SEAMS
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
-    | {"setup", "offline", "model", "model.wan", "osc", "presets", "screen_lock"}
+    | {"setup", "offline", "model", "model.wan", "osc", "presets", "screen_lock", "midi", "hotkeys"}
     | {"remote", "selftest", "service", "store"},
     "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
@@ -101,6 +103,8 @@ OWNERS = {
     "starlette": ("control", "service/app.py"),
     "uvicorn": ("control/server.py", "control/connections.py", "service/plain.py"),
     "prometheus_client": ("control/metrics.py",),
+    "mido": ("midi.py",),
+    "pynput": ("hotkeys.py",),
     "pythonosc": ("osc.py",),
     "h11": ("control/connections.py",),
     "pydantic": (

@@ -344,3 +344,16 @@ def test_cues_take_effect_in_time_and_the_same_way_twice(
     apart = [float(np.abs(a.astype(int) - b).mean()) for a, b in zip(plain, one, strict=True)]
     differs = [difference > 3 for difference in apart]  # the encoder looks ahead, a little
     assert differs == [False] * 4 + [True] * 6
+
+
+def test_the_same_timeline_twice_gives_the_same_bytes(tmp_path: Path, model: str) -> None:
+    """Issue 20: catches a clock or a thread that finds its way into a show rendered again."""
+    clip = write_clip(tmp_path / "in.mp4")
+    cues = (Cue(0.0, "make it night"), Cue(0.2, "make the subject red", 0.5))
+    packets = []
+    for name in ("one.mp4", "two.mp4"):
+        process(clip, tmp_path / name, cues, model=model, device="cpu")
+        with av.open(str(tmp_path / name)) as result:
+            packets.append([(one.pts, bytes(one)) for one in result.demux(video=0)])
+    assert packets[0] == packets[1]
+    assert len(packets[0]) >= NUM_FRAMES

@@ -7,8 +7,10 @@ where it lies. Knows nothing of what is in it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 
 MAX_BYTES = 1_000_000
@@ -35,6 +37,22 @@ class LogFile:
 
     def stop(self) -> None:
         """Nothing is held."""
+
+
+def speak_into(path: Path) -> None:
+    """Where this process has no output, as under Windows' pythonw, write into the log instead.
+
+    Raises OSError.
+    """
+    if sys.stdout is not None and sys.stderr is not None:
+        return
+    file = path.open("a", encoding="utf-8", buffering=1)
+    os.dup2(file.fileno(), 1)  # also for what it starts, and so that it is kept short
+    os.dup2(1, 2)
+    sys.stdout = sys.stderr = file
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(file)
 
 
 def rotate(path: Path, max_bytes: int = MAX_BYTES) -> None:

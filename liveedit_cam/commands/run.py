@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from liveedit_cam.commands.adapter import Adapted
+    from liveedit_cam.commands.serving import Companion
     from liveedit_cam.config import Config
     from liveedit_cam.osc import OscSession
+
+
+MIRROR = "Exchange left and right."
 
 
 class RunCommand(TyperCommand):
@@ -53,12 +58,8 @@ def run(
     width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
-    fit: Annotated[
-        str | None, typer.Option(help="Another shape fills the sinks by: bars, crop or stretch.")
-    ] = None,
-    mirror: Annotated[
-        bool | None, typer.Option("--mirror/--no-mirror", help="Exchange left and right.")
-    ] = None,
+    fit: Annotated[str | None, typer.Option(help="bars, crop or stretch.")] = None,
+    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help=MIRROR)] = None,
     port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
     latency: Annotated[
         str | None, typer.Option(help="live (at once) or exact (each frame waits for its edit).")
@@ -91,9 +92,6 @@ def run(
     on_demand: Annotated[
         str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
     ] = None,
-    on_lock: Annotated[
-        str | None, typer.Option(help="While the screen is locked: keep or release the camera.")
-    ] = None,
     obs: Annotated[
         str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
     ] = None,
@@ -104,15 +102,19 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Edit the camera live in this terminal; Ctrl-C ends it."""
-    flags = dict(locals())  # the options, whose names are those of the settings
-    for name in ("sink", "config", "quiet"):
-        del flags[name]
+    _begin(dict(locals()))
+
+
+def _begin(flags: dict[str, Any]) -> None:
+    """``flags`` are the options of ``run``, whose names are those of the settings."""
+    sinks, config, quiet = (flags.pop(name) for name in ("sink", "config", "quiet"))
+    prompt, strength = flags["prompt"], flags["strength"]
     from liveedit_cam.commands.choices import check_model
     from liveedit_cam.commands.words import joined, share_of
     from liveedit_cam.config import load_config
 
     flags["prompt"] = joined(prompt) if prompt else None
-    flags["sinks"] = tuple(sink) if sink else None
+    flags["sinks"] = tuple(sinks) if sinks else None
     flags["strength"] = None if strength is None else share_of(strength)
     found = load_config(config, os.environ, flags)
     check_model(found.model)
@@ -149,6 +151,21 @@ def make_osc(port: int | None) -> list[Callable[[Adapted], OscSession]]:
     return [lambda commands: OscSession(port, commands)]
 
 
+def make_keys(config: Config) -> list[Callable[[Adapted], Companion]]:
+    """What hears MIDI devices and global keys, where they are asked for."""
+    made: list[Callable[[Adapted], Companion]] = []
+    if config.midi is not None:
+        from liveedit_cam.midi import MidiSession
+
+        device = config.midi
+        made.append(lambda commands: MidiSession(device, commands))
+    if config.hotkeys:
+        from liveedit_cam.hotkeys import HotkeySession
+
+        made.append(HotkeySession)
+    return made
+
+
 def lock_of(on_lock: str) -> Callable[[], bool] | None:
     """Tells whether the screen is locked, where that matters. Raises DeviceError."""
     if on_lock == "keep":
@@ -160,7 +177,7 @@ def lock_of(on_lock: str) -> Callable[[], bool] | None:
 
 def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.commands.display import choose_display
-    from liveedit_cam.commands.log_file import LogFile
+    from liveedit_cam.commands.log_file import LogFile, speak_into
     from liveedit_cam.commands.serving import page_port, serve
     from liveedit_cam.commands.signals import stop_on_signals
     from liveedit_cam.control.state import LOG_NAME, runtime_path
@@ -170,12 +187,15 @@ def _serve(config: Config, *, quiet: bool) -> None:
     from liveedit_cam.presets import PresetBook, presets_path
     from liveedit_cam.presets.ahead import Ahead
 
+    with suppress(OSError):  # then without a log; the lock tells what is wrong with the folder
+        speak_into(runtime_path(os.environ) / LOG_NAME)
     folder, is_locked = runtime_path(os.environ), lock_of(config.on_lock)
     with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
         serve(
             lambda: Service(config, cancel=stop, is_locked=is_locked),
             make_companions=[
                 *make_osc(config.osc_port),
+                *make_keys(config),
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),
                 lambda commands: Ahead(commands.presets, commands),

@@ -50,6 +50,8 @@ def status_from_json(found: Mapping[str, Any]) -> Status:
     fields["state"] = State(fields["state"])
     fields["mode"] = Mode(fields["mode"])
     fields["sinks"] = tuple(fields["sinks"])
+    for name in ("recomputed", "field_map"):
+        fields[name] = None if fields[name] is None else tuple(fields[name])
     fields["region"] = Region(**fields["region"]) if fields["region"] else None
     for name in ("field_age", "chunk_latency", "glass_to_sink"):
         fields[name] = Latency(**fields[name])

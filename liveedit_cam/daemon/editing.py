@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
+import numpy as np
+
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Slot, WorkBox
@@ -18,10 +20,14 @@ from liveedit_cam.engine.messages import Edited, Encoded, Failed, Prepared, Read
 from liveedit_cam.engine.messages import Event as EngineEvent
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.errors import LiveEditError
-from liveedit_cam.types import LatencyMode, ModelFrame, ModelSize, State
+from liveedit_cam.types import EditField, LatencyMode, ModelFrame, ModelSize, State
 
 WAIT_S = 0.1
 """Longest wait for the engine; new frames and instructions end it before."""
+
+MAP_ROWS, MAP_COLUMNS = 9, 16
+MAP_STEP = 0.05
+"""Change of colour, as a share of full scale, that is one step of the map of a field."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +42,18 @@ class Ends:
     """The source has ended and the engine has nothing more to edit."""
     run: Event
     """The program has nothing more to do."""
+
+
+def field_map(field: EditField) -> tuple[str, ...]:
+    """How much a field changes a middle grey, for people: digits 0 to 9, a text for each row."""
+    height, width = field.cells.shape[1:]
+    matrix = field.cells[:9].reshape(3, 3, height, width)
+    change = np.abs(0.5 * matrix.sum(axis=1) + field.cells[9:]).max(axis=0)
+    coarse = np.stack([strip.max(axis=0) for strip in np.array_split(change, MAP_ROWS)])
+    columns = np.array_split(coarse, MAP_COLUMNS, axis=1)
+    levels = np.stack([strip.max(axis=1) for strip in columns], axis=1)
+    digits = np.clip(np.ceil(levels / MAP_STEP), 0, 9).astype(int)
+    return tuple("".join(map(str, row)) for row in digits)
 
 
 class Editing:
@@ -209,6 +227,8 @@ class Editing:
             changed=event.report.changed,
             num_steps=event.report.num_steps,
             edited_by=event.report.edited_by,
+            recomputed=event.report.recomputed,
+            field_map=field_map(event.fields[-1]) if event.fields else None,
         )
 
     def _note_death(self, event: Died) -> None:

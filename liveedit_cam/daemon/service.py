@@ -87,19 +87,7 @@ class Service:
         self._demand = Demand(
             config.on_demand, now, engine_rest_s=config.engine_rest_s, is_locked=is_locked
         )
-        self._board = Board(
-            Status(
-                mode=config.mode,
-                latency=config.latency,
-                source=config.source,
-                sinks=config.sinks,
-                model=config.model,
-                wished_steps=config.steps,
-                fit=config.fit,
-                mirror=config.mirror,
-                device=config.device,
-            )
-        )
+        self._board = Board(_first_status(config))
         self._recorder = self._make_recorder()
         self.controller = Controller(
             self._ledger,
@@ -324,6 +312,20 @@ class Service:
         for loop in loops:
             if not loop.join(JOIN_TIMEOUT_S):
                 _log.error("the %s loop did not end within %g s", loop.name, JOIN_TIMEOUT_S)
+
+
+def _first_status(config: Config) -> Status:
+    return Status(
+        mode=config.mode,
+        latency=config.latency,
+        source=config.source,
+        sinks=config.sinks,
+        model=config.model,
+        wished_steps=config.steps,
+        fit=config.fit,
+        mirror=config.mirror,
+        device=config.device,
+    )
 
 
 def _playout(config: Config) -> Playout:

@@ -191,6 +191,7 @@ class DiffusionEditor:
             given_up,
             self._changed,
             len(stream.config.timesteps),
+            _rows(stream.recomputed),
         )
 
     def reset(self) -> None:
@@ -205,3 +206,10 @@ def _too_small(device: torch.device | str, error: Exception) -> UsageError:
         f"Memory ran out on {device} before the first edit, with everything given up: {error}.",
         hint="Close other programs that use the device, or choose --model nano.",
     )
+
+
+def _rows(mask: torch.Tensor | None) -> tuple[str, ...] | None:
+    """The newest latent's tokens (T, h, w), bool, as texts of 0 and 1."""
+    if mask is None:
+        return None
+    return tuple("".join("01"[is_set] for is_set in row) for row in mask[-1].tolist())

@@ -322,9 +322,8 @@ class EditStream:
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         assert self._cache is not None, "_prepare makes the cache"
-        moved = None
-        if self._last_source is not None:
-            moved = (source - self._last_source)[:, 0].abs().mean()
+        last = self._last_source
+        moved = None if last is None else (source - last)[:, 0].abs().mean()
         self._last_source = source
         self._mask.plan(moved)
         has_middle = len(self.schedule.timesteps) > 2

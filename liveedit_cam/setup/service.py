@@ -107,7 +107,7 @@ def _task_scheduler(log: Path) -> Manager:
         forgotten=(),
         ask=("schtasks", "/Query", *name, "/FO", "LIST"),
         is_up=lambda answer: "Running" in answer.output,
-        log=f"schtasks /Query /TN {units.NAME} /V /FO LIST",
+        log=f'type "{log}"',
     )
 
 

@@ -22,7 +22,7 @@ from liveedit_cam.control.history import History
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress
 from liveedit_cam.presets import Preset, PresetBook
-from liveedit_cam.types import Frame, LatencyMode, Mode
+from liveedit_cam.types import Choice, Fit, Frame, LatencyMode, Mode
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt install chromium")
 
@@ -93,6 +93,15 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 def click(tab: Tab, selector: str) -> None:
     tab.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+
+def pick(tab: Tab, selector: str, value: str) -> None:
+    """An entry of a list, or a tick in a box."""
+    name = json.dumps(selector)
+    tab.run(
+        f"(() => {{ const one = document.querySelector({name}); one.value = {json.dumps(value)};"
+        " one.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
 
 
 def press(tab: Tab, key: str) -> None:
@@ -305,10 +314,76 @@ def test_a_region_is_drawn_with_the_mouse(browser: Browser, daemon: Daemon) -> N
 def test_what_changes_is_coloured(browser: Browser, daemon: Daemon) -> None:
     """Catches an overlay that colours what nobody edited, or nothing at all."""
     tab = opened(browser, daemon)
-    click(tab, "#overlay")
+    pick(tab, "#overlay", "change")
     tab.wait_for(f"({COLOUR % 0.75})?.every((v, at) => v > [200, 100, 10][at])")
     daemon.controller.frame = frame(RED, RED)
     tab.wait_for(f"({COLOUR % 0.75})?.every((value) => value < 60)")
+
+
+def test_the_maps_of_field_and_cache_are_drawn(browser: Browser, daemon: Daemon) -> None:
+    """Issue 20: what is recomputed and what is changed; catches rows and columns exchanged."""
+    left_half = ("10", "10", "10")
+    daemon.controller.found = replace(
+        daemon.controller.found, recomputed=left_half, field_map=("09", "09", "09")
+    )
+    daemon.controller.frame = frame(RED, RED)
+    tab = opened(browser, daemon)
+    orange = "?.every((v, at) => v > [150, 60, 0][at] && v < [256, 140, 40][at])"
+    dark = "?.every((v, at) => v < [120, 40, 40][at])"
+    pick(tab, "#overlay", "field")
+    tab.wait_for(f"({COLOUR % 0.75}){orange}")
+    click(tab, "#compare")
+    tab.wait_for(f"({COLOUR % 0.25}){dark}")
+    pick(tab, "#overlay", "cache")
+    tab.wait_for(f"({COLOUR % 0.25}){orange}")
+    assert tab.run(f"({COLOUR % 0.75}){dark}")
+    daemon.controller.found = replace(daemon.controller.found, recomputed=None)  # everything
+    tab.wait_for(f"({COLOUR % 0.75}){orange}")
+
+
+def test_a_recording_is_begun_and_ended(browser: Browser, daemon: Daemon) -> None:
+    """Catches a button that does not show what is so, or a file nobody can find."""
+    tab = opened(browser, daemon)
+    click(tab, "#with-source")
+    click(tab, "#record")
+    tab.wait_for("document.getElementById('record').ariaPressed === 'true'")
+    assert daemon.controller.recordings == [(Path("/videos/show.mp4"), True, False)]
+    daemon.controller.found = replace(daemon.controller.found, recorded_s=75.4)
+    wait_for_text(tab, "record", "stop, 1:15")
+    click(tab, "#record")
+    wait_for_text(tab, "recorded", "/videos/show.mp4")
+    tab.wait_for("document.getElementById('record').ariaPressed === 'false'")
+
+
+def test_fit_mirror_and_steps_are_set(browser: Browser, daemon: Daemon) -> None:
+    """Catches a control that shows a wish instead of what is in force."""
+    tab = opened(browser, daemon)
+    click(tab, "[data-fit=crop]")
+    tab.wait_for("document.querySelector('[data-fit=crop]').ariaPressed === 'true'")
+    click(tab, "#mirrored")
+    wait_until(lambda: daemon.controller.found.mirror)
+    assert daemon.controller.found.fit is Fit.CROP
+    pick(tab, "#steps", "2")
+    wait_until(lambda: daemon.controller.chosen == [(Choice.STEPS, "2", False)])
+
+
+def test_a_choice_is_tried_before_it_is_taken(browser: Browser, daemon: Daemon) -> None:
+    """Issue 20: catches a trial that takes, and a camera that is gone without a word."""
+    tab = opened(browser, daemon)
+    click(tab, "#open-choices")
+    tab.wait_for("!document.getElementById('choices').hidden")
+    click(tab, "#validate")
+    wait_for_text(tab, "choice-said", "Nothing is chosen")
+    pick(tab, "#choice-source", "camera:9")
+    click(tab, "#validate")
+    wait_for_text(tab, "choice-said", "There is no camera 9. Plug it in.")
+    pick(tab, "#choice-source", "camera:0")
+    click(tab, "#validate")
+    wait_for_text(tab, "choice-said", "works: camera:0, tried")
+    click(tab, "#use")
+    wait_for_text(tab, "choice-said", "in use: camera:0, tried")
+    source = Choice.SOURCE
+    assert daemon.controller.chosen == [(source, "camera:0", True), (source, "camera:0", False)]
 
 
 def test_the_strength_is_changed_once_let_go(browser: Browser, daemon: Daemon) -> None:
@@ -382,7 +457,8 @@ def test_nothing_is_cut_off(browser: Browser, daemon: Daemon, width: int) -> Non
     tab.call("Emulation.setDeviceMetricsOverride", **size)
     tab.wait_for("document.querySelectorAll('#looks [data-look]').length === 8")
     tab.wait_for("document.documentElement.scrollWidth <= innerWidth")
-    for name in ("modes", "prompt", "edit", "looks", "strength", "health", "plots"):
+    names = ("modes", "prompt", "edit", "looks", "strength", "health", "plots")
+    for name in (*names, "overlay", "record", "fits", "steps", "open-choices"):
         box = f"document.getElementById('{name}').getBoundingClientRect()"
         assert tab.run(f"{box}.left >= 0 && {box}.right <= innerWidth"), name
 

@@ -4,6 +4,7 @@ import {Box} from "/page/box.js";
 import {Link, ask, call, isPicturesOnly, recall, remember, takeSecret} from "/page/link.js";
 import {Looks} from "/page/looks.js";
 import {Plots} from "/page/plots.js";
+import {Setup} from "/page/setup.js";
 import {Stage} from "/page/stage.js";
 
 const byId = (id) => document.getElementById(id);
@@ -25,6 +26,7 @@ const looks = new Looks({
     current.region.y, current.region.width, current.region.height],
     strength: byId("strength").value / 100},
 });
+const setup = new Setup(command);
 let plots = null;
 
 function showText(id, text) {
@@ -104,6 +106,9 @@ function show(status) {
   for (const button of byId("latencies").children) {
     button.setAttribute("aria-pressed", String(button.dataset.latency === status.latency));
   }
+  setup.show(status);
+  stage.setMaps({field: status.field_map, cache: status.recomputed});
+  showRecording(status);
   const {region, seed} = status;
   current = {edit: status.pending || status.instruction, region, seed};
   if (!stage.isDrawing) stage.showRegion(region);
@@ -152,6 +157,31 @@ function code(text) {
   return part;
 }
 
+function showRecording({recording, recorded_s: seconds}) {
+  const button = byId("record"), isRunning = Boolean(recording);
+  button.setAttribute("aria-pressed", String(isRunning));
+  const time = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+  button.textContent = isRunning ? `stop, ${time}` : "record";
+  button.title = isRunning ? recording : "Record what the outputs show";
+  byId("with-source").parentElement.hidden = isRunning;
+}
+
+// Says where it lies: nobody should have to look for it.
+async function record() {
+  const isRunning = byId("record").getAttribute("aria-pressed") === "true";
+  refusal = null;
+  try {
+    if (isRunning) {
+      const {files} = await call("/api/recording", undefined, "DELETE");
+      showText("recorded", `Recorded: ${files.join(", ")}`);
+    } else {
+      await call("/api/recording", {with_source: byId("with-source").checked});
+      showText("recorded", "");
+    }
+  } catch (error) { refusal = error.message; }
+  showError();
+}
+
 function showStrength(percent) {
   byId("strength").value = percent;
   byId("strength-shown").textContent = `${percent} %`;
@@ -187,6 +217,7 @@ byId("strength").addEventListener("change", () => {
   isDragging = false;
   again({});
 });
+byId("record").addEventListener("click", record);
 byId("snapshot").addEventListener("click", snapshot);
 byId("theme").addEventListener("click", () => {
   const names = Object.keys(THEMES);
@@ -195,7 +226,7 @@ byId("theme").addEventListener("click", () => {
   showTheme(next);
 });
 document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.matches("input:not([type=range]), textarea, dialog *");
+  const isTyping = event.target.matches("input:not([type=range]):not([type=checkbox]), select, dialog *");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/") box.focus();
   else if (event.key === "Escape") stage.setDrawing(false);

@@ -15,7 +15,7 @@ export class Stage {
 
   // `wish` is told which sides are needed, `chosen` a region {x, y, width, height} that was drawn.
   constructor({wish, chosen}) {
-    Object.assign(this, {wish, chosen, isComparing: true, isMarking: false});
+    Object.assign(this, {wish, chosen, isComparing: true, overlay: "", maps: {}});
     this.#listen();
     this.compare(true);
     new ResizeObserver(() => this.#ask()).observe(byId("stage"));
@@ -29,17 +29,21 @@ export class Stage {
     this.#draw();
   }
 
-  mark(isWanted) {
-    this.isMarking = isWanted;
-    byId("overlay").setAttribute("aria-pressed", String(isWanted));
+  lay(overlay) {
+    this.overlay = overlay;
     this.#ask();
     this.#draw();
+  }
+
+  setMaps(maps) {
+    this.maps = maps;
+    if (this.overlay in maps) this.#draw();
   }
 
   // Only what is shown is asked for.
   #ask() {
     const pixels = byId("stage").clientWidth * Math.min(devicePixelRatio, 2);
-    const want = this.isComparing || this.isMarking ? ["edited", "source"] : ["edited"];
+    const want = this.isComparing || this.overlay === "change" ? ["edited", "source"] : ["edited"];
     this.wish({want, width: Math.max(1, Math.round(pixels))});
   }
 
@@ -70,7 +74,8 @@ export class Stage {
       byId("stage").style.aspectRatio = `${edited.width} / ${edited.height}`;
     }
     context.drawImage(edited, 0, 0);
-    if (this.isMarking && source) this.#markChange(edited, source);
+    if (this.overlay === "change" && source) this.#markChange(edited, source);
+    else if (this.overlay in this.maps) this.#drawMap(this.maps[this.overlay], edited);
     if (!this.isComparing || !source) return;
     const at = Math.round(this.#share * canvas.width);
     if (at > 0) context.drawImage(source, 0, 0, at, source.height, 0, 0, at, canvas.height);
@@ -96,6 +101,21 @@ export class Stage {
     }
     patch.putImageData(marked, 0, 0);
     this.#context.drawImage(this.#patch, 0, 0);
+  }
+
+  // Rows of digits over the picture; without a map everything was computed anew.
+  #drawMap(rows, {width, height}) {
+    const context = this.#context, most = this.overlay === "field" ? 9 : 1;
+    if (!rows && this.overlay === "field") return;
+    context.fillStyle = "rgb(10 9 8 / 55%)";
+    context.fillRect(0, 0, width, height);
+    const found = rows || ["1"];
+    found.forEach((row, down) => [...row].forEach((digit, across) => {
+      if (digit === "0") return;
+      const cell = [width / row.length, height / found.length];
+      context.fillStyle = `rgb(255 130 20 / ${Math.round(20 + 50 * digit / most)}%)`;
+      context.fillRect(across * cell[0] + 1, down * cell[1] + 1, cell[0] - 2, cell[1] - 2);
+    }));
   }
 
   #setSplit(share) {
@@ -171,7 +191,7 @@ export class Stage {
       this.#setSplit(this.#share + to);
     });
     byId("compare").addEventListener("click", () => this.compare(!this.isComparing));
-    byId("overlay").addEventListener("click", () => this.mark(!this.isMarking));
+    byId("overlay").addEventListener("change", ({target}) => this.lay(target.value));
     byId("region").addEventListener("click", () => this.setDrawing(!this.isDrawing));
     byId("whole").addEventListener("click", () => this.chosen(null));
   }

@@ -1,0 +1,131 @@
+"""MIDI messages from a port of the test: what they do, and a device that is pulled out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from liveedit_cam import midi
+from liveedit_cam.errors import UsageError
+from liveedit_cam.midi import FIRST_NOTE, MidiSession, obey
+from liveedit_cam.presets import Applied, PresetBook, apply
+from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
+
+PATIENCE_S = 10.0
+
+
+class Controller:
+    def __init__(self) -> None:
+        self.presets = PresetBook(Path("/nowhere/presets.toml"))
+        self.given: list[tuple[str, float]] = []
+
+    def instruct(
+        self,
+        prompt: str,
+        *,
+        strength: float,
+        region: Region | None,
+        seed: int,
+        origin: str,
+        transition_s: float = 0.0,
+    ) -> EditInstruction:
+        assert origin.startswith("midi")
+        self.given.append((prompt, strength))
+        return EditInstruction(prompt, strength, revision=len(self.given))
+
+    def apply_preset(self, name: str, origin: str) -> Applied:
+        return apply(self.presets.find(name), self, origin)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Nothing to switch."""
+
+    def set_latency(self, latency: LatencyMode) -> None:
+        """Nothing to switch."""
+
+    def status(self) -> Status:
+        return Status(instruction="golden light")
+
+
+def note(number: int, velocity: int = 100) -> SimpleNamespace:
+    return SimpleNamespace(type="note_on", note=number, velocity=velocity)
+
+
+def fader(control: int, value: int) -> SimpleNamespace:
+    return SimpleNamespace(type="control_change", control=control, value=value)
+
+
+class Device:
+    """Gives what is in ``waiting``; an error there is raised."""
+
+    name = "Pads"
+
+    def __init__(self) -> None:
+        self.waiting: list[list[Any] | Exception] = []
+        self.is_closed = False
+
+    def iter_pending(self) -> list[Any]:
+        if not self.waiting:
+            return []
+        found = self.waiting.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
+
+
+def test_pads_programs_and_the_fader_do_what_they_say() -> None:
+    """Catches pads off by one, and a key let go that applies its preset again."""
+    commands = Controller()
+    looks = commands.presets.shelf().presets
+    obey(commands, note(FIRST_NOTE + 2))
+    obey(commands, note(FIRST_NOTE + 2, velocity=0))
+    obey(commands, SimpleNamespace(type="program_change", program=0))
+    obey(commands, fader(7, 127))
+    obey(commands, fader(10, 64))
+    obey(commands, SimpleNamespace(type="clock"))
+    assert commands.given == [(looks[2].edit, 1.0), (looks[0].edit, 1.0), ("golden light", 1.0)]
+    with pytest.raises(UsageError, match="got pad 100"):
+        obey(commands, note(FIRST_NOTE + 100))
+
+
+def test_a_fader_that_moves_counts_once_and_a_pulled_device_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Issue 20: a MIDI device pulled out; catches a thread that dies, and 100 edits of one move."""
+    monkeypatch.setattr(midi, "FIND_S", 0.02)
+    commands, devices = Controller(), [Device(), Device()]
+    plugged = list(devices)
+
+    def open_one(wanted: str) -> Device:
+        assert wanted == "pads"
+        if not plugged:
+            raise OSError("no such port")
+        return plugged.pop(0)
+
+    session = MidiSession("pads", commands, open_one)
+    try:
+        devices[0].waiting.append([fader(1, value) for value in range(100)] + [note(4000)])
+        until(lambda: len(commands.given) == 1)
+        assert commands.given[0][1] == pytest.approx(99 / 127)
+        devices[0].waiting.append(OSError("unplugged"))
+        until(lambda: not plugged)
+        devices[1].waiting.append([note(FIRST_NOTE)])
+        until(lambda: len(commands.given) == 2)
+    finally:
+        session.stop()
+        session.stop()
+    assert devices[1].is_closed
