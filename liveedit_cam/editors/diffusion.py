@@ -191,7 +191,7 @@ class DiffusionEditor:
             given_up,
             self._changed,
             len(stream.config.timesteps),
-            _rows(stream.recomputed),
+            recomputed=_rows(stream.recomputed),
         )
 
     def reset(self) -> None:
