@@ -308,8 +308,7 @@ class EditStream:
         moved = None if last is None else (source - last)[:, 0].abs().mean()
         self._last_source = source
         self._mask.plan(moved)
-        has_middle = len(self.schedule.timesteps) > 2  # first and last step are always whole
-        self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
+        self.skip_ratio = self._mask.skip_ratio if len(self.schedule.timesteps) > 2 else 0.0
         mask = self._mask.edit_mask if self.skip_ratio else None
         self.recomputed = None if mask is None else mask.view(-1, *self._cache.grid)
         x0 = denoise_chunk(
