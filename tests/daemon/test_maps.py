@@ -19,4 +19,6 @@ def test_the_map_of_a_field_shows_where_and_how_much() -> None:
     assert (len(found), {len(row) for row in found}) == (MAP_ROWS, {MAP_COLUMNS})
     assert found[0] == "0" * 7 + "1" + "0" * 4 + "6666"
     assert found[-1] == "9" + "0" * 11 + "6666"
+    small = field_map(EditField(np.zeros((12, 4, 3), np.float32), None, grey, 0, 0.0, 1))
+    assert small == ("000",) * 4
     assert field_map(EditField(np.zeros_like(cells), None, grey, 0, 0.0, 1)) == ("0" * 16,) * 9
