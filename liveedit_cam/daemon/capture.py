@@ -108,7 +108,8 @@ class Capture:
                 self._lose(source, error)
             return True
         self._backoff.succeeded()
-        self._hand_over(frame)
+        if source is self._source:  # else it was closed meanwhile, or another one was taken
+            self._hand_over(frame)
         return True
 
     def take(self, source: Source) -> None:
@@ -134,7 +135,9 @@ class Capture:
         source = self._source
         if source is not None:
             self.close()
-            self._board.update(source=f"{source.name}, at rest: nobody watches")
+            self._board.update(
+                source=f"{source.name}, at rest: nobody watches, or the screen is locked"
+            )
         self._wanted.wait(MODEL_WAIT_S)
 
     def _hand_over(self, frame: Frame) -> None:

@@ -49,8 +49,10 @@ def field_map(field: EditField) -> tuple[str, ...]:
     height, width = field.cells.shape[1:]
     matrix = field.cells[:9].reshape(3, 3, height, width)
     change = np.abs(0.5 * matrix.sum(axis=1) + field.cells[9:]).max(axis=0)
-    coarse = np.stack([strip.max(axis=0) for strip in np.array_split(change, MAP_ROWS)])
-    columns = np.array_split(coarse, MAP_COLUMNS, axis=1)
+    coarse = np.stack(
+        [strip.max(axis=0) for strip in np.array_split(change, min(MAP_ROWS, height))]
+    )
+    columns = np.array_split(coarse, min(MAP_COLUMNS, width), axis=1)
     levels = np.stack([strip.max(axis=1) for strip in columns], axis=1)
     digits = np.clip(np.ceil(levels / MAP_STEP), 0, 9).astype(int)
     return tuple("".join(map(str, row)) for row in digits)

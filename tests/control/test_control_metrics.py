@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 from control_fakes import STATUS, FakeController
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from liveedit_cam.control.app import create_app
+from liveedit_cam.control.metrics import StatusCollector
+
+ROOT = Path(__file__).parents[2]
 
 
 def scrape(controller: FakeController, token: str = "t") -> str:
@@ -37,3 +44,21 @@ def test_the_figures_want_the_token_and_hold_no_instruction() -> None:
     """Catches figures for every user of the computer, and words of people in a database."""
     scrape(FakeController(), token="guess")
     assert "night" not in scrape(FakeController())
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    """Issue 20: catches a panel that stays empty since a metric was renamed."""
+    board = json.loads((ROOT / "docs/grafana.json").read_text("utf-8"))
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"liveedit_cam_\w+", target["expr"])
+    }
+    given = {
+        sample.name
+        for metric in StatusCollector(lambda: STATUS).collect()
+        for sample in metric.samples
+    }
+    assert len(asked) >= 10
+    assert asked - given == set()
