@@ -46,6 +46,9 @@ class StandIn:
         time.sleep(self._cost_s)
         return [[self.field(job.edit.frames[-1], job.conditioning)] for job in jobs]
 
+    def release(self, editor: object) -> None:
+        """Nothing is held."""
+
     def field(self, frame: ModelFrame, conditioning: Conditioning) -> EditField:
         revision = conditioning.instruction.revision
         grey = frame.pixels[..., 1]
