@@ -55,14 +55,12 @@ def impaired(to_port: int, how: Impairment, seed: int = 0) -> Iterator[Proxy]:
     proxy, is_up = Proxy(), threading.Event()
     loop = proxy.loop
     chance = random.Random(seed)
-    tasks: set[asyncio.Task[None]] = set()
+    ways: list[asyncio.Task[None]] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", to_port)
         for name, source, sink in (("up", reader, back), ("down", there, writer)):
-            task = loop.create_task(_pass_on(name, source, sink, proxy, how, chance))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            ways.append(loop.create_task(_pass_on(name, source, sink, proxy, how, chance)))
 
     async def begin() -> None:
         proxy.is_whole.set()
@@ -73,6 +71,9 @@ def impaired(to_port: int, how: Impairment, seed: int = 0) -> Iterator[Proxy]:
     def run() -> None:
         loop.run_until_complete(begin())
         loop.run_forever()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*ways, return_exceptions=True))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -2,131 +2,52 @@
 
     python benchmarks/serve.py cameras [--model stand-in:20] [--batch 16] [--cameras 1 10 40]
     python benchmarks/serve.py link [--delay 50 --jitter 20 --loss 1] [--rate 2]
+    python benchmarks/serve.py fallback [--delay 50 ...]
 
 ``cameras``: that many simulated cameras (the real protocol, drawn pictures, a chunk of 4 frames
 every 133 ms at most) against a host process with nano, or with a stand-in that takes so many
 milliseconds for a batch. A field's age runs from the sending of its newest frame; it counts when
 the field comes, and just before the next one replaces it; ``--impaired``: over the link that the
-last four options make. ``link``: the whole camera, edited here,
-over loopback and over the impaired link (delay, jitter in ms one way, loss in %, rate in Mbit/s);
-then the link is cut, and mended. The last line is one JSON object; what else the machine did is
-told by ``load``.
+last four options make (delay and jitter in ms one way, loss in %, rate in Mbit/s).
+
+``link``: the whole camera, edited here, over loopback and over the impaired link; then the link is
+cut, and mended. ``fallback``: the remote editor alone, a stand-in of 100 ms on both sides, over
+the impaired link: cut, mended, its server killed and started again; the longest time from one field
+to the next, and when the server edits again.
+
+The last line is one JSON object; what else the machine did is told by ``load``.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
-from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
 from bench import Figure, live_service, percentile, print_result, watch
 from impaired import Impairment, Proxy, impaired
 from live import NewPictures, peak_mib, processor_s
+from stand_in import CHUNK, HEIGHT, TOKEN, WIDTH, StandIn, host_process
 
 from liveedit_cam.config import Config
-from liveedit_cam.cores import share_cores
 from liveedit_cam.daemon.service import Service
+from liveedit_cam.editors.remote import RemoteEditor
 from liveedit_cam.pixels import jpeg
-from liveedit_cam.protocols import Conditioning, EditorReport
 from liveedit_cam.remote.address import ServerAddress
+from liveedit_cam.remote.keeper import LinkKeeper
 from liveedit_cam.remote.link import Link, connect
 from liveedit_cam.remote.messages import Edit, Edited, Instruction
-from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
+from liveedit_cam.types import EditInstruction, ModelFrame
 
-TOKEN = "token-of-the-benchmark"
-WIDTH, HEIGHT, CHUNK = 256, 144, 4
 CHUNK_S = CHUNK / 30
 WAIT_S = 60.0
-
-
-class StandIn:
-    """A model that sleeps for a batch and answers with fields of the usual size."""
-
-    name = "stand-in"
-
-    def __init__(self, cost_s: float, max_batch: int) -> None:
-        self.max_batch = max_batch
-        self._cost_s = cost_s
-        smooth = np.random.default_rng(0).normal(0, 1, (12, HEIGHT // 4, WIDTH // 4))
-        self._cells = (np.cumsum(smooth, axis=2) / 50).astype(np.float32)
-
-    def open(self) -> StandInStream:
-        """A stream with nothing in it."""
-        return StandInStream()
-
-    def edit(self, jobs: Sequence[object]) -> list[list[EditField] | Exception]:
-        """One field a job, all at once."""
-        time.sleep(self._cost_s)
-        return [[self._field(job.edit.frames[-1], job.conditioning)] for job in jobs]  # type: ignore[attr-defined]
-
-    def _field(self, frame: ModelFrame, conditioning: Conditioning) -> EditField:
-        revision = conditioning.instruction.revision
-        grey = frame.pixels[..., 1]
-        return EditField(self._cells, None, grey, frame.index, frame.captured_at, revision)
-
-
-class StandInStream:
-    """What a session sees of it."""
-
-    name, chunk_frames, size = StandIn.name, CHUNK, ModelSize(16, 144)
-
-    def encode(self, instruction: EditInstruction) -> Conditioning:
-        """Nothing to encode."""
-        return Conditioning(instruction, None)
-
-    def report(self) -> EditorReport:
-        """Nothing to tell."""
-        return EditorReport()
-
-    def reset(self) -> None:
-        """Nothing is remembered."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def serve_model(model: str, batch: int, ready: Connection) -> None:
-    """Body of the host process: tells its port, then serves until it is killed."""
-    from liveedit_cam.service.host import SessionHost
-    from liveedit_cam.service.plain import Listen, PlainServer
-    from liveedit_cam.service.settings import ServeSettings, make_host
-    from liveedit_cam.service.tokens import Token
-
-    kind, _, cost_ms = model.partition(":")
-    if kind == "stand-in":
-        stand_in = StandIn(float(cost_ms) / 1000, batch)
-        host = SessionHost(stand_in, (Token("bench", TOKEN),), 1000)  # type: ignore[arg-type]
-    else:
-        settings = {"model": model, "token": TOKEN, "max_sessions": 1000}
-        host = make_host(ServeSettings.model_validate(settings))
-    server = PlainServer(host, Listen(port=0))
-    server.start()
-    ready.send(server.port)
-    threading.Event().wait()
-
-
-@contextmanager
-def host_process(model: str, batch: int = 1) -> Iterator[tuple[int, Path]]:
-    """A host of its own process; yields its port, and its folder in /proc."""
-    share_cores(os.environ, 1)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve_model, args=(model, batch, theirs), daemon=True)
-    process.start()
-    try:
-        yield ours.recv(), Path(f"/proc/{process.pid}")
-    finally:
-        process.kill()
-        process.join()
 
 
 class Camera:
@@ -238,6 +159,66 @@ def run_link(wanted: argparse.Namespace) -> None:
     print_result("What does a bad link cost?", figures | _load())
 
 
+class Engine:
+    """The engine's loop with a remote editor: a chunk at a time, the next as soon as it may."""
+
+    def __init__(self, port: int) -> None:
+        address = ServerAddress("127.0.0.1", port, False)
+        keeper = LinkKeeper(partial(connect, address, TOKEN))
+        keeper.start()
+        self._editor = RemoteEditor(StandIn(0.1, 1).open(), keeper, "the server")
+        self._conditioning = self._editor.encode(EditInstruction("make it night", revision=1))
+        self._pixels = _drawn(0)
+        self.came: list[float] = []
+
+    def until(self, says: str, least_s: float = 0.0) -> float:
+        """Edit until the report says who edits, at least so long; the seconds it took to say so."""
+        began, said_after = time.monotonic(), None
+        while said_after is None or time.monotonic() - began < least_s:
+            at = time.monotonic()
+            frames = [ModelFrame(self._pixels, n, at) for n in range(CHUNK)]
+            self._editor.edit(frames, self._conditioning, every_frame=False)
+            self.came.append(time.monotonic())
+            if said_after is None and says in str(self._editor.report().edited_by):
+                said_after = time.monotonic() - began
+            if at - began > WAIT_S:
+                raise TimeoutError(f"{says!r} did not come: {self._editor.report()}")
+            time.sleep(max(0.0, at + CHUNK_S - time.monotonic()))
+        return said_after
+
+    def longest_gap_s(self, since: float) -> float:
+        """The longest time from one field to the next from ``since`` on."""
+        return max(b - a for a, b in pairwise(self.came) if b >= since)
+
+    def close(self) -> None:
+        """End it."""
+        self._editor.close()
+
+
+def run_fallback(wanted: argparse.Namespace) -> None:
+    """Cut and mended; killed and started again."""
+    figures: dict[str, Figure] = {}
+    with ExitStack() as server:
+        port, _ = server.enter_context(host_process("stand-in:100"))
+        with impaired(port, impairment(wanted)) as proxy:
+            engine = Engine(proxy.port)
+            engine.until("ms away", 5.0)
+            began = time.monotonic()
+            proxy.cut()
+            figures["cut_local_after_s"] = engine.until("this computer", 5.0)
+            figures["cut_longest_gap_s"] = engine.longest_gap_s(began)
+            proxy.mend()
+            figures["mended_back_after_s"] = engine.until("ms away", 5.0)
+            began = time.monotonic()
+            server.close()
+            figures["killed_local_after_s"] = engine.until("this computer", 5.0)
+            figures["killed_longest_gap_s"] = engine.longest_gap_s(began)
+            with host_process("stand-in:100", port=port):
+                figures["started_back_after_s"] = engine.until("ms away")
+            engine.close()
+    print_result("How long is nobody editing?", figures | _load())
+
+
 def _config(editor: str) -> Config:
     return Config.model_validate(
         {"source": "pattern", "sinks": ("null",), "prompt": "make it night", "editor": editor,
@@ -302,7 +283,7 @@ def _load() -> dict[str, Figure]:
 def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("cameras", "link"))
+    parser.add_argument("what", choices=("cameras", "link", "fallback"))
     parser.add_argument("--model", default="nano", help="nano, or stand-in:MILLISECONDS")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2])
@@ -313,7 +294,7 @@ def main() -> None:
     parser.add_argument("--loss", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=0.0, help="0 = unlimited")
     wanted = parser.parse_args()
-    (run_cameras if wanted.what == "cameras" else run_link)(wanted)
+    {"cameras": run_cameras, "link": run_link, "fallback": run_fallback}[wanted.what](wanted)
 
 
 if __name__ == "__main__":

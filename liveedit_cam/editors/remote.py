@@ -57,6 +57,9 @@ FIRST_USUAL_S = 1.0
 """The most that the first answer teaches: it may have been slow for once."""
 LEARNING_RATE = 0.1
 
+_UNUSABLE = object()
+"""Payload of an instruction that the local model refused and the server took."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -133,7 +136,7 @@ class RemoteEditor:
         try:
             here = self._local.encode(instruction)
         except InstructionError as error:
-            refused, here = error, Conditioning(instruction, None)
+            refused, here = error, Conditioning(instruction, _UNUSABLE)
         there = self._encode_there(instruction)
         if there is None and refused is not None:
             raise refused
@@ -171,7 +174,7 @@ class RemoteEditor:
     def _edit_here(
         self, frames: Sequence[ModelFrame], conditioning: Conditioning, every_frame: bool
     ) -> list[EditField]:
-        if conditioning.payload is None:
+        if conditioning.payload is _UNUSABLE:
             raise EditorError(
                 "The local model cannot use this instruction, and the server is away.",
                 hint="Give another one, or wait until the server is back.",

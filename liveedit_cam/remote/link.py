@@ -133,7 +133,7 @@ class Link:
             self._lost = self._lost or why
             self._changed.notify_all()
         with suppress(OSError, websocket.WebSocketException):
-            self._socket.shutdown()
+            self._socket.abort()  # wakes the reader, which closes it
 
     def _raise_lost(self) -> None:
         if (lost := self.lost) is not None:
@@ -147,6 +147,8 @@ class Link:
             self.end(LinkLost(f"the server's message cannot be used: {error}"))
         except (OSError, websocket.WebSocketException) as error:
             self.end(LinkLost(f"the connection broke ({_told(error)})"))
+        finally:
+            self._socket.shutdown()
 
     def _read_one(self) -> None:
         """One frame, whole or the rest of it after a time-out."""

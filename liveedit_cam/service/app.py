@@ -88,7 +88,7 @@ async def serve_camera(socket: WebSocket, host: SessionHost) -> None:
         await socket.close(_POLICY)
         return
     await socket.accept()
-    send = _Sender(socket)
+    send = Sender(socket)
     try:
         session = await _open(socket, host)
     except Refusal as refusal:
@@ -111,19 +111,20 @@ async def serve_camera(socket: WebSocket, host: SessionHost) -> None:
         _log.info("session %d is closed", session.number)
 
 
-class _Sender:
+class Sender:
     """Sends whole messages, one at a time. Raises TimeoutError where the camera does not read."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, timeout_s: float = SEND_S) -> None:
         self._socket = socket
+        self._timeout_s = timeout_s
         self._lock = asyncio.Lock()
 
     async def __call__(self, message: FromServer, blobs: list[bytes] | None = None) -> None:
-        async with self._lock, asyncio.timeout(SEND_S):
+        async with self._lock, asyncio.timeout(self._timeout_s):
             await self._socket.send_bytes(pack(message, blobs or []))
 
 
-async def _refuse(socket: WebSocket, send: _Sender, refusal: Refusal) -> None:
+async def _refuse(socket: WebSocket, send: Sender, refusal: Refusal) -> None:
     with suppress(WebSocketDisconnect, TimeoutError, OSError, RuntimeError):
         await send(Refused(cause=refusal.cause, reason=refusal.reason[:4000]))
         await socket.close(_FULL if refusal.cause in ("full", "limit") else _POLICY)
@@ -155,7 +156,7 @@ async def _receive(socket: WebSocket) -> tuple[FromCamera, list[bytes]]:
         raise Refusal("malformed", str(error)) from error
 
 
-async def _serve(socket: WebSocket, session: Session, send: _Sender) -> None:
+async def _serve(socket: WebSocket, session: Session, send: Sender) -> None:
     """Read and answer until one of both ends; raises what ended it."""
     newest = _Newest()
     encodes: asyncio.Queue[Encode] = asyncio.Queue(maxsize=8)
@@ -194,13 +195,13 @@ async def _read(socket: WebSocket, newest: _Newest, encodes: asyncio.Queue[Encod
                 raise Refusal("malformed", "got a second hello, expected a request")
 
 
-async def _encode(session: Session, encodes: asyncio.Queue[Encode], send: _Sender) -> None:
+async def _encode(session: Session, encodes: asyncio.Queue[Encode], send: Sender) -> None:
     while True:
         request = await encodes.get()
         await send(await asyncio.to_thread(session.encode, request))
 
 
-async def _edit(session: Session, newest: _Newest, send: _Sender) -> None:
+async def _edit(session: Session, newest: _Newest, send: Sender) -> None:
     while True:
         request = await newest.take()
         try:

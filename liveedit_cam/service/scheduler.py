@@ -50,7 +50,11 @@ class Hosted(Protocol):
         ...
 
     def edit(self, jobs: Sequence[Job]) -> list[list[EditField] | Exception]:
-        """Fields of each job, or why there are none; called by one thread."""
+        """Fields of each job, or why there are none; called by one thread, as is ``release``."""
+        ...
+
+    def release(self, editor: Editor) -> None:
+        """Its stream is over."""
         ...
 
 
@@ -60,7 +64,10 @@ class OneByOne:
     max_batch = 1
 
     def __init__(self, make: Callable[[], Editor]) -> None:
-        """Makes one at once, for its name, and keeps it for the first session."""
+        """Makes one at once, for its name; what a session leaves is kept for the next.
+
+        So a camera that comes back does not wait for weights to be read from disk.
+        """
         self._make = make
         self._spare: list[Editor] = [make()]
         self.name = self._spare[0].name
@@ -73,10 +80,16 @@ class OneByOne:
     def edit(self, jobs: Sequence[Job]) -> list[list[EditField] | Exception]:
         return [edit_one(job) for job in jobs]
 
+    def release(self, editor: Editor) -> None:
+        editor.reset()
+        self._spare.append(editor)
+
 
 def edit_one(job: Job) -> list[EditField] | Exception:
     """What the editor of the job makes of it, held to its contract."""
     try:
+        if job.is_new_stream:
+            job.editor.reset()
         fields = job.editor.edit(
             job.edit.frames, job.conditioning, every_frame=job.edit.every_frame
         )
@@ -94,7 +107,7 @@ class Scheduler:
         self._hosted = hosted
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, tuple[Job, Future[list[EditField]]]] = {}
-        self._to_close: list[Editor] = []
+        self._to_release: list[Editor] = []
         self._is_closed = False
         self.num_edits = 0
         self.busy_s = 0.0
@@ -112,12 +125,12 @@ class Scheduler:
         return future
 
     def retire(self, key: Hashable, editor: Editor) -> None:
-        """The stream is over: forget what waits, close its editor once it is not at work."""
+        """The stream is over: forget what waits, release its editor once it is not at work."""
         with self._changed:
             before = self._waiting.pop(key, None)
             if before is not None:
                 before[1].cancel()
-            self._to_close.append(editor)
+            self._to_release.append(editor)
             self._changed.notify()
 
     def close(self) -> None:
@@ -133,13 +146,13 @@ class Scheduler:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._to_close or self._is_closed)
-                closing, self._to_close = self._to_close, []
+                self._changed.wait_for(lambda: self._waiting or self._to_release or self._is_closed)
+                over, self._to_release = self._to_release, []
                 keys = list(self._waiting)[: self._hosted.max_batch]
                 taken = [self._waiting.pop(key) for key in keys]
                 is_closed = self._is_closed
-            for editor in closing:
-                editor.close()
+            for editor in over:
+                _guarded(self._hosted.release, editor)
             if taken:
                 self._edit(taken)
             if is_closed:
@@ -147,9 +160,6 @@ class Scheduler:
 
     def _edit(self, taken: Sequence[tuple[Job, Future[list[EditField]]]]) -> None:
         wanted = [(job, future) for job, future in taken if future.set_running_or_notify_cancel()]
-        for job, _ in wanted:
-            if job.is_new_stream:
-                job.editor.reset()
         began = time.monotonic()
         try:
             results = self._hosted.edit([job for job, _ in wanted])
@@ -161,7 +171,15 @@ class Scheduler:
             if isinstance(result, Exception):
                 if not isinstance(result, LiveEditError):
                     _log.error("an edit failed", exc_info=result)
-                job.editor.reset()
+                _guarded(job.editor.reset)
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+def _guarded(clean: Callable[..., None], *arguments: object) -> None:
+    """Clean up after one session; a failure is logged, the thread serves the others."""
+    try:
+        clean(*arguments)
+    except Exception:  # noqa: BLE001 - loop of this thread
+        _log.exception("cleaning up after a session failed")

@@ -27,6 +27,7 @@ from liveedit_cam.remote.messages import (
     Edit,
     Edited,
     Encode,
+    Encoded,
     Failed,
     Report,
     Size,
@@ -273,3 +274,23 @@ def test_an_address_that_cannot_be_one_is_told_before_a_model_is_loaded() -> Non
     """Catches a start that waits for a model to say that a word is misspelt."""
     with pytest.raises(UsageError, match="expected ws"):
         create(EditorOptions("no-such-model", target="gpu.lan:8650"))
+
+
+def test_an_instruction_only_the_server_takes_is_edited_there(rig: Rig) -> None:
+    """Catches an instruction refused because the small model cannot use it, and a crash later."""
+    rig.link.lost = LinkLost("not yet")
+    with pytest.raises(InstructionError, match="something possible"):
+        rig.editor.encode(EditInstruction("refuse", revision=4))
+    rig.link.lost = None
+    rig.edit()
+    wait = rig.link.wait
+    rig.link.wait = lambda message, timeout_s: (  # type: ignore[method-assign] - one more answer
+        ((Encoded(number=message.number), []), rig.clock.now())
+        if isinstance(message, Encode)
+        else wait(message, timeout_s)
+    )
+    rig.conditioning = rig.editor.encode(EditInstruction("refuse", revision=3))
+    assert rig.edit() == "there"
+    rig.link.answers = lambda request: None
+    with pytest.raises(EditorError, match="cannot use this instruction"):
+        rig.edit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 import re
@@ -24,14 +25,17 @@ from liveedit_cam.remote.messages import (
     Instruction,
     Refused,
     Rejected,
+    Size,
     Welcome,
     from_server,
     pack,
 )
+from liveedit_cam.service.app import Sender
 from liveedit_cam.service.host import SessionHost
 from liveedit_cam.service.tokens import Token
 
 HELLO = Hello(token=SECRET)
+SIZE = Size(chunk_frames=2, token_px=16, num_tokens=12)
 
 
 def wait_for_sessions(host: SessionHost, count: int) -> None:
@@ -195,3 +199,19 @@ def test_health_is_told(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{say.address.port}/healthz"
         with urllib.request.urlopen(url) as answer:
             assert b'"model":"scripted"' in answer.read()
+
+
+def test_a_camera_that_does_not_read_is_left() -> None:
+    """Catches answers that pile up for a camera that sends and never reads."""
+
+    class Full:
+        """A socket whose buffers are full."""
+
+        async def send_bytes(self, data: bytes) -> None:
+            await asyncio.Event().wait()
+
+    async def answer() -> None:
+        await Sender(Full(), 0.01)(Welcome(model="x", size=SIZE))  # type: ignore[arg-type] - a fake
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(answer())
