@@ -18,6 +18,7 @@ from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.training.blocks import BlockAttend, teacher_forcing_blocks
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.losses import bell_weight
+from liveedit_cam.lab.training.rollout import rollout
 from liveedit_cam.lab.training.sharding import ShardedEditor, through
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
 from liveedit_cam.lab.training.wan.latents import LatentShards
@@ -101,6 +102,21 @@ def test_recomputed_activations_give_the_same_gradients() -> None:
     plain, frugal = tiny_dit(FLOW), tiny_dit(FLOW)
     frugal.recomputes = True
     assert widest(gradients(plain), gradients(frugal)) < 1e-6
+
+
+def rolled_out(dit: CausalDiT) -> dict[str, Tensor]:
+    dit.requires_grad_(True)
+    source = draw_latents(FLOW, 9, 2)
+    schedule, noise = FlowSchedule(FLOW.timesteps, FLOW.shift), torch.Generator().manual_seed(0)
+    rollout(dit, source, tiny_text_kv(dit), schedule, 1, noise).square().mean().backward()
+    return {name: p.grad for name, p in dit.named_parameters() if p.grad is not None}
+
+
+def test_recomputed_rollouts_see_the_history_they_saw() -> None:
+    """Catches blocks run again in the backward pass over a cache that has gone on."""
+    plain, frugal = tiny_dit(FLOW), tiny_dit(FLOW)
+    frugal.recomputes = True
+    assert widest(rolled_out(plain), rolled_out(frugal)) < 1e-6
 
 
 def test_stage_1_starts_at_a_text_to_video_model(tmp_path: Path) -> None:
