@@ -202,7 +202,7 @@ def launch(folder: Path, latents: Path, stage: str, processes: int, **changes: o
     command = [sys.executable, *(launcher if processes > 1 else []), "-m", "liveedit_cam"]
     done = subprocess.run(
         [*command, "train", stage, "--config", str(folder / "stage.toml")],
-        capture_output=True, text=True, timeout=400, check=False,
+        capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
 
