@@ -83,7 +83,7 @@ def whole_state(
     """
     for unit in module.modules():
         if isinstance(unit, FSDPModule):
-            unit.reshard()  # a root stays gathered after a pass without a backward, such as a score's
+            unit.reshard()  # a root stays gathered after a pass without a backward, as scores
     states = [get_optimizer_state_dict(module, one, options=_WHOLE) for one in optimisers]
     return get_model_state_dict(module, options=_WHOLE), states
 
