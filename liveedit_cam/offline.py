@@ -17,7 +17,6 @@ from liveedit_cam.media.reading import Damage, Pictures, address, decoded, open_
 from liveedit_cam.media.sound import Sound, sound_for
 from liveedit_cam.media.writing import H264Encoder
 from liveedit_cam.model import TextConditioning, load
-from liveedit_cam.model.mask_view import darken_reused
 from liveedit_cam.pixels import fit
 from liveedit_cam.presets.timeline import Cue, cue_at
 from liveedit_cam.prompt import checked_prompt
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream as AnyStream
     from av.video.stream import VideoStream
-    from torch import Tensor
 
     from liveedit_cam.types import Pixels, Region
 
@@ -56,9 +54,6 @@ class Stream(Protocol):
     def chunk_frames(self) -> int:
         """Frames the next ``edit`` takes."""
         ...
-
-    recomputed: Tensor | None
-    """bool (T, h, w): tokens of the last chunk that were computed in every step; None = all."""
 
     def encode_text(self, prompt: str) -> TextConditioning:
         """Make an instruction ready."""
@@ -98,14 +93,12 @@ def process(
     model: str = "nano",
     device: str = "auto",
     overwrite: bool = False,
-    shows_mask: bool = False,
     progress: Progress | None = None,
     load: Callable[[str, str], Stream] = load,
 ) -> Processed:
     """Write ``source_path`` edited by ``instruction`` to ``out_path`` (MP4, H.264, BT.709).
 
     Several are cues in time, the first at 0; a new one takes effect with the next chunk.
-    ``shows_mask`` darkens what the mask cache reused.
     The file appears whole or not at all; of a damaged source it holds all that can be read. Pixels
     are made square, HDR is tone-mapped. ``load`` makes a stream of a model's name and a device.
     Raises InstructionError, SourceError, SinkError, UsageError, WeightsError.
@@ -132,8 +125,6 @@ def process(
                     region=cues[number].region,
                     in_place=True,
                 )
-                if shows_mask:
-                    darken_reused(edited, stream.recomputed)
                 writer.write(edited, chunk.pts)
                 if progress:
                     progress(writer.num_frames, video.frames or None)

@@ -20,6 +20,26 @@ if TYPE_CHECKING:
 
 
 MIRROR = "Exchange left and right."
+Codec = Annotated[str | None, typer.Option(help="Of liveedit-1.3b: wan or tiny.")]
+Window = Annotated[int | None, typer.Option(help="Latents liveedit-1.3b sees: 6, 9, 12 or 21.")]
+PaperMode = Annotated[
+    bool | None, typer.Option("--paper-mode", help="liveedit-1.3b as the paper runs it.")
+]
+Fp8 = Annotated[bool | None, typer.Option("--fp8", help="8-bit products of liveedit-1.3b.")]
+Lora = Annotated[str | None, typer.Option(help="LoRA of liveedit-1.3b: FILE[:STRENGTH].")]
+OnFailure = Annotated[
+    str | None, typer.Option(help="Without an edited picture show: slate or raw.")
+]
+Loop = Annotated[
+    bool | None, typer.Option("--loop/--once", help="Play a video file again, or once.")
+]
+OnDemand = Annotated[
+    str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
+]
+Obs = Annotated[str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")]
+OscPort = Annotated[
+    int | None, typer.Option(help="Take OSC messages on this UDP port of 127.0.0.1.")
+]
 
 
 class RunCommand(TyperCommand):
@@ -67,37 +87,19 @@ def run(
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps: 1, 2 or 4; left out = as many as fit.")
     ] = None,
-    codec: Annotated[str | None, typer.Option(help="Of liveedit-1.3b: wan or tiny.")] = None,
-    window: Annotated[
-        int | None, typer.Option(help="Latents that liveedit-1.3b sees: 6, 9, 12 or 21.")
-    ] = None,
-    paper_mode: Annotated[
-        bool | None, typer.Option("--paper-mode", help="liveedit-1.3b as the paper runs it.")
-    ] = None,
-    fp8: Annotated[
-        bool | None, typer.Option("--fp8", help="8-bit products of liveedit-1.3b.")
-    ] = None,
-    lora: Annotated[
-        str | None, typer.Option(help="LoRA of liveedit-1.3b: FILE[:STRENGTH].")
-    ] = None,
+    codec: Codec = None,
+    window: Window = None,
+    paper_mode: PaperMode = None,
+    fp8: Fp8 = None,
+    lora: Lora = None,
     strength: Annotated[str | None, typer.Option(help="How much of the edit, 0..1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
     mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,
-    on_failure: Annotated[
-        str | None, typer.Option(help="Without an edited picture show: slate or raw.")
-    ] = None,
-    loop: Annotated[
-        bool | None, typer.Option("--loop/--once", help="Play a video file again, or once.")
-    ] = None,
-    on_demand: Annotated[
-        str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
-    ] = None,
-    obs: Annotated[
-        str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")
-    ] = None,
-    osc_port: Annotated[
-        int | None, typer.Option(help="Take OSC messages on this UDP port of 127.0.0.1.")
-    ] = None,
+    on_failure: OnFailure = None,
+    loop: Loop = None,
+    on_demand: OnDemand = None,
+    obs: Obs = None,
+    osc_port: OscPort = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with these settings.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:

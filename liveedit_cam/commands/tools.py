@@ -64,14 +64,17 @@ def process(
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
     share_cores(os.environ, usable_cores())
-    if quality not in ("fast", "best"):
-        raise UsageError(f"got --quality {quality}, expected fast or best.")
+    if quality not in ("fast", "best") or (show_mask and quality == "best"):
+        told = " with --show-mask, which shows what fast reuses" if show_mask else ""
+        raise UsageError(f"got --quality {quality}{told}, expected fast or best.")
     wanted = _wanted(instruction, timeline)
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
     from liveedit_cam.model import load
+    from liveedit_cam.model.mask_view import load_with_mask
     from liveedit_cam.model.whole import load_whole
 
+    loader = load_with_mask if show_mask else load_whole if quality == "best" else load
     with exit_on_signals(), choose_progress() as progress:
         done = offline.process(
             source,
@@ -80,8 +83,7 @@ def process(
             model=model,
             device=device,
             overwrite=overwrite,
-            shows_mask=show_mask,
-            load=load_whole if quality == "best" else load,
+            load=loader,
             progress=progress,
         )
     typer.echo(f"wrote {done.path}")

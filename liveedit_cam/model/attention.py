@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 ROPE_THETA = 10000.0
 
@@ -91,11 +89,8 @@ class SelfAttend(Protocol):
 class MaskedAttend:
     """Attention of a whole sequence under a mask: training, and the exact twin of the cache."""
 
-    def __init__(self, rotation: Rotation, mask: Tensor | BlockMask | None) -> None:
-        """``rotation`` of all N tokens; ``mask`` bool (N, N), True = visible, None = everything.
-
-        A BlockMask says the same without N x N numbers.
-        """
+    def __init__(self, rotation: Rotation, mask: Tensor | None) -> None:
+        """``rotation`` of all N tokens; ``mask`` bool (N, N), True = visible, None = everything."""
         self.rotation = rotation
         self.mask = mask
 
@@ -103,23 +98,7 @@ class MaskedAttend:
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
     ) -> Tensor:
         assert tokens is None, "the mask cache needs a KV cache"
-        query, keys = rotate(q, self.rotation), rotate(k, self.rotation)
-        if isinstance(self.mask, BlockMask):
-            return attend_in_blocks(query, keys, v, self.mask)
-        return attend(query, keys, v, self.mask)
-
-
-@cache
-def _compiled_flex() -> Callable[..., Tensor]:
-    return cast("Callable[..., Tensor]", torch.compile(flex_attention))
-
-
-def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask) -> Tensor:
-    """``attend`` under a mask of blocks: what is not visible is not computed, on a GPU."""
-    plain = cast("Callable[..., Tensor]", flex_attention)
-    attention = _compiled_flex() if q.is_cuda else plain
-    out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), block_mask=mask)
-    return out.transpose(1, 2)
+        return attend(rotate(q, self.rotation), rotate(k, self.rotation), v, self.mask)
 
 
 def teacher_forcing_mask(
@@ -135,27 +114,11 @@ def teacher_forcing_mask(
     before it and itself. ``window_chunks`` limits how many chunks, itself included, are seen.
     """
     place = torch.arange(2 * num_chunks * chunk_tokens, device=device)
-    is_visible = _teacher_forcing(num_chunks, chunk_tokens, window_chunks)
+    is_visible = teacher_forcing_rule(num_chunks, chunk_tokens, window_chunks)
     return is_visible(place, place, place[:, None], place[None, :])
 
 
-def teacher_forcing_blocks(
-    num_chunks: int,
-    chunk_tokens: int,
-    window_chunks: int | None = None,
-    *,
-    device: torch.device | None = None,
-) -> BlockMask:
-    """``teacher_forcing_mask`` in blocks: of 65,520 tokens a few MB instead of 4 GB."""
-    size = 2 * num_chunks * chunk_tokens
-    place = torch.device("cpu") if device is None else device
-    rule = _teacher_forcing(num_chunks, chunk_tokens, window_chunks)
-    return create_block_mask(
-        rule, None, None, size, size, device=str(place), _compile=place.type == "cuda"
-    )
-
-
-def _teacher_forcing(
+def teacher_forcing_rule(
     num_chunks: int, chunk_tokens: int, window_chunks: int | None
 ) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
     """Whether a query sees a key, by their places; its first two arguments count for nothing."""

@@ -8,8 +8,12 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from liveedit_cam.model.conditioning import TextConditioning
+from liveedit_cam.model.stream import EditStream
+from liveedit_cam.model.weights import load
+
 if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+    from liveedit_cam.types import Pixels, Region
 
 REUSED_BRIGHTNESS = 0.4
 
@@ -31,3 +35,40 @@ def darken_reused(frames: Pixels, recomputed: Tensor | None) -> None:
         full = cv2.resize(shade, (width, height), interpolation=cv2.INTER_NEAREST)
         for frame in frames[max(0, until - per_latent) : until]:
             frame[:] = np.rint(frame * full[..., None])
+
+
+class MaskShown:
+    """An EditStream whose edits show what its mask cache reused. One thread owns it."""
+
+    def __init__(self, stream: EditStream) -> None:
+        self._stream = stream
+
+    @property
+    def chunk_frames(self) -> int:
+        """As EditStream."""
+        return self._stream.chunk_frames
+
+    def encode_text(self, prompt: str) -> TextConditioning:
+        """As EditStream."""
+        return self._stream.encode_text(prompt)
+
+    def edit(
+        self,
+        frames: Pixels,
+        conditioning: TextConditioning,
+        *,
+        strength: float = 1.0,
+        region: Region | None = None,
+        in_place: bool = False,
+    ) -> Pixels:
+        """As EditStream, then darkened."""
+        edited = self._stream.edit(
+            frames, conditioning, strength=strength, region=region, in_place=in_place
+        )
+        darken_reused(edited, self._stream.recomputed)
+        return edited
+
+
+def load_with_mask(model: str = "nano", device: str = "auto") -> MaskShown:
+    """``load`` with the mask shown. Raises what it raises."""
+    return MaskShown(load(model, device))

@@ -97,8 +97,7 @@ class EditStream:
         self.skip_ratio = 0.0
         """Share of tokens the mask cache reused in the middle steps of the last chunk."""
         self.recomputed: Tensor | None = None
-        """bool (T, h, w): tokens of the last chunk that its middle steps computed anew; None = all.
-        """
+        """bool (T, h, w): tokens its middle steps computed anew; None = all."""
 
     @property
     def chunk_frames(self) -> int:
@@ -239,8 +238,7 @@ class EditStream:
     def warm_up(self, height: int = 720, width: int = 1280) -> None:
         """Compile and record what ``speed`` asks for, for pictures of that shape, before any came.
 
-        Takes a minute or more where it compiles, nothing where there is nothing to do. From now on
-        another size is warmed up as it comes. Leaves a stream that has seen nothing.
+        Takes a minute or more where it compiles. From now on another size is warmed up as it comes.
         """
         if self.speed.needs_warm_up:
             self._resize(*model_size(self.config, height, width))

@@ -75,26 +75,37 @@ def load(
             f"got {'a LoRA' if lora else f'codec {codec}'} for {config.name}, which takes none",
             hint="Choose --model liveedit-1.3b.",
         )
-    dit, own, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
-    for network, file in ((dit, "model"), (own, "codec"), (text, "text")):
+    stream = _load_small(folder, config, target, kv_policy or "reset", speed)
+    if warms_up:
+        stream.warm_up()
+    return stream
+
+
+def _load_small(
+    folder: Path,
+    config: ModelConfig,
+    target: torch.device,
+    kv_policy: KVPolicy,
+    speed: Speed | None,
+) -> EditStream:
+    """A model like nano, whose codec and text encoder are its own."""
+    dit, codec, text = CausalDiT(config), Codec(config.codec), TextEncoder(config.text)
+    for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
         load_weights(network, folder / f"{file}.safetensors")
     words = read_words(folder / "words.json")
-    for network in (own, text):  # float32: rounding in the codec would look like a change
+    for network in (codec, text):  # float32: rounding in the codec would look like a change
         network.to(target).float().eval().requires_grad_(False)
-    stream = EditStream(
+    return EditStream(
         config,
         dit,
-        CodecStream(own),
+        CodecStream(codec),
         text,
         words,
         target,
         fastest_dtype(target),
-        kv_policy=kv_policy or "reset",
+        kv_policy=kv_policy,
         speed=speed,
     )
-    if warms_up:
-        stream.warm_up()
-    return stream
 
 
 def named_folder(name: str) -> Path:

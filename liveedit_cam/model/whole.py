@@ -47,8 +47,6 @@ class WholeClips:
         self._num_steps = num_steps
         self._guidance = guidance
         self._no_text = stream.encode_text("")
-        self.recomputed: Tensor | None = None
-        """No token is ever reused."""
 
     @property
     def chunk_frames(self) -> int:

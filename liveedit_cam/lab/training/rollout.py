@@ -20,17 +20,23 @@ from liveedit_cam.model.schedule import FlowSchedule, add_noise
 
 
 class JoinedAttend:
-    """Attention over a cache's history and the current chunk, without writing to the cache."""
+    """Attention over a cache's history and the current chunk, without writing to the cache.
+
+    The history is that of the first call of a layer, kept: where blocks are computed again in the
+    backward pass, the cache has gone on to later chunks.
+    """
 
     def __init__(self, cache: KVCache) -> None:
         self.cache = cache
+        self._kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
     ) -> Tensor:
         assert tokens is None, "a rollout recomputes every token"
-        past_k, past_v = self.cache.history(layer)
-        rotation = self.cache.rotation(q.shape[1])
+        if layer not in self._kept:
+            self._kept[layer] = (*self.cache.history(layer), self.cache.rotation(q.shape[1]))
+        past_k, past_v, rotation = self._kept[layer]
         keys = torch.cat((past_k, k), dim=1)
         values = torch.cat((past_v, v), dim=1)
         return attend(rotate(q, rotation[-q.shape[1] :]), rotate(keys, rotation), values)

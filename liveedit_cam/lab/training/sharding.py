@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from liveedit_cam.lab.training.editor import Editor
@@ -81,6 +81,9 @@ def whole_state(
 
     A collective: all processes call it.
     """
+    for unit in module.modules():
+        if isinstance(unit, FSDPModule):
+            unit.reshard()  # a root stays gathered after a pass without a backward, as scores
     states = [get_optimizer_state_dict(module, one, options=_WHOLE) for one in optimisers]
     return get_model_state_dict(module, options=_WHOLE), states
 

@@ -23,17 +23,17 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask
 
 from liveedit_cam.lab.edits.regions import PARTS
 from liveedit_cam.lab.training.batches import LatentBatch
+from liveedit_cam.lab.training.blocks import BlockAttend, teacher_forcing_blocks
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
 from liveedit_cam.lab.training.losses import diffusion_loss, parts_loss, subject_loss
 from liveedit_cam.model.attention import (
     MaskedAttend,
+    SelfAttend,
     rotation_table,
-    teacher_forcing_blocks,
     teacher_forcing_mask,
 )
 from liveedit_cam.model.config import ModelConfig
@@ -88,7 +88,7 @@ class Inputs:
     past: Tensor | None
     """Clean latents before the noisy ones, (B, C, T, H, W) like ``source``; None = no past."""
     text: tuple[TextKV, ...]
-    attend: MaskedAttend
+    attend: SelfAttend
 
     def rows(self, index: Tensor) -> Inputs:
         """Some samples of the batch."""
@@ -193,18 +193,25 @@ class TeacherForcing:
     ) -> Inputs:
         source, num_latents = batch.source, batch.source.shape[2]
         positions, past = list(range(num_latents)), None
-        mask: Tensor | BlockMask | None = None
         _, num_chunks = self._chunks(source)
         if num_chunks > 1:
             past = batch.target if self.is_flow else disturbed_past(batch, self.draws.rng)
-            chunk_tokens = self.config.chunk_latents * grid[0] * grid[1]
-            window = self.config.window_latents // self.config.chunk_latents
-            make = teacher_forcing_blocks if source.is_cuda else teacher_forcing_mask
-            mask = make(num_chunks, chunk_tokens, window, device=source.device)
             positions = positions * 2
         rotation = rotation_table(positions, grid, self.config.head_dim, source.device)
         text = tuple(dit.text_kv(embeddings))
-        return Inputs(source, past, text, MaskedAttend(rotation, mask))
+        return Inputs(source, past, text, self._attend(rotation, num_chunks, grid))
+
+    def _attend(self, rotation: Tensor, num_chunks: int, grid: tuple[int, int]) -> SelfAttend:
+        """Attention under the mask of so many chunks; all see each other where there is one."""
+        if num_chunks == 1:
+            return MaskedAttend(rotation, None)
+        tokens = self.config.chunk_latents * grid[0] * grid[1]
+        window = self.config.window_latents // self.config.chunk_latents
+        if rotation.is_cuda:
+            blocks = teacher_forcing_blocks(num_chunks, tokens, window, rotation.device)
+            return BlockAttend(rotation, blocks)
+        mask = teacher_forcing_mask(num_chunks, tokens, window, device=rotation.device)
+        return MaskedAttend(rotation, mask)
 
     def _draw_steps(self, count: int) -> Tensor:
         """The step each sample is at, int64 (count,); -1 = noised from its target."""

@@ -16,7 +16,7 @@ from tiny_model import CPU, moving_frames
 from liveedit_cam.errors import WeightsError
 from liveedit_cam.model import EditStream
 from liveedit_cam.model.governor import Setting
-from liveedit_cam.model.mask_view import REUSED_BRIGHTNESS, darken_reused
+from liveedit_cam.model.mask_view import REUSED_BRIGHTNESS, MaskShown, darken_reused
 from liveedit_cam.model.speed.fast import Speed
 from liveedit_cam.model.wan.load import LIGHT_CODEC_FILE, ROOM_BYTES, LazyText, load_wan
 from liveedit_cam.model.wan.taehv import TAEHV
@@ -184,3 +184,8 @@ def test_the_mask_can_be_seen(folder: Path) -> None:
     whole = frames.copy()
     darken_reused(whole, None)
     assert np.array_equal(whole, frames)
+    shown = MaskShown(stream)
+    clip = moving_frames(shown.chunk_frames, 32, 48)
+    seen = shown.edit(clip, text)
+    assert stream.recomputed is not None
+    assert 0.5 < seen.mean() / clip.mean() < 0.9  # half of it at 40 %
