@@ -33,7 +33,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
+        """Last axis D, any shape before it; the same shape and dtype out."""
         return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).type_as(x) * self.weight
 
 
@@ -120,7 +120,9 @@ class Block(nn.Module):
         return parts.leave(x, out, six)
 
     def _six(self, time: Tensor, text: TextKV) -> Modulation:
-        """Of the timestep, and where the size has it of the instruction: its first row's value."""
+        """Six of shape (B, T, D): of the timestep, and where the size has it of the instruction, by
+        the value of its first row.
+        """
         modulation = self.modulation.unsqueeze(1) + time
         if self.text_modulation is not None:
             summary = text[1][:, 0].flatten(1)
@@ -142,7 +144,7 @@ def _project(block: Block, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _cross(
     block: Block, x: Tensor, out: Tensor, six: Modulation, text: TextKV
 ) -> tuple[Tensor, Tensor]:
-    """x with self-attention and cross-attention added, and what the FFN sees of it."""
+    """x with self-attention and cross-attention added, and what the FFN sees; both (B, n, D)."""
     x = _add_gated(x, out, six[2])
     query = block.cross_attn.query(block.norm3(x))
     x = x + block.cross_attn.output(attend(query, *text))
@@ -155,7 +157,7 @@ def _feed(block: Block, y: Tensor) -> Tensor:
 
 
 def _leave(x: Tensor, out: Tensor, six: Modulation) -> Tensor:
-    """x with the FFN's output added."""
+    """x (B, n, D) with the FFN's output added."""
     return _add_gated(x, out, six[5])
 
 
@@ -264,7 +266,9 @@ class CausalDiT(nn.Module):
         text: Sequence[TextKV],
         attend_self: SelfAttend,
     ) -> None:
-        """The clean-context pass: run at timestep 0 for its keys and values alone."""
+        """The clean-context pass: ``clean`` and ``source`` (B, C, T, H, W) at timestep 0, run for
+        its keys and values alone, which ``attend_self`` keeps.
+        """
         timestep = torch.zeros(clean.shape[0], clean.shape[2], device=clean.device)
         x, _, time = self.embed(clean, source, timestep)
         last = len(self.blocks) - 1
