@@ -8,8 +8,9 @@ tokens it recomputes is handed in (``Reuse``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -230,7 +231,8 @@ class CausalDiT(nn.Module):
     def text_kv(self, embeddings: Tensor) -> list[TextKV]:
         """Cross-attention K and V of every layer, once per instruction; embeddings (B, L, D)."""
         context = self.text_embedding(embeddings)
-        return [block.cross_attn.key_value(context) for block in self.blocks]  # type: ignore[operator,union-attr]  # ModuleList forgets the block type
+        blocks = cast("Iterable[Block]", self.blocks)  # ModuleList forgets what it holds
+        return [block.cross_attn.key_value(context) for block in blocks]
 
     def forward(
         self,

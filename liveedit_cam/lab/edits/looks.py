@@ -206,7 +206,7 @@ def _pixel_art(frames: Tensor) -> Tensor:
 
 
 def _blur_inside(frames: Tensor, mask: Tensor) -> Tensor:
-    """Gaussian blur with colour from inside ``mask`` (T, H, W) only; sigma 4 % of the short side."""
+    """Gaussian blur of colour inside ``mask`` (T, H, W) alone; sigma 4 % of the short side."""
     weight = mask.unsqueeze(-1) + 1e-4
     blurred = _blur(torch.cat((frames * weight, weight), dim=-1), 0.04)
     return blurred[..., :3] / blurred[..., 3:]
