@@ -166,10 +166,9 @@ def _edit(commands: Commands, value: object) -> int:
 
 
 def _strength(commands: Commands, value: object) -> int:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= 1:  # type: ignore[operator]  # is_number says so
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InstructionError(f"got strength {shown(value)}, expected a number from 0 to 1.")
-    return change_strength(commands, float(value), "osc").revision  # type: ignore[arg-type]  # as above
+    return change_strength(commands, float(value), "osc").revision
 
 
 def _preset(commands: Commands, value: object) -> int:

@@ -73,7 +73,10 @@ def _widened(planes: Floats, width: int) -> Floats:
 
 
 def _between(length: int, num_points: int) -> tuple[np.ndarray, Floats]:
-    """For each of ``length`` pixels the point before it and its share of the way to the next."""
+    """For each of ``length`` pixels the point before it and its share of the way to the next.
+
+    int64 and float32, shape (length,).
+    """
     at = np.clip((np.arange(length) + 0.5) * num_points / length - 0.5, 0, num_points - 1)
     before = np.minimum(at.astype(np.int64), num_points - 2)
     return before, (at - before).astype(np.float32)

@@ -66,7 +66,7 @@ class Carrier:
         return replace(field, cells=cells, rest=rest)
 
     def _uncovered(self, flow: Floats, later: Grey, guide: Grey) -> NDArray[np.bool_]:
-        """Cells of ``later`` that show what ``guide`` does not; bool (h/4, w/4).
+        """Cells of ``later`` that show what ``guide`` does not; bool, shape (h/4, w/4).
 
         Flow and counter-flow disagree there, and what the flow puts there looks otherwise: on faces
         that turn they disagree, too.
@@ -116,7 +116,8 @@ def _flow(finder: cv2.DISOpticalFlow, later: Grey, guide: Grey) -> Floats:
 def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floats:
     """Each uncovered cell takes the largest change near it of what is covered and looks like it.
 
-    A face that turns must not take the wall's change; where nothing is alike its own stays.
+    ``cells`` float32, shape (12, h, w), ``uncovered`` (h, w), ``small`` the later picture. A face
+    that turns must not take the wall's change; where nothing is alike its own stays.
     """
     height, width = uncovered.shape
     colour = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)

@@ -82,7 +82,7 @@ class ToneMap:
 
 
 def _index(values: NDArray[np.float32], top: float) -> NDArray[np.uint16]:
-    """Places in a table over 0..``top``; what is outside takes its ends."""
+    """Places in a table over 0..``top``, the shape of ``values``; its ends for what is outside."""
     scaled = np.clip(values * ((_LEVELS - 1) / top), 0, _LEVELS - 1)
     return np.asarray(scaled, np.uint16)
 

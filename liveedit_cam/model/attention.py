@@ -82,7 +82,10 @@ class SelfAttend(Protocol):
     def __call__(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
     ) -> Tensor:
-        """Attend with un-rotated ``q``, ``k``; ``tokens`` int64 (n,) = which tokens they are."""
+        """Attend with un-rotated ``q``, ``k``, ``v`` (B, N, H, D); returns the same shape.
+
+        ``tokens`` int64 (n,) = which tokens of the chunk they are, None = all.
+        """
         ...
 
 
@@ -108,7 +111,8 @@ def teacher_forcing_mask(
     *,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Visibility for a sequence [clean | noisy] of ``num_chunks`` chunks each; bool (2N, 2N).
+    """Visibility for a sequence [clean | noisy] of ``num_chunks`` chunks each; bool, shape
+    (2 N, 2 N) with N = ``num_chunks`` times ``chunk_tokens``.
 
     A clean chunk sees clean chunks up to itself; a noisy chunk sees the clean chunks strictly
     before it and itself. ``window_chunks`` limits how many chunks, itself included, are seen.

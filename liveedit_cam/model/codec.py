@@ -76,7 +76,10 @@ class Codec(nn.Module):
         return x.permute(0, 1, 5, 2, 6, 3, 7, 4).flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Latents of whole chunks; needs no state, a latent depends on its own 4 frames only."""
+        """Latents (B, C, T, h, w) of frames (B, 3, 4T, H, W) in [0, 1].
+
+        Needs no state: a latent depends on its own 4 frames only.
+        """
         blocks = self.split_blocks(frames)
         weight = self.basis / self.scale.unsqueeze(1)
         centred = blocks - self.mean.view(1, -1, 1, 1, 1).to(blocks)

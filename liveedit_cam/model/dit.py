@@ -8,8 +8,9 @@ tokens it recomputes is handed in (``Reuse``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
+        """Last axis D, any shape before it; the same shape and dtype out."""
         return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).type_as(x) * self.weight
 
 
@@ -121,7 +122,9 @@ class Block(nn.Module):
         return parts.leave(x, out, six)
 
     def _six(self, time: Tensor, text: TextKV) -> Modulation:
-        """Of the timestep, and where the size has it of the instruction: its first row's value."""
+        """Six of shape (B, T, D): of the timestep, and where the size has it of the instruction, by
+        the value of its first row.
+        """
         modulation = self.modulation.unsqueeze(1) + time
         if self.text_modulation is not None:
             summary = text[1][:, 0].flatten(1)
@@ -143,7 +146,7 @@ def _project(block: Block, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _cross(
     block: Block, x: Tensor, out: Tensor, six: Modulation, text: TextKV
 ) -> tuple[Tensor, Tensor]:
-    """x with self-attention and cross-attention added, and what the FFN sees of it."""
+    """x with self-attention and cross-attention added, and what the FFN sees; both (B, n, D)."""
     x = _add_gated(x, out, six[2])
     query = block.cross_attn.query(block.norm3(x))
     x = x + block.cross_attn.output(attend(query, *text))
@@ -156,7 +159,7 @@ def _feed(block: Block, y: Tensor) -> Tensor:
 
 
 def _leave(x: Tensor, out: Tensor, six: Modulation) -> Tensor:
-    """x with the FFN's output added."""
+    """x (B, n, D) with the FFN's output added."""
     return _add_gated(x, out, six[5])
 
 
@@ -231,7 +234,8 @@ class CausalDiT(nn.Module):
     def text_kv(self, embeddings: Tensor) -> list[TextKV]:
         """Cross-attention K and V of every layer, once per instruction; embeddings (B, L, D)."""
         context = self.text_embedding(embeddings)
-        return [block.cross_attn.key_value(context) for block in self.blocks]  # type: ignore[operator,union-attr]  # ModuleList forgets the block type
+        blocks = cast("Iterable[Block]", self.blocks)  # ModuleList forgets what it holds
+        return [block.cross_attn.key_value(context) for block in blocks]
 
     def forward(
         self,
@@ -272,7 +276,9 @@ class CausalDiT(nn.Module):
         text: Sequence[TextKV],
         attend_self: SelfAttend,
     ) -> None:
-        """The clean-context pass: run at timestep 0 for its keys and values alone."""
+        """The clean-context pass: ``clean`` and ``source`` (B, C, T, H, W) at timestep 0, run for
+        its keys and values alone, which ``attend_self`` keeps.
+        """
         timestep = torch.zeros(clean.shape[0], clean.shape[2], device=clean.device)
         x, _, time = self.embed(clean, source, timestep)
         last = len(self.blocks) - 1

@@ -12,7 +12,7 @@ PLACE_SIZE = 4.0
 
 
 def timestep_features(timestep: Tensor, dim: int) -> Tensor:
-    """Sinusoids of ``timestep`` (...,), cosines first, base 10000; float32 (..., dim)."""
+    """Sinusoids of ``timestep`` (any shape), cosines first, base 10000; float32, ``dim`` added."""
     half = dim // 2
     frequency = torch.exp(
         -math.log(10000) * torch.arange(half, dtype=torch.float64, device=timestep.device) / half
@@ -22,7 +22,7 @@ def timestep_features(timestep: Tensor, dim: int) -> Tensor:
 
 
 def place_features(grid: tuple[int, int], waves: int, device: torch.device) -> Tensor:
-    """Where each token of a latent lies in the picture; float32 (h w, 2 waves + 1).
+    """Where each token of a latent lies in the picture; float32, shape (h w, 2 waves + 1).
 
     Rotary positions tell distances only; "the left half" and "light from above" need places. The
     features are PLACE_SIZE times cos(k pi x) and cos(k pi y), k = 1..waves, of the token's middle,

@@ -96,9 +96,8 @@ class Steadier:
 def _share_to_go(source: Tensor, moved: Tensor, differs: Tensor, num_passed: int) -> Tensor:
     """STEADY_SHARE a frame where source and edit hold still, 1 where either moved.
 
-    Returns (1, 1, h/4, w/4).
-
-    ``source`` and how far it ``moved`` (3, h, w); ``differs`` (12, h/4, w/4): new less held cells.
+    ``source`` and how far it ``moved`` (3, h, w); ``differs``: new less held cells, shape
+    (12, h/4, w/4). Returns (1, 1, h/4, w/4).
     """
     colour = F.avg_pool2d(source, CELL_PX)
     other = _apply(differs[None, :9], colour[None], differs[None, 9:]).abs().amax(dim=1)
@@ -233,7 +232,10 @@ def seen_from(part: Region | None, region: Region) -> Region:
 
 
 def _visible_share(source: Tensor, cells: Tensor, rest: Tensor) -> Tensor:
-    """Share of cells whose mean colour changes by VISIBLE or more; source and rest (3, h, w)."""
+    """Share of cells whose mean colour changes by VISIBLE or more.
+
+    ``source`` and ``rest`` of shape (3, h, w), ``cells`` (12, h/4, w/4).
+    """
     colour = F.avg_pool2d(source, CELL_PX)[None]
     change = _apply(cells[None, :9], colour, cells[None, 9:])
     change = change + F.avg_pool2d(rest, CELL_PX)[None]
@@ -321,13 +323,13 @@ def _content(rest: Tensor) -> Tensor:
 
 
 def _ramp(x: Tensor, low: float, high: float) -> Tensor:
-    """0 below ``low``, 1 above ``high``, smooth between."""
+    """0 below ``low``, 1 above ``high``, smooth between; the shape of ``x``."""
     x = ((x - low) / (high - low)).clamp(0, 1)
     return x * x * (3 - 2 * x)
 
 
 def _inside(region: Region, size: tuple[int, int]) -> Tensor:
-    """1 inside ``region``, 0 outside, with the share of each cell on its border; (1, 1, h, w)."""
+    """1 inside ``region``, 0 outside, with the share of each border cell; shape (1, 1, h, w)."""
 
     def cover(low: float, length: float, count: int) -> Tensor:
         edges = torch.arange(count + 1) / count

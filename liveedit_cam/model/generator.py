@@ -1,6 +1,6 @@
 """Denoise one chunk: four steps and the clean-context pass. The only place positions advance.
 
-Live editing and training rollouts both call ``denoise_chunk``; neither has a loop of its own.
+Live editing and training rollouts both take ``denoise_step``; neither has a step of its own.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Denoiser(Protocol):
         attend_self: SelfAttend,
         reuse: Reuse | None = None,
     ) -> Tensor:
-        """Network output, as ``CausalDiT.forward``; may be overwritten by the next call."""
+        """Network output (B, C, T, H, W), as ``CausalDiT``; the next call may overwrite it."""
         ...
 
     def write_context(
         self, clean: Tensor, source: Tensor, text: Sequence[TextKV], attend_self: SelfAttend
     ) -> None:
-        """The clean-context pass, as ``CausalDiT.write_context``."""
+        """The clean-context pass of (B, C, T, H, W), as ``CausalDiT.write_context``."""
         ...
 
 
@@ -68,6 +68,36 @@ def predict_x0(
     return x0_from_flow(noisy, out, sigma[:, None, :, None, None])
 
 
+def denoise_step(
+    model: Denoiser,
+    x0: Tensor,
+    source: Tensor,
+    text: Sequence[TextKV],
+    schedule: FlowSchedule,
+    step: int,
+    attend_self: SelfAttend,
+    noise: torch.Generator,
+    reuse: Reuse | None = None,
+) -> Tensor:
+    """Noise ``x0`` (B, C, T, H, W) anew to ``step``'s sigma and estimate it again, same shape.
+
+    Each step has fresh noise (facts: stochastic consistency sampling), drawn as float32 on the
+    device of ``noise``; before step 0, sigma 1, what ``x0`` holds does not matter.
+    """
+    shape, sigma = (source.shape[0], source.shape[2]), schedule.sigmas[step]
+    fresh = torch.randn(source.shape, generator=noise, device=noise.device, dtype=torch.float32)
+    return predict_x0(
+        model,
+        add_noise(x0, fresh.to(source), sigma),
+        source,
+        source.new_full(shape, sigma),
+        source.new_full(shape, schedule.timesteps[step], dtype=torch.float32),
+        text,
+        attend_self,
+        reuse,
+    )
+
+
 def denoise_chunk(
     model: Denoiser,
     source: Tensor,
@@ -81,32 +111,16 @@ def denoise_chunk(
 ) -> Tensor:
     """Edit one chunk of source latents (B, C, T, H, W) and commit it to the cache.
 
-    Each step predicts x0 and re-noises it with fresh noise at the next sigma (facts: stochastic
-    consistency sampling, 4 evaluations, no guidance); the last x0 is the result. Then the
-    clean-context pass leaves the chunk's final keys and values in its slot; without it those of
-    the last step stay. ``noise`` lies on any device, where it is drawn.
+    The last step's x0 is the result (no guidance). Then the clean-context pass leaves the chunk's
+    final keys and values in its slot; without it those of the last step stay.
     """
     cache.make_room()
-    shape = (source.shape[0], source.shape[2])
     num_steps = len(schedule.timesteps)
     x0 = source
-    for step, (timestep, sigma) in enumerate(zip(schedule.timesteps, schedule.sigmas, strict=True)):
-        fresh = torch.randn(
-            source.shape, generator=noise, device=noise.device, dtype=torch.float32
-        ).to(source)
-        noisy = add_noise(x0, fresh, sigma)
+    for step in range(num_steps):
         if mask is not None:
             mask.begin_step(step, num_steps)
-        x0 = predict_x0(
-            model,
-            noisy,
-            source,
-            source.new_full(shape, sigma),
-            source.new_full(shape, timestep, dtype=torch.float32),
-            text,
-            cache,
-            mask,
-        )
+        x0 = denoise_step(model, x0, source, text, schedule, step, cache, noise, mask)
     if context_pass:
         model.write_context(x0, source, text, cache)
     cache.commit()

@@ -115,7 +115,10 @@ class KVCache:
     def __call__(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, tokens: Tensor | None
     ) -> Tensor:
-        """Write the current chunk's K, V, then attend over sinks, history and the chunk."""
+        """Write the current chunk's K, V, then attend over sinks, history and the chunk.
+
+        ``q``, ``k``, ``v`` (B, n, H, D), un-rotated; returns the shape of ``q``.
+        """
         self.write(layer, k, v, tokens)
         start = self._slot_start
         end = start + self.chunk_tokens
@@ -151,7 +154,7 @@ class KVCache:
         return self._k[layer][:, :end].clone(), self._v[layer][:, :end].clone()
 
     def rotation(self, num_tokens: int) -> Tensor:
-        """Rotation of the history and the next ``num_tokens`` tokens."""
+        """Rotation (N, 1, D/2) of the history and the next ``num_tokens`` tokens."""
         return self._rotation[: self._slot_start + num_tokens]
 
     @property

@@ -57,8 +57,8 @@ class MaskCache:
     def plan(self, moved: Tensor | None = None) -> None:
         """Decide what the coming chunk recomputes; the one copy from the device in a chunk.
 
-        ``moved`` float (): mean absolute change of the source latents since the last chunk; a cut
-        forgets the mask. ``begin_step`` plans where nobody did.
+        ``moved`` float, shape (): mean absolute change of the source latents since the last chunk;
+        a cut forgets the mask. ``begin_step`` plans where nobody did.
         """
         self._planned, self._is_planned, self.recomputed = None, True, None
         mask = self.edit_mask
@@ -101,6 +101,7 @@ class MaskCache:
         return max(1, round(self.config.mask_share * num_tokens))
 
     def _at_fixed_address(self, tokens: Tensor, total: int) -> Tensor:
+        """The same numbers, shape (n,), in memory that recordings know."""
         if self.num_buckets == 0:
             return tokens
         if self._index is None or len(self._index) != total:
@@ -130,7 +131,7 @@ class MaskCache:
         return 1.0 - float(self.edit_mask.float().mean())
 
     def observe(self, edited: Tensor, source: Tensor) -> None:
-        """Make the next chunk's mask from this chunk's latents, both (1, C, T, H, W).
+        """Make the next chunk's mask from this chunk's latents, both of shape (1, C, T, H, W).
 
         A token is recomputed when the mean squared change of its strongest latent cell exceeds the
         threshold, or one within ``mask_dilation`` tokens does in any latent of the chunk; with a
@@ -154,11 +155,11 @@ class MaskCache:
         self.edit_mask = None if is_known_whole else mask
 
     def tokens(self, part: ReusePart) -> Tensor | None:
-        """As ``Reuse``."""
+        """As ``Reuse``: their numbers, shape (n,)."""
         return self._tokens if self.config.mask_target == part else None
 
     def merge(self, part: ReusePart, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
-        """As ``Reuse``."""
+        """As ``Reuse``: (B, n, D) into (B, N, D)."""
         if self.config.mask_target != part:
             return out
         if tokens is not None:

@@ -17,7 +17,7 @@ class Reuse(Protocol):
     """Which tokens a pass recomputes and what the others take instead (the mask cache)."""
 
     def tokens(self, part: ReusePart) -> Tensor | None:
-        """Tokens whose ``part`` this pass recomputes, int64 (n,); None = all."""
+        """Tokens whose ``part`` this pass recomputes, int64, shape (n,); None = all."""
         ...
 
     def merge(self, part: ReusePart, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class Reuse(Protocol):
 
 
 def attend_only(attend_self: SelfAttend, tokens: Tensor) -> SelfAttend:
-    """Self-attention of a pass that holds ``tokens`` alone."""
+    """Self-attention of a pass (B, n, H, D) that holds ``tokens`` (int64, shape (n,)) alone."""
 
     held = tokens
 
@@ -38,7 +38,8 @@ def attend_only(attend_self: SelfAttend, tokens: Tensor) -> SelfAttend:
 
 
 def of_tokens(rows: Tensor, tokens: Tensor, num_tokens: int) -> Tensor:
-    """Of rows (B, T, ...), one per latent of ``num_tokens`` in all, those of ``tokens`` (n,).
+    """Of rows (B, T, ...), one per latent of ``num_tokens`` in all, those of ``tokens``, shape
+    (n,).
 
     A single row does for all of them and stays (B, 1, ...); otherwise (B, n, ...).
     """

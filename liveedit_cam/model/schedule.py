@@ -36,16 +36,16 @@ class FlowSchedule:
         return float(self.table[nearest])
 
     def sample_sigmas(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw ``count`` sigmas uniformly over the shifted table; float32 (count,)."""
+        """Draw ``count`` sigmas uniformly over the shifted table; float32, shape (count,)."""
         index = torch.randint(0, TABLE_STEPS, (count,), generator=generator)
         return self.table[index].float()
 
 
 def add_noise(x0: Tensor, noise: Tensor, sigma: Tensor | float) -> Tensor:
-    """Return x_t = (1 - sigma) x0 + sigma noise; ``sigma`` broadcasts against ``x0``."""
+    """Return x_t = (1 - sigma) x0 + sigma noise, any shape; ``sigma`` broadcasts against ``x0``."""
     return (1.0 - sigma) * x0 + sigma * noise
 
 
 def x0_from_flow(x_t: Tensor, flow: Tensor, sigma: Tensor | float) -> Tensor:
-    """Return x0 = x_t - sigma flow."""
+    """Return x0 = x_t - sigma flow, all of one shape; ``sigma`` broadcasts."""
     return x_t - sigma * flow

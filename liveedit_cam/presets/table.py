@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -174,10 +173,9 @@ def _edit(value: object) -> str:
 
 def _number(name: str, most: float) -> Callable[[object], float]:
     def check(value: object) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or not 0 <= value <= most:  # type: ignore[arg-type, operator]  # is_number says so
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
             raise _wrong(name, value, f"a number from 0 to {most:g}")
-        return float(value)  # type: ignore[arg-type]  # as above
+        return float(value)
 
     return check
 

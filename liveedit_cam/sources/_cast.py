@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from liveedit_cam.sources.screen import Area, Screen
 from liveedit_cam.types import Frame
 
 if TYPE_CHECKING:
+    from io import RawIOBase
+
     from liveedit_cam.sources._portal import Shared
     from liveedit_cam.types import Pixels
 
@@ -179,9 +181,9 @@ class CastGrabber:
 def _exactly(output: IO[bytes], num_bytes: int) -> bytearray | None:
     """The next picture; None at the end."""
     data = bytearray(num_bytes)
-    view = memoryview(data)
+    view, raw = memoryview(data), cast("RawIOBase", output)
     while view:
-        count = output.readinto(view)  # type: ignore[attr-defined] # a raw stream has it
+        count = raw.readinto(view)
         if not count:
             return None
         view = view[count:]

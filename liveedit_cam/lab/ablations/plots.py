@@ -37,7 +37,7 @@ def draw_plots(results: Results, folder: Path) -> tuple[str, ...]:
     return tuple(drawn)
 
 
-def _similarity(figure, rows: Sequence[SimilarityRow]) -> None:  # type: ignore[no-untyped-def]  # matplotlib has no types here
+def _similarity(figure: Figure, rows: Sequence[SimilarityRow]) -> None:
     axes = figure.add_subplot(
         xlabel="layer", ylabel="mean cosine, latent to latent", ylim=(-0.05, 1.02)
     )
@@ -50,7 +50,7 @@ def _similarity(figure, rows: Sequence[SimilarityRow]) -> None:  # type: ignore[
     axes.legend(fontsize=8)
 
 
-def _keep(figure, rows: Sequence[VariantRow]) -> None:  # type: ignore[no-untyped-def]  # matplotlib has no types here
+def _keep(figure: Figure, rows: Sequence[VariantRow]) -> None:
     quality, time = figure.subplots(1, 2)
     quality.set(xlabel="share of tokens recomputed", ylabel="loss against no cache, dB")
     time.set(xlabel="share of tokens recomputed", ylabel="time of the whole chunk, 1 = no cache")
@@ -68,7 +68,7 @@ def _keep(figure, rows: Sequence[VariantRow]) -> None:  # type: ignore[no-untype
     figure.tight_layout()
 
 
-def _drift(figure, rows: Sequence[DriftRow]) -> None:  # type: ignore[no-untyped-def]  # matplotlib has no types here
+def _drift(figure: Figure, rows: Sequence[DriftRow]) -> None:
     axes = figure.add_subplot(xlabel="minute", ylabel="PSNR against the exact target, dB")
     groups = list(dict.fromkeys(row.edits for row in rows))
     for edits, colour in zip(groups, (BLUE, ORANGE, GREEN), strict=False):

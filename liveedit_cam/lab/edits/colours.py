@@ -27,7 +27,7 @@ NAMES = (*HUES, *NEUTRALS)
 
 
 def colour_membership(frames: Tensor, name: str) -> Tensor:
-    """How much each pixel is of the colour ``name``, 0..1; (..., 3) in [0, 1] to (...).
+    """How much each pixel is of the colour ``name``, 0..1; shape (..., 3) in [0, 1] to (...).
 
     Soft at every border, so that a mask has no hard, noisy edge. Hues: full within 14 degrees,
     none beyond 26; saturation 0.22..0.38 and value 0.15..0.28.
@@ -52,7 +52,7 @@ def colour_membership(frames: Tensor, name: str) -> Tensor:
 
 
 def _hue_distance(frames: Tensor, high: Tensor, span: Tensor, hue: float) -> Tensor:
-    """Degrees from ``hue``, 0..180."""
+    """Degrees from ``hue`` (0..1), 0..180; shape (..., 3) to (...), as ``high`` and ``span``."""
     red, green, blue = frames.unbind(-1)
     angle = torch.where(
         high == red,
@@ -63,7 +63,7 @@ def _hue_distance(frames: Tensor, high: Tensor, span: Tensor, hue: float) -> Ten
 
 
 def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
-    """0 up to ``low``, 1 from ``high``, a smooth cubic between."""
+    """0 up to ``low``, 1 from ``high``, a smooth cubic between; the shape of ``x``."""
     t = ((x - low) / (high - low)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 

@@ -206,16 +206,7 @@ def known_words(palette: Palette) -> tuple[str, ...]:
     texts = [*palette.names, *SHADES, *NAMES, *BEFORE, *AFTER, *DISTRACTORS]
     texts += [*SLIGHT_WORDS, *STRONG_WORDS, *OWNERS, *PLACES]
     texts += [word for region in NAMED_REGIONS for word in region.words]
-    tables: tuple[Mapping[object, Sequence[str]], ...] = (
-        TEMPLATES,
-        SLOTS,
-        FROM_WORDS,
-        SIDE_WORDS,
-        REGION_WORDS,
-        ADJECTIVES,
-    )  # type: ignore[assignment]
-    for table in tables:
-        for several in table.values():
-            texts += several
+    tables = (TEMPLATES, SLOTS, FROM_WORDS, SIDE_WORDS, REGION_WORDS, ADJECTIVES)
+    texts += [text for table in tables for several in table.values() for text in several]
     words = re.findall(r"[a-z0-9']+", re.sub(r"\{\w+\}", " ", " ".join(texts)))
     return tuple(sorted(set(words)))

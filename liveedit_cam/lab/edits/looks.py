@@ -90,7 +90,7 @@ def look(frames: Tensor, mask: Tensor, spec: EditSpec) -> Tensor:
 
 
 def _shaped(frames: Tensor, family: Family) -> Tensor:
-    """The rest of a look: what depends on place or on neighbours."""
+    """The rest of a look, (T, H, W, 3): what depends on place or on neighbours."""
     x, y = _places(frames)
     if family is Family.BLACK_AND_WHITE:
         return luma(frames).expand_as(frames)
@@ -121,18 +121,21 @@ def _shaped(frames: Tensor, family: Family) -> Tensor:
 
 
 def luma(frames: Tensor) -> Tensor:
-    """BT.601 luma, (..., 3) to (..., 1)."""
+    """BT.601 luma, shape (..., 3) to (..., 1)."""
     return (frames * frames.new_tensor(LUMA)).sum(-1, keepdim=True)
 
 
 def recolour(frames: Tensor, colour: RGB) -> Tensor:
-    """Paint with ``colour`` and keep the light: 0.25 + 0.85 luma, plus a tenth of the source."""
+    """Paint with ``colour`` and keep the light: 0.25 + 0.85 luma, plus a tenth of the source.
+
+    ``frames`` (T, H, W, 3) in [0, 1], as everywhere in this file; the same shape out.
+    """
     paint = frames.new_tensor(colour)
     return (0.1 * frames + 0.9 * paint * (0.25 + 0.85 * luma(frames))).clamp(0, 1)
 
 
 def repaint(frames: Tensor, colour: RGB) -> Tensor:
-    """Like ``recolour``, lifted: dark hair and dark coats show their new colour, too."""
+    """As ``recolour``, the same shape, but lifted: dark hair and coats show their new colour."""
     paint = frames.new_tensor(colour)
     return (0.08 * frames + 0.92 * paint * (0.48 + 0.60 * luma(frames))).clamp(0, 1)
 
@@ -151,7 +154,7 @@ def _places(frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _palette(frames: Tensor, family: Family) -> Tensor:
-    """Colour by luma, with a fifth of the source kept in NEON so that things stay apart."""
+    """Colour by luma, shape kept; in NEON with a fifth of the source, so that things stay apart."""
     stops = torch.tensor(PALETTES[family], dtype=frames.dtype, device=frames.device)
     at = luma(frames)[..., 0].clamp(0, 1) * (len(stops) - 1)
     low = at.floor().clamp(max=len(stops) - 2).long()
@@ -160,7 +163,7 @@ def _palette(frames: Tensor, family: Family) -> Tensor:
 
 
 def _gradient(frames: Tensor, upper: RGB, lower: RGB) -> Tensor:
-    """A plain surface from ``upper`` to ``lower``; nothing of the source is left."""
+    """A plain surface, shape of ``frames``, from ``upper`` to ``lower``; no source is left."""
     _, y = _places(frames)
     top, bottom = frames.new_tensor(upper), frames.new_tensor(lower)
     return torch.lerp(top.expand(frames.shape), bottom.expand(frames.shape), y)
@@ -174,7 +177,7 @@ def _light(frames: Tensor, colour: RGB, side: Side) -> Tensor:
 
 
 def _sketch(frames: Tensor) -> Tensor:
-    """Pencil lines: luma divided by its blur (colour dodge of the inverted blur), darkened."""
+    """Pencil lines, (T, H, W, 3): luma by its blur (dodge of the inverted blur), darkened."""
     light = luma(frames)
     blurred = _blur(light, 0.014)
     lines = ((light + 0.03) / (blurred + 0.03)).clamp(max=1.0)
@@ -203,7 +206,7 @@ def _pixel_art(frames: Tensor) -> Tensor:
 
 
 def _blur_inside(frames: Tensor, mask: Tensor) -> Tensor:
-    """Gaussian blur, sigma 4 % of the short side, that takes colour from inside ``mask`` only."""
+    """Gaussian blur of colour inside ``mask`` (T, H, W) alone; sigma 4 % of the short side."""
     weight = mask.unsqueeze(-1) + 1e-4
     blurred = _blur(torch.cat((frames * weight, weight), dim=-1), 0.04)
     return blurred[..., :3] / blurred[..., 3:]

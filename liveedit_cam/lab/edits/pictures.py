@@ -58,7 +58,7 @@ class LabelledPicture:
 
 
 def table_of(region: Region, picture: LabelledPicture) -> NDArray[np.bool_]:
-    """Which coarse (row 0) and fine (row 1) ids are ``region``; bool (2, 256)."""
+    """Which coarse (row 0) and fine (row 1) ids are ``region``; bool, shape (2, 256)."""
     table = np.zeros((2, 256), np.bool_)
     table[0, list(region.labels)] = True
     table[1, [picture.garments[g] for g in region.fine if g in picture.garments]] = True
@@ -75,7 +75,7 @@ def region_mask(region: Region, picture: LabelledPicture) -> NDArray[np.bool_]:
 
 
 def person_mask(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where people and what they wear are, bool like ``labels``."""
+    """Where people and what they wear are; ``labels`` (H, W), bool of that shape out."""
     table = np.zeros(256, np.bool_)
     table[list(PERSON_LABELS)] = True
     return np.asarray(table[labels])

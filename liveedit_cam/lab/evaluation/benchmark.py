@@ -199,6 +199,6 @@ def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def as_pixels(tensor: Tensor) -> NDArray[np.uint8]:
-    """float32 in [0, 1] to uint8, rounded."""
+    """float32 in [0, 1] of any shape to uint8, rounded."""
     pixels: NDArray[np.uint8] = (tensor * 255).round().byte().numpy()
     return pixels

@@ -73,7 +73,7 @@ def mean_motion(flows: list[FlowField]) -> float:
 
 
 def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> FlowField:
-    """Where each pixel of ``before`` is in ``after``."""
+    """Where each pixel of ``before`` (H, W, 3) is in ``after``."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
     start = np.zeros((*before.shape[:2], 2), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -81,7 +81,7 @@ def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> FlowField:
 
 
 def _carry(picture: NDArray[np.generic], backward: FlowField) -> NDArray[np.float32]:
-    """``picture`` seen from the next frame: every pixel fetched from where ``backward`` leads."""
+    """``picture`` (H, W, C) seen from the next frame: each pixel from where ``backward`` leads."""
     height, width = backward.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return np.asarray(
@@ -97,6 +97,6 @@ def _carry(picture: NDArray[np.generic], backward: FlowField) -> NDArray[np.floa
 
 
 def _agree(forward: FlowField, backward: FlowField) -> NDArray[np.bool_]:
-    """Where the flow back and then forwards ends where it began, seen from the later frame."""
+    """Where the flow back and then forwards ends where it began; (H, W) of the later frame."""
     back_again = _carry(forward, backward) + backward
     return np.asarray(np.hypot(back_again[..., 0], back_again[..., 1]) <= MAX_DRIFT_PX)

@@ -79,7 +79,8 @@ def capped_psnr(picture: Tensor, reference: Tensor, mask: Tensor | None = None) 
 def ssim(picture: Tensor, reference: Tensor, mask: Tensor | None = None) -> float:
     """Mean structural similarity of luma (Wang et al. 2004), weighted by ``mask`` where given.
 
-    Gaussian window of 11 pixels, sigma 1.5; the map has the picture's size (borders mirrored).
+    Pictures (T, H, W, 3) in [0, 1], ``mask`` (T, H, W). Gaussian window of 11 pixels, sigma 1.5;
+    the map has the picture's size (borders mirrored).
     """
     values = torch.stack(
         [

@@ -80,7 +80,7 @@ def named_means(results: Sequence[NamedResult]) -> dict[str, float | None]:
 
 
 def named_tile(measured: NamedMeasured) -> NDArray[np.uint8]:
-    """Source, output and target side by side under the instruction."""
+    """Source, output and target side by side under the instruction; uint8 (H, W, 3)."""
     width, height = TILE_WIDTH_PX, TILE_WIDTH_PX * 9 // 16
     pictures = (measured.source, measured.output, measured.target)
     row = np.hstack([fill_tile(picture, width, height) for picture in pictures])

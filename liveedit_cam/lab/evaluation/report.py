@@ -226,7 +226,9 @@ Tile = tuple[NDArray[np.uint8], NDArray[np.uint8], str]
 
 
 def triple(measured: Measured, width_px: int = 300) -> NDArray[np.uint8]:
-    """Source, output and exact target of the last frame side by side under the instruction."""
+    """uint8 (H, W, 3): source, output and exact target of the last frame side by side under the
+    instruction.
+    """
     height = width_px * 9 // 16
     frames = (measured.source[-1], measured.output[-1], measured.target)
     row = np.hstack([fill_tile(frame, width_px, height) for frame in frames])
@@ -255,14 +257,16 @@ def contact_sheet(
 
 
 def titled(row: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """A line of text above ``row``."""
+    """A line of text above ``row`` (H, W, 3)."""
     bar = np.full((26, row.shape[1], 3), GROUND, np.uint8)
     cv2.putText(bar, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (INK,) * 3, 1, cv2.LINE_AA)
     return np.vstack((bar, row))
 
 
 def fill_tile(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Scale to cover width x height; of what hangs over, keep the middle, of portraits the top."""
+    """Scale (H, W, 3) to cover width x height; of what hangs over, keep the middle, of portraits
+    the top.
+    """
     scale = max(width / frame.shape[1], height / frame.shape[0])
     size = (max(width, round(frame.shape[1] * scale)), max(height, round(frame.shape[0] * scale)))
     big = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)

@@ -91,7 +91,7 @@ def shrink(frames: Tensor) -> Tensor:
 
 
 def rivals(spec: EditSpec, frames: Tensor, *, has_subject: bool) -> tuple[EditSpec, ...]:
-    """Every other edit that can be asked for on ``frames``, each once."""
+    """Every other edit that can be asked for on ``frames`` (T, H, W, 3), each once."""
     found = (*_common(has_subject), *_colour_changes(frames), *_near_misses(spec, has_subject))
     return tuple(dict.fromkeys(other for other in found if other != spec))
 
@@ -112,7 +112,7 @@ def _common(has_subject: bool) -> Iterator[EditSpec]:
 
 
 def _colour_changes(frames: Tensor) -> Iterator[EditSpec]:
-    """Each colour of the picture into the two that are furthest from it on the wheel."""
+    """Each colour of ``frames`` (T, H, W, 3) into the two furthest from it on the wheel."""
     for name, hue in HUES.items():
         if float(colour_membership(frames, name).mean()) < MIN_COLOUR_SHARE:
             continue

@@ -108,7 +108,7 @@ class Dmd:
 
     @torch.no_grad()
     def _gradient(self, result: Tensor, batch: LatentBatch) -> Tensor:
-        """(fake - real) / mean |x - real|, per sample."""
+        """(fake - real) / mean |x - real|, per sample; (B, C, T, H, W)."""
         sigma, noisy = self._noised(result)
         editor = self.critic.module
         assert isinstance(editor, Editor)
@@ -131,7 +131,7 @@ class Dmd:
         return ((fake - real) / size).nan_to_num()
 
     def _noised(self, result: Tensor) -> tuple[Tensor, Tensor]:
-        """Sigma (B,) by the timestep rule, and the noised latents."""
+        """Sigma, shape (B,), by the timestep rule, and the noised latents (B, C, T, H, W)."""
         u = torch.rand(len(result), generator=self.draws.noise)
         shift = self.schedule.shift
         timestep = (1000 * shift * u / (1 + (shift - 1) * u)).clamp(LOWEST_T, HIGHEST_T)

@@ -1,6 +1,6 @@
 """The student as it runs live: chunk by chunk over its own KV cache, with gradients where wanted.
 
-The denoising loop's twin for training: same steps, same cache, same positions; only the exit step
+The denoising loop for training: same steps, same cache, same positions; only the exit step
 keeps its graph, and its keys and values are joined to the cache instead of written into it,
 because a write in place would spoil what the backward pass needs.
 """
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from liveedit_cam.model.attention import attend, rotate
 from liveedit_cam.model.dit import CausalDiT, TextKV
-from liveedit_cam.model.generator import predict_x0
+from liveedit_cam.model.generator import denoise_step
 from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.schedule import FlowSchedule, add_noise
+from liveedit_cam.model.schedule import FlowSchedule
 
 
 class JoinedAttend:
@@ -62,22 +62,11 @@ def rollout(
     for part in source.split(config.chunk_latents, dim=2):
         cache.make_room()
         x0 = part
-        shape = (len(part), part.shape[2])
-        for step in range(exit_step + 1):
-            is_exit = step == exit_step
-            sigma, timestep = schedule.sigmas[step], schedule.timesteps[step]
-            fresh = torch.randn(part.shape, generator=noise).to(part)
-            noisy = add_noise(x0, fresh, sigma)
-            with torch.set_grad_enabled(is_exit and torch.is_grad_enabled()):
-                x0 = predict_x0(
-                    dit,
-                    noisy,
-                    part,
-                    part.new_full(shape, sigma),
-                    part.new_full(shape, float(timestep)),
-                    text if is_exit else frozen,
-                    JoinedAttend(cache) if is_exit else cache,
-                )
+        with torch.no_grad():
+            for step in range(exit_step):
+                x0 = denoise_step(dit, x0, part, frozen, schedule, step, cache, noise)
+        joined = JoinedAttend(cache)
+        x0 = denoise_step(dit, x0, part, text, schedule, exit_step, joined, noise)
         chunks.append(x0)
         with torch.no_grad():
             dit.write_context(x0.detach(), part, frozen, cache)

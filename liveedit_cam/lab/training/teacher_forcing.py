@@ -214,7 +214,7 @@ class TeacherForcing:
         return MaskedAttend(rotation, mask)
 
     def _draw_steps(self, count: int) -> Tensor:
-        """The step each sample is at, int64 (count,); -1 = noised from its target."""
+        """The step each sample is at, int64, shape (count,); -1 = noised from its target."""
         num_steps = len(self.schedule.sigmas)
         shares = torch.full((num_steps,), (1 - self.first_step_share) / max(1, num_steps - 1))
         shares[0] = self.first_step_share
