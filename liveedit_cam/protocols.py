@@ -171,11 +171,20 @@ class Editor(Protocol):
     makes pictures turns them into fields with ``liveedit_cam.model.field.fields_of``.
     """
 
-    name: str
-    chunk_frames: int
-    """Frames the next ``edit`` wants."""
-    size: ModelSize
-    """How large it wants them; may change from chunk to chunk."""
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        ...
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames the next ``edit`` wants."""
+        ...
+
+    @property
+    def size(self) -> ModelSize:
+        """How large it wants them; may change from chunk to chunk."""
+        ...
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
         """Make an instruction ready for ``edit``. Raises InstructionError.

@@ -51,7 +51,6 @@ _app = FastAPI(openapi_url=None)
 add_routes(_app, _host)
 
 
-@serve.deployment
 @serve.ingress(_app)
 class Replica:
     """One model with its sessions."""
@@ -77,7 +76,7 @@ def build(args: Mapping[str, Any] | ServeSettings) -> serve.Application:
     """
     settings = ServeSettings.model_validate(args)
     settings.tokens()  # where it is built, so that a wrong file is told before any replica starts
-    replica = Replica.options(
+    replica = serve.deployment(Replica).options(
         name=NAME,
         max_ongoing_requests=settings.max_sessions + SPARE_REQUESTS,
         max_queued_requests=QUEUED_REQUESTS,

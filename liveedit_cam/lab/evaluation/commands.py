@@ -67,6 +67,10 @@ Pictures = Annotated[
     Path | None,
     typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
 ]
+Peer = Annotated[
+    Path | None,
+    typer.Option(help="Folder of another program's person masks, NAME.png, for --pictures."),
+]
 
 app = typer.Typer(
     help="Measure how good a model is.",
@@ -98,10 +102,7 @@ def quality(
         Path | None, typer.Option(help="pairs.json of another run, instead of drawing.")
     ] = None,
     pictures: Pictures = None,
-    peer: Annotated[
-        Path | None,
-        typer.Option(help="Folder of another program's person masks, NAME.png, for --pictures."),
-    ] = None,
+    peer: Peer = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's own metrics, where their models are.")
     ] = False,
