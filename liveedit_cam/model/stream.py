@@ -94,10 +94,8 @@ class EditStream:
         self._is_kept_warm = False
         self._shown = ShownLatents()
         self._last_source: Tensor | None = None
-        self.skip_ratio = 0.0
-        """Share of tokens the mask cache reused in the middle steps of the last chunk."""
-        self.recomputed: Tensor | None = None
-        """bool (T, h, w): tokens its middle steps computed anew; None = all."""
+        self.skip_ratio = 0.0  # share of tokens that the last chunk's middle steps reused
+        self.recomputed: Tensor | None = None  # bool (T, h, w): those computed anew; None = all
 
     @property
     def chunk_frames(self) -> int:
@@ -158,8 +156,8 @@ class EditStream:
             return TextConditioning(prompt, tuple(kv), ())
         unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
         missing = what_is_missing(prompt, self.words)
-        is_nothing = is_all_missing(prompt, missing, self.words)
-        return TextConditioning(prompt, tuple(kv), missing, not is_nothing, " ".join(unread))
+        is_read = not is_all_missing(prompt, missing, self.words)
+        return TextConditioning(prompt, tuple(kv), missing, is_read, " ".join(unread))
 
     @torch.inference_mode()
     def edit(
