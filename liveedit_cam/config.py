@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from liveedit_cam.errors import ConfigError, shown
+from liveedit_cam.folders import user_folder
 from liveedit_cam.types import MAX_PROMPT_CHARS, Fit, LatencyMode, Mode
 
 PREFIX = "LIVEEDIT_CAM_"
@@ -188,14 +189,7 @@ def load_config(
 
 def default_path(environ: Mapping[str, str], platform: str = sys.platform) -> Path:
     """Where the user's own configuration file is looked for; it need not exist."""
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    if platform == "win32":
-        folder = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
-    elif platform == "darwin":
-        folder = home / "Library" / "Application Support"
-    else:
-        folder = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return folder / "liveedit-cam" / "config.toml"
+    return user_folder("config", environ, platform) / "config.toml"
 
 
 def _from_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, _Setting]:

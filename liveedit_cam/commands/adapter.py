@@ -9,34 +9,12 @@ from typing import Protocol
 from liveedit_cam.commands.choices import check_model, find_choices
 from liveedit_cam.control.wire import Progress
 from liveedit_cam.daemon.ledger import Settled
-from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import (
-    Choice,
-    EditInstruction,
-    Fit,
-    Frame,
-    LatencyMode,
-    Mode,
-    Region,
-    Status,
-)
+from liveedit_cam.presets import Applied, PresetBook, Steering, apply
+from liveedit_cam.types import Choice, Fit, Frame, Status
 
 
-class Controller(Protocol):
+class Controller(Steering, Protocol):
     """The daemon's Controller, as far as page, command line and OBS need it."""
-
-    def instruct(
-        self,
-        prompt: str,
-        *,
-        strength: float,
-        region: Region | None,
-        seed: int,
-        origin: str,
-        transition_s: float = 0.0,
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
 
     def prepare(self, prompt: str) -> None:
         """Have a prompt encoded that may come. Raises InstructionError."""
@@ -44,14 +22,6 @@ class Controller(Protocol):
 
     def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
         """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Change how a frame gets its edit."""
         ...
 
     def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:

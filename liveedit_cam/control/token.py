@@ -20,6 +20,7 @@ from liveedit_cam.control.private_files import (
     told,
     write_private,
 )
+from liveedit_cam.folders import user_folder
 
 TOKEN_NAME = "page-token"
 SERVE_TOKEN_NAME = "serve-token"
@@ -36,14 +37,7 @@ def state_path(environ: Mapping[str, str], platform: str = sys.platform) -> Path
     """
     if environ.get(RUNTIME_VARIABLE):
         return Path(environ[RUNTIME_VARIABLE])
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    if platform == "win32":
-        folder = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif platform == "darwin":
-        folder = home / "Library" / "Application Support"
-    else:
-        folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
-    return folder / "liveedit-cam"
+    return user_folder("state", environ, platform)
 
 
 def kept_token(folder: Path, name: str = TOKEN_NAME) -> str:

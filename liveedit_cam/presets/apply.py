@@ -21,7 +21,7 @@ class Steering(Protocol):
         region: Region | None,
         seed: int,
         origin: str,
-        transition_s: float,
+        transition_s: float = 0.0,
     ) -> EditInstruction:
         """Accept an instruction and number it. Raises InstructionError."""
         ...

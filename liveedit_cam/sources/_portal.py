@@ -17,6 +17,7 @@ from jeepney.io.blocking import DBusConnection, Proxy, open_dbus_connection
 from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
 from liveedit_cam.errors import SourceError
+from liveedit_cam.folders import user_folder
 from liveedit_cam.sources.screen import NoPortalError
 
 NAME, PATH = "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop"
@@ -206,9 +207,7 @@ def _refused(error: DBusErrorResponse, method: str) -> SourceError:
 
 def token_path(kind: str, environ: Mapping[str, str]) -> Path:
     """Where the token of a permission for ``kind`` is kept."""
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    folder = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
-    return folder / "liveedit-cam" / f"share-{kind}"
+    return user_folder("state", environ, "linux") / f"share-{kind}"
 
 
 def read_token(path: Path) -> str:

@@ -185,7 +185,7 @@ def test_some_tokens_rewritten_equal_all_rewritten() -> None:
     assert torch.allclose(got, expected, rtol=0, atol=ROUNDING)
 
 
-def test_two_thousand_latents_in_a_row() -> None:
+def test_more_than_a_thousand_latents_in_a_row() -> None:
     """Catches positions, memory or outputs that grow with uptime (a table of 1,024 ends here)."""
     config = replace(
         PAIRED,
@@ -202,7 +202,7 @@ def test_two_thousand_latents_in_a_row() -> None:
     source = draw_latents(config, 2, seed=0)
     cache = cache_of(config, torch.float32)
     num_bytes, noise = cache.num_bytes, torch.Generator().manual_seed(0)
-    for _ in range(1000):
+    for _ in range(520):  # chunks of two latents
         x0 = denoise_chunk(dit, source, text, schedule, cache, None, noise)
     assert cache.num_latents == config.window_latents
     assert cache.num_bytes == num_bytes
