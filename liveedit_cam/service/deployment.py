@@ -77,7 +77,7 @@ def build(args: Mapping[str, Any] | ServeSettings) -> serve.Application:
     """
     settings = ServeSettings.model_validate(args)
     settings.tokens()  # where it is built, so that a wrong file is told before any replica starts
-    replica = Replica.options(
+    replica = Replica.options(  # type: ignore[attr-defined] - the decorator made a Deployment of it
         name=NAME,
         max_ongoing_requests=settings.max_sessions + SPARE_REQUESTS,
         max_queued_requests=QUEUED_REQUESTS,
