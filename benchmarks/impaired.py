@@ -58,7 +58,11 @@ def impaired(to_port: int, how: Impairment, seed: int = 0) -> Iterator[Proxy]:
     ways: list[asyncio.Task[None]] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", to_port)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", to_port)
+        except OSError:  # nobody listens: so nobody does here
+            writer.close()
+            return
         for name, source, sink in (("up", reader, back), ("down", there, writer)):
             ways.append(loop.create_task(_pass_on(name, source, sink, proxy, how, chance)))
 

@@ -164,7 +164,7 @@ class Scheduler:
         try:
             results = self._hosted.edit([job for job, _ in wanted])
         except Exception as error:  # noqa: BLE001 - loop of this thread; told to each camera
-            results = [error] * len(wanted)
+            results = [error for _ in wanted]
         self.busy_s += time.monotonic() - began
         self.num_edits += len(wanted)
         for (job, future), result in zip(wanted, results, strict=True):
