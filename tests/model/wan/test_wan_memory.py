@@ -175,14 +175,14 @@ def test_the_mask_can_be_seen(folder: Path) -> None:
     assert recomputed is not None
     assert recomputed.sum(dim=(1, 2)).tolist() == [3, 3, 3]  # half of six tokens, in each latent
     frames = np.full((9, 32, 48, 3), 100, np.uint8)
-    darken_reused(frames, recomputed)
+    darken_reused(frames, recomputed, 4)
     shade = round(100 * REUSED_BRIGHTNESS)
     for frame, latent in zip(frames, [0, 1, 1, 1, 1, 2, 2, 2, 2], strict=True):
         cells = frame[8::16, 8::16, 0]
         assert np.array_equal(cells == 100, recomputed[latent].numpy())
         assert set(np.unique(cells)) == {100, shade}
     whole = frames.copy()
-    darken_reused(whole, None)
+    darken_reused(whole, None, 4)
     assert np.array_equal(whole, frames)
     shown = MaskShown(stream)
     clip = moving_frames(shown.chunk_frames, 32, 48)
