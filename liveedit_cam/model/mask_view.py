@@ -18,17 +18,16 @@ if TYPE_CHECKING:
 REUSED_BRIGHTNESS = 0.4
 
 
-def darken_reused(frames: Pixels, recomputed: Tensor | None) -> None:
+def darken_reused(frames: Pixels, recomputed: Tensor | None, per_latent: int) -> None:
     """Darken in ``frames`` uint8 (N, H, W, 3), in place, what was taken from the mask cache.
 
     ``recomputed`` bool (T, h, w) of the chunk's latents; None = everything was recomputed. A latent
-    is as many frames as any other; of a shorter first chunk, the first latent is the shorter.
+    is ``per_latent`` frames; of a shorter first chunk, the first latent is the shorter.
     """
     if recomputed is None:
         return
     masks = recomputed.cpu().numpy()
     num_frames, height, width = frames.shape[:3]
-    per_latent = -(-num_frames // len(masks))
     for latent, mask in enumerate(masks):
         until = num_frames - per_latent * (len(masks) - 1 - latent)
         shade = np.where(mask, 1.0, REUSED_BRIGHTNESS).astype(np.float32)
@@ -65,7 +64,8 @@ class MaskShown:
         edited = self._stream.edit(
             frames, conditioning, strength=strength, region=region, in_place=in_place
         )
-        darken_reused(edited, self._stream.recomputed)
+        per_latent = self._stream.config.codec.frames_per_latent
+        darken_reused(edited, self._stream.recomputed, per_latent)
         return edited
 
 

@@ -112,4 +112,5 @@ class WholeClips:
 
 def load_whole(model: str = "nano", device: str = "auto") -> WholeClips:
     """``load`` for whole clips. Raises what it raises."""
-    return WholeClips(load(model, device, warms_up=False))
+    stream = load(model, device, warms_up=False)
+    return WholeClips(stream, num_latents=NUM_LATENTS, num_steps=NUM_STEPS)

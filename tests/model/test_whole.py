@@ -73,6 +73,7 @@ def test_guidance_goes_away_from_no_text() -> None:
 def test_a_file_is_edited_by_whole_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches an option that is dropped on the way, and clips longer than the file lost."""
     monkeypatch.setattr(whole, "NUM_LATENTS", 4)
+    monkeypatch.setattr(whole, "NUM_STEPS", 2)
     write_bars(tmp_path / "in.mp4", num_frames=20)
     folder = str(write_folder(tmp_path / "tiny"))
     made = {}
