@@ -63,4 +63,4 @@ class Wire:
 
     def close(self) -> None:
         """Free the socket; no ``recv`` may be waiting."""
-        self._ws.shutdown()  # type: ignore[no-untyped-call]  # the library lacks that type
+        self._ws.shutdown()
