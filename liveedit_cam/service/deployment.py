@@ -77,7 +77,8 @@ def build(args: Mapping[str, Any] | ServeSettings) -> serve.Application:
     """
     settings = ServeSettings.model_validate(args)
     settings.tokens()  # where it is built, so that a wrong file is told before any replica starts
-    replica = Replica.options(  # type: ignore[attr-defined] - the decorator made a Deployment of it
+    # mypy takes no note of what a decorator makes of a class: here a Deployment
+    replica = Replica.options(  # type: ignore[attr-defined]
         name=NAME,
         max_ongoing_requests=settings.max_sessions + SPARE_REQUESTS,
         max_queued_requests=QUEUED_REQUESTS,
