@@ -42,7 +42,7 @@ def test_without_ray_one_line_says_what_to_install() -> None:
 def test_a_wrong_number_is_named(options: dict[str, float], says: str) -> None:
     """Catches pydantic's own words."""
     with pytest.raises(ConfigError, match=says):
-        serve(no_ray=True, **options)  # type: ignore[arg-type] - by name
+        serve(no_ray=True, **options)  # type: ignore[arg-type]  # by name
 
 
 def test_the_user_is_told_what_to_type() -> None:

@@ -110,7 +110,7 @@ class Rig:
         self.link = FakeLink(self.clock, edited)
         self.keeper = FakeKeeper(self.link)
         self.local = ScriptedEditor(folder / "memory", "cpu")
-        self.editor = RemoteEditor(self.local, self.keeper, "gpu", self.clock.now)  # type: ignore[arg-type] - fakes of the same shape
+        self.editor = RemoteEditor(self.local, self.keeper, "gpu", self.clock.now)  # type: ignore[arg-type]  # fakes of the same shape
         self.conditioning = self.local.encode(EditInstruction("mark", revision=3))
 
     def edit(self, every_frame: bool = False) -> str:
@@ -284,7 +284,7 @@ def test_an_instruction_only_the_server_takes_is_edited_there(rig: Rig) -> None:
     rig.link.lost = None
     rig.edit()
     wait = rig.link.wait
-    rig.link.wait = lambda message, timeout_s: (  # type: ignore[method-assign] - one more answer
+    rig.link.wait = lambda message, timeout_s: (  # type: ignore[method-assign]  # one more answer
         ((Encoded(number=message.number), []), rig.clock.now())
         if isinstance(message, Encode)
         else wait(message, timeout_s)

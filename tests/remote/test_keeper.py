@@ -35,7 +35,7 @@ class Server:
         self.num_tries += 1
         if isinstance(self.answer, LinkLost):
             raise self.answer
-        return self.answer  # type: ignore[return-value] - of the same shape
+        return self.answer  # type: ignore[return-value]  # of the same shape
 
 
 def run(keeper: LinkKeeper, clock: Clock, seconds: float) -> None:

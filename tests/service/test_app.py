@@ -211,7 +211,7 @@ def test_a_camera_that_does_not_read_is_left() -> None:
             await asyncio.Event().wait()
 
     async def answer() -> None:
-        await Sender(Full(), 0.01)(Welcome(model="x", size=SIZE))  # type: ignore[arg-type] - a fake
+        await Sender(Full(), 0.01)(Welcome(model="x", size=SIZE))  # type: ignore[arg-type]  # a fake
 
     with pytest.raises(TimeoutError):
         asyncio.run(answer())
