@@ -127,7 +127,7 @@ def test_the_first_output_is_exchanged(run: Run) -> None:
     run.choose(Choice.SINK, "other", is_trial=False)
     run.until(lambda: bool(run.sinks[-1].frames))
     assert (first.num_closes, second.num_closes) == (1, 0)
-    assert run.service.controller.status().sinks == ("other", "second")
+    run.until(lambda: run.service.controller.status().sinks == ("other", "second"))
 
 
 def test_steps_change_without_a_new_engine_and_a_model_with_one(run: Run) -> None:

@@ -209,7 +209,17 @@ def test_devices_that_are_there_are_taken() -> None:
     assert choose_device("auto").type in ("cpu", "cuda")
 
 
-def test_fastest_dtype_is_one_of_two() -> None:
-    """Catches float16, in which the norms of this model overflow."""
+@pytest.mark.parametrize("has_it", [False, True])
+def test_fastest_dtype_is_one_of_two(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches float16, in which the norms of this model overflow, and emulated bfloat16."""
+    asked: list[dict[str, bool]] = []
+
+    def is_supported(**how: bool) -> bool:
+        asked.append(how)
+        return has_it
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
     assert fastest_dtype(CPU) in (torch.float32, torch.bfloat16)
-    assert fastest_dtype(torch.device("cuda")) == torch.bfloat16
+    assert not asked
+    assert fastest_dtype(torch.device("cuda")) == (torch.bfloat16 if has_it else torch.float32)
+    assert asked == [{"including_emulation": False}]

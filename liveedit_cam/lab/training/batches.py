@@ -66,7 +66,8 @@ class LatentBatch:
     expected: Tensor | None = None
     """(B,): mean squared change that such an edit makes, by its kind; None = not measured."""
     parts: Tensor | None = None
-    """(B, T, H, W, NUM_PARTS): share of each latent cell that each part is, 0 where unknown."""
+    """(B, T, H, W, NUM_PARTS): share of each latent cell that each part is, 0 where unknown; None =
+    no pair has labels."""
     num_old: int = 0
     """So many at the front are pairs of clips, whose wordings the text encoder keeps."""
 
@@ -166,7 +167,9 @@ def collate(
             has_subject=torch.tensor([pair.has_subject for pair in pairs]),
             prompts=tuple(pair.prompt for pair in pairs),
             known=torch.stack(known),
-            parts=torch.stack([shares(p, mean) for p, mean in zip(pairs, subject, strict=True)]),
+            parts=None
+            if all(pair.parts is None for pair in pairs)
+            else torch.stack([shares(p, mean) for p, mean in zip(pairs, subject, strict=True)]),
             num_old=sum(pair.known is None for pair in pairs),
             expected=None
             if expected is None

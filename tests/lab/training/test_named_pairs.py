@@ -151,9 +151,11 @@ def test_each_cell_of_a_labelled_picture_is_told_whatever_is_named(maker: Pictur
             cell = frame[16 * row : 16 * (row + 1), 16 * column : 16 * (column + 1)]
             assert float(shares[0, row, column, part]) == pytest.approx((cell == part).mean())
         assert float(shares.sum()) == pytest.approx((frame != 255).sum() / 256, rel=1e-5)
-    old = collate(maker.old.pairs(2, 1, 4, *SIZE), codec)
-    assert old.parts is not None
-    assert float(old.parts.sum()) == 0
+    assert collate(maker.old.pairs(2, 1, 4, *SIZE), codec).parts is None
+    mixed = collate([*maker.old.pairs(1, 1, 4, *SIZE), pairs[0]], codec)
+    assert mixed.parts is not None
+    assert float(mixed.parts[0].sum()) == 0
+    assert torch.equal(mixed.parts[1], batch.parts[0])
 
 
 def test_the_parts_loss_is_that_of_known_cells_alone() -> None:

@@ -78,7 +78,10 @@ def test_small_edits_count() -> None:
 
 @pytest.mark.parametrize("num_latents", [1, 3])
 def test_loss_reaches_every_weight(num_latents: int) -> None:
-    """Catches a branch of the model that training leaves out, such as the text."""
+    """Catches a branch of the model that training leaves out, such as the text.
+
+    Of clips nobody says what each cell is: the head that learns it has nothing to learn.
+    """
     torch.manual_seed(0)
     editor = Editor(TINY)
     torch.nn.init.normal_(editor.dit.head.head.weight, std=0.02)
@@ -92,7 +95,7 @@ def test_loss_reaches_every_weight(num_latents: int) -> None:
     assert torch.isfinite(loss)
     assert set(values) == {"edit", "subject"}
     idle = [n for n, p in editor.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not idle
+    assert idle == ["parts_head.weight", "parts_head.bias"]
 
 
 def noise_of(seed: int) -> torch.Generator:

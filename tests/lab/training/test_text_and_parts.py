@@ -61,7 +61,7 @@ def test_old_prompts_are_held_where_they_were() -> None:
 
 def test_the_text_encoder_learns_slower() -> None:
     """Catches one learning rate for all, and a text encoder among Muon's matrices."""
-    editor = Editor(TINY, tiny_text())
+    editor = Editor(TINY, tiny_text().requires_grad_(True))
     config = LoopConfig(10, 1e-3, warmup_iterations=1, text_rate=0.25)
     trainee = Trainee(editor, config)
     loss, _ = forcing()(editor, batch(1))
