@@ -1,7 +1,8 @@
-"""Runs the control plane's app in a thread of its own, on 127.0.0.1 and nowhere else.
+"""Runs an app in a thread of its own: the control plane's, on 127.0.0.1 and nowhere else.
 
 The port is taken before the thread starts, so that "port taken" is an error with a name and not a
-line in a log. Knows nothing of the routes.
+line in a log. Knows nothing of the routes. A server of models is run the same way, on the host it
+was told.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -31,18 +33,19 @@ _LOGGERS = (_log, logging.getLogger("uvicorn.error"))
 """Those whose lines a client can cause."""
 
 
-def bind(port: int) -> socket.socket:
-    """Take a TCP port of 127.0.0.1 (0 = any free one). Raises ControlError if it is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def bind(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """Take a TCP port of ``host`` (0 = any free one). Raises ControlError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     if sys.platform != "win32":  # there it would let two programs share one port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         listener.listen()
     except OSError as error:
         listener.close()
         raise ControlError(
-            f"port {port} of 127.0.0.1 cannot be used: {error.strerror}.",
+            f"port {port} of {host} cannot be used: {error.strerror or error}.",
             hint=f"Choose another with --port {port + 10 if port < 65_000 else 8642}"
             " (0 takes any free one).",
         ) from error
@@ -76,14 +79,20 @@ class ControlServer:
         listener: socket.socket,
         *,
         connection: type[Connection] = Connection,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        certificate: Path | None = None,
+        key: Path | None = None,
     ) -> None:
-        """Serve ``app`` on a socket of ``bind``, which this object closes in the end."""
+        """Serve ``app`` on a socket of ``bind``, which this object closes in the end.
+
+        ``certificate`` and ``key`` are PEM files; without them there is no TLS.
+        """
         config = uvicorn.Config(
             app,
             http=connection,
             ws="wsproto",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # JPEGs do not get smaller
+            ws_max_size=max_message_bytes,
+            ws_per_message_deflate=False,  # neither JPEGs nor packed planes get smaller
             loop="asyncio",
             backlog=BACKLOG,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
@@ -91,13 +100,15 @@ class ControlServer:
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._server = _Server(config)
         self._failure: BaseException | None = None
         self._seldom = Seldom()
-        self._thread = threading.Thread(target=self._run, name="control-server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     def start(self) -> None:
         """Serve from now on; returns once requests are answered. Raises ControlError."""
@@ -107,7 +118,7 @@ class ControlServer:
         self._server.is_ready.wait()
         if self._failure is not None:
             raise ControlError(
-                f"the control server did not start: {self._failure!r}.",
+                f"the server did not start: {self._failure!r}.",
                 hint="Run again with -v for the details.",
             ) from self._failure
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 
-from liveedit_cam.errors import ControlError, UsageError
+from liveedit_cam.control.connections import Connection, Limits
+from liveedit_cam.control.server import ControlServer, bind
+from liveedit_cam.errors import UsageError
 from liveedit_cam.remote.address import is_loopback
 from liveedit_cam.remote.messages import MAX_MESSAGE_BYTES
 from liveedit_cam.service.app import add_routes
 from liveedit_cam.service.host import SessionHost
-
-GRACE_S = 2
-"""Seconds an answer under way may take once the server stops."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,77 +44,28 @@ class Listen:
 
     def bind(self) -> socket.socket:
         """Take the port (0 = any free one). Raises ControlError."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        if sys.platform != "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.host, self.port))
-            listener.listen()
-        except OSError as error:
-            listener.close()
-            raise ControlError(
-                f"port {self.port} of {self.host} cannot be used: {error.strerror or error}.",
-                hint="Choose another with --port (0 takes any free one).",
-            ) from error
-        return listener
+        return bind(self.port, self.host)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_ready = threading.Event()
+class CameraConnection(Connection):
+    """A camera, or one that wants to be: there may be more of them than viewers of a page."""
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_ready.set()
+    limits = Limits(max_connections=1024)
 
 
-class PlainServer:
-    """The app in a thread. Who calls ``start`` also calls ``stop``."""
+class PlainServer(ControlServer):
+    """The host's app in a thread. Who calls ``start`` also calls ``stop``."""
 
     def __init__(self, host: SessionHost, listen: Listen) -> None:
         """Take the port. Raises UsageError, ControlError."""
         listen.check()
-        self._listener = listen.bind()
-        self.port: int = self._listener.getsockname()[1]
         app = FastAPI(openapi_url=None)
         add_routes(app, lambda: host)
-        config = uvicorn.Config(
+        super().__init__(
             app,
-            ws="wsproto",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # neither JPEGs nor packed planes get smaller
-            loop="asyncio",
-            log_config=None,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-            ssl_certfile=listen.certificate,
-            ssl_keyfile=listen.key,
+            listen.bind(),
+            connection=CameraConnection,
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            certificate=listen.certificate,
+            key=listen.key,
         )
-        self._server = _Server(config)
-        self._thread = threading.Thread(target=self._run, name="serve", daemon=True)
-        self._failure: BaseException | None = None
-
-    def start(self) -> None:
-        """Answer from now on. Raises ControlError."""
-        self._thread.start()
-        self._server.is_ready.wait()
-        if self._failure is not None:
-            raise ControlError(f"the server did not start: {self._failure!r}") from self._failure
-
-    def stop(self) -> None:
-        """Close connections and port. May be called twice."""
-        self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join()
-        self._listener.close()
-
-    def _run(self) -> None:
-        try:
-            self._server.run(sockets=[self._listener])
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - kept for start() to raise
-            self._failure = error
-        finally:
-            self._server.is_ready.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from scripted_editors import ScriptedEditor
 from serving import PATIENCE_S, SECRET
 
+from liveedit_cam.control.connections import Limits
 from liveedit_cam.errors import ControlError, UsageError
 from liveedit_cam.remote.address import ServerAddress
 from liveedit_cam.remote.link import LinkLost, connect
 from liveedit_cam.service.host import SessionHost
-from liveedit_cam.service.plain import Listen, PlainServer
+from liveedit_cam.service.plain import CameraConnection, Listen, PlainServer
 from liveedit_cam.service.scheduler import OneByOne
 from liveedit_cam.service.tokens import Token
 
@@ -69,6 +71,25 @@ def test_only_a_trusted_certificate_is_spoken_to(tmp_path: Path) -> None:
         plain = ServerAddress("localhost", server.port, False)
         with pytest.raises(LinkLost):
             connect(plain, SECRET, timeout_s=PATIENCE_S)
+    finally:
+        server.stop()
+        host.close()
+
+
+def test_half_a_request_holds_no_place_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a server of models that waits without end for whoever says nothing."""
+    monkeypatch.setattr(CameraConnection, "limits", Limits(header_timeout_s=0.2))
+    host = SessionHost(
+        OneByOne(lambda: ScriptedEditor(tmp_path / "memory", "served")), (Token("own", SECRET),), 2
+    )
+    server = PlainServer(host, Listen(port=0))
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as silent:
+            silent.sendall(b"GET /healthz HTTP/1.1\r\n")
+            assert silent.recv(1) == b""
     finally:
         server.stop()
         host.close()
