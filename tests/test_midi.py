@@ -4,51 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from numbering import NumberingController
 
 from liveedit_cam import midi
 from liveedit_cam.errors import UsageError
 from liveedit_cam.midi import FIRST_NOTE, MidiSession, obey
-from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
 
 PATIENCE_S = 10.0
-
-
-class Controller:
-    def __init__(self) -> None:
-        self.presets = PresetBook(Path("/nowhere/presets.toml"))
-        self.given: list[tuple[str, float]] = []
-
-    def instruct(
-        self,
-        prompt: str,
-        *,
-        strength: float,
-        region: Region | None,
-        seed: int,
-        origin: str,
-        transition_s: float = 0.0,
-    ) -> EditInstruction:
-        assert origin.startswith("midi")
-        self.given.append((prompt, strength))
-        return EditInstruction(prompt, strength, revision=len(self.given))
-
-    def apply_preset(self, name: str, origin: str) -> Applied:
-        return apply(self.presets.find(name), self, origin)
-
-    def set_mode(self, mode: Mode) -> None:
-        """Nothing to switch."""
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Nothing to switch."""
-
-    def status(self) -> Status:
-        return Status(instruction="golden light")
 
 
 def note(number: int, velocity: int = 100) -> SimpleNamespace:
@@ -89,7 +55,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_pads_programs_and_the_fader_do_what_they_say() -> None:
     """Catches pads off by one, and a key let go that applies its preset again."""
-    commands = Controller()
+    commands = NumberingController()
     looks = commands.presets.shelf().presets
     obey(commands, note(FIRST_NOTE + 2))
     obey(commands, note(FIRST_NOTE + 2, velocity=0))
@@ -97,7 +63,9 @@ def test_pads_programs_and_the_fader_do_what_they_say() -> None:
     obey(commands, fader(7, 127))
     obey(commands, fader(10, 64))
     obey(commands, SimpleNamespace(type="clock"))
-    assert commands.given == [(looks[2].edit, 1.0), (looks[0].edit, 1.0), ("golden light", 1.0)]
+    told = [(one.prompt, one.strength) for one in commands.given]
+    assert told == [(looks[2].edit, 1.0), (looks[0].edit, 1.0), ("golden light", 1.0)]
+    assert all(one.origin.startswith("midi") for one in commands.given)
     with pytest.raises(UsageError, match="got pad 100"):
         obey(commands, note(FIRST_NOTE + 100))
 
@@ -107,7 +75,7 @@ def test_a_fader_that_moves_counts_once_and_a_pulled_device_comes_back(
 ) -> None:
     """Issue 20: a MIDI device pulled out; catches a thread that dies, and 100 edits of one move."""
     monkeypatch.setattr(midi, "FIND_S", 0.02)
-    commands, devices = Controller(), [Device(), Device()]
+    commands, devices = NumberingController(), [Device(), Device()]
     plugged = list(devices)
 
     def open_one(wanted: str) -> Device:
@@ -120,7 +88,7 @@ def test_a_fader_that_moves_counts_once_and_a_pulled_device_comes_back(
     try:
         devices[0].waiting.append([fader(1, value) for value in range(100)] + [note(4000)])
         until(lambda: len(commands.given) == 1)
-        assert commands.given[0][1] == pytest.approx(99 / 127)
+        assert commands.given[0].strength == pytest.approx(99 / 127)
         devices[0].waiting.append(OSError("unplugged"))
         until(lambda: not plugged)
         devices[1].waiting.append([note(FIRST_NOTE)])

@@ -8,59 +8,15 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from numbering import NumberingController
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from liveedit_cam.errors import ControlError
 from liveedit_cam.osc import OscSession, messages
-from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
-
-
-class Controller:
-    """Numbers its instructions."""
-
-    def __init__(self) -> None:
-        self.found = Status(instruction="golden light", region=Region(0, 0, 0.5, 1))
-        self.given: list[EditInstruction] = []
-
-    def instruct(
-        self,
-        prompt: str,
-        *,
-        strength: float,
-        region: Region | None,
-        seed: int,
-        origin: str,
-        transition_s: float = 0.0,
-    ) -> EditInstruction:
-        revision = len(self.given) + 1
-        self.given.append(EditInstruction(prompt, strength, region, seed, origin, 0.0, revision))
-        return self.given[-1]
-
-    def apply_preset(self, name: str, origin: str) -> Applied:
-        return apply(PresetBook(Path("/nowhere/presets.toml")).find(name), self, origin)
-
-    def set_mode(self, mode: Mode) -> None:
-        self.found = replace(self.found, mode=mode)
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        self.found = replace(self.found, latency=latency)
-
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
-        self.found = replace(self.found, recording="/videos/show.mp4")
-        return Path("/videos/show.mp4")
-
-    def stop_recording(self) -> tuple[Path, ...]:
-        self.found = replace(self.found, recording=None)
-        return ()
-
-    def status(self) -> Status:
-        return self.found
+from liveedit_cam.types import LatencyMode, Mode, Region
 
 
 def datagram(address: str, *values: object) -> bytes:
@@ -71,12 +27,12 @@ def datagram(address: str, *values: object) -> bytes:
 
 
 @pytest.fixture
-def controller() -> Controller:
-    return Controller()
+def controller() -> NumberingController:
+    return NumberingController()
 
 
 @pytest.fixture
-def session(controller: Controller) -> Iterator[OscSession]:
+def session(controller: NumberingController) -> Iterator[OscSession]:
     started = OscSession(0, controller)
     yield started
     started.stop()
@@ -97,7 +53,9 @@ def ask(peer: socket.socket, address: str, *values: object) -> list[object]:
     return [answer.removeprefix("/liveedit/"), *found]
 
 
-def test_each_message_does_what_it_says(peer: socket.socket, controller: Controller) -> None:
+def test_each_message_does_what_it_says(
+    peer: socket.socket, controller: NumberingController
+) -> None:
     """Issue 20: catches an action that is answered and not done."""
     assert ask(peer, "/liveedit/edit", "make it night") == ["accepted", "/liveedit/edit", 1]
     assert ask(peer, "/liveedit/strength", 0.5)[0] == "accepted"
@@ -135,7 +93,11 @@ def test_each_message_does_what_it_says(peer: socket.socket, controller: Control
     ],
 )
 def test_what_cannot_be_done_is_answered_with_the_reason(
-    peer: socket.socket, controller: Controller, address: str, values: list[object], reason: str
+    peer: socket.socket,
+    controller: NumberingController,
+    address: str,
+    values: list[object],
+    reason: str,
 ) -> None:
     """Catches a fader that does nothing, without a word why."""
     answer = ask(peer, address, *values)
@@ -166,7 +128,7 @@ def test_garbage_ends_nothing(peer: socket.socket) -> None:
     pytest.fail("the good message was not answered")
 
 
-def test_a_bundle_is_done_in_order(peer: socket.socket, controller: Controller) -> None:
+def test_a_bundle_is_done_in_order(peer: socket.socket, controller: NumberingController) -> None:
     """Catches a console whose scene of several messages is dropped."""
     bundle = OscBundleBuilder(IMMEDIATELY)
     for address, value in (("/liveedit/mode", "edit"), ("/liveedit/edit", "make it night")):
@@ -189,7 +151,7 @@ def test_a_message_is_accepted_at_once(peer: socket.socket) -> None:
     assert statistics.quantiles(delays, n=20)[-1] < 0.02
 
 
-def test_a_port_in_use_is_named(session: OscSession, controller: Controller) -> None:
+def test_a_port_in_use_is_named(session: OscSession, controller: NumberingController) -> None:
     """Catches a traceback where another program has the port."""
     with pytest.raises(ControlError, match=rf"UDP port {session.port}.*--osc-port"):
         OscSession(session.port, controller)
