@@ -109,6 +109,16 @@ class Frame:
     """``captured_at`` of the frame whose field edits this one; None = no field is on it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundBlock:
+    """A piece of a microphone's sound."""
+
+    samples: Floats
+    """float32 (N, C), -1..1; C = channels."""
+    captured_at: float
+    """Seconds on ``time.monotonic()`` when its first sample was heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A rectangle as shares of the picture, 0..1, origin top left."""

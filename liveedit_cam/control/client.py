@@ -74,12 +74,15 @@ class ControlClient:
         """Put a preset into force; returns its name. Raises InstructionError, ControlError."""
         return str(self._call("POST", "/api/preset", {"name": name})["name"])
 
-    def start_recording(self, path: Path | None, *, with_source: bool, badge: bool) -> str:
+    def start_recording(
+        self, path: Path | None, *, with_source: bool, badge: bool, microphone: str | None = None
+    ) -> str:
         """Record beside the run; the file it goes to. Raises ControlError, InstructionError."""
         body = {
             "path": None if path is None else str(path),
             "with_source": with_source,
             "badge": badge,
+            "microphone": microphone,
         }
         return str(self._call("POST", "/api/recording", body)["path"])
 

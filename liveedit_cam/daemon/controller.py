@@ -132,14 +132,22 @@ class Controller:
         return self._choose(what, value, is_trial)
 
     def start_recording(
-        self, path: Path | None = None, *, with_source: bool = False, has_badge: bool = False
+        self,
+        path: Path | None = None,
+        *,
+        with_source: bool = False,
+        has_badge: bool = False,
+        microphone: str | None = None,
     ) -> Path:
-        """Record beside the run; the file it goes to. Raises ControlError, UsageError, SinkError.
+        """Record beside the run; the file it goes to. Raises ControlError, UsageError, DeviceError.
 
         ``path`` None = named by the date. ``with_source``: also the camera's own picture.
-        ``has_badge``: edited pictures say so in a corner.
+        ``has_badge``: edited pictures say so in a corner. ``microphone``: part of the name of the
+        one whose sound is in it, "" = the system's own choice; None = no sound.
         """
-        return self._recorder.start(path, with_source=with_source, has_badge=has_badge)
+        return self._recorder.start(
+            path, with_source=with_source, has_badge=has_badge, microphone=microphone
+        )
 
     def stop_recording(self) -> tuple[Path, ...]:
         """End the recording; its files. Raises ControlError, SinkError."""

@@ -52,7 +52,7 @@ class FakeController:
     instructions: list[EditInstruction] = field(default_factory=list)
     frame: Frame | None = None
     presets: PresetBook = field(default_factory=lambda: PresetBook(Path("/nowhere/presets.toml")))
-    recordings: list[tuple[Path, bool, bool]] = field(default_factory=list)
+    recordings: list[tuple[Path, bool, bool, str | None]] = field(default_factory=list)
     chosen: list[tuple[Choice, str, bool]] = field(default_factory=list)
     num_looks: int = 0
     """How often somebody asked what became of an instruction."""
@@ -114,11 +114,18 @@ class FakeController:
             Choice.STEPS: [("auto", "as many as fit"), ("2", "")],
         }
 
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+    def start_recording(
+        self,
+        path: Path | None,
+        *,
+        with_source: bool,
+        has_badge: bool,
+        microphone: str | None = None,
+    ) -> Path:
         if self.found.recording is not None:
             raise ControlError("A recording runs already.", hint="End it first.")
         path = path or Path("/videos/show.mp4")
-        self.recordings.append((path, with_source, has_badge))
+        self.recordings.append((path, with_source, has_badge, microphone))
         self.found = replace(self.found, recording=str(path), recorded_s=0.0)
         return path
 
