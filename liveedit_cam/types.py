@@ -66,6 +66,15 @@ class LatencyMode(StrEnum):
     """Late: it waits for the field that was made from it."""
 
 
+class OnFailure(StrEnum):
+    """What is shown while there is no edited picture."""
+
+    SLATE = "slate"
+    """The still card."""
+    RAW = "raw"
+    """The camera itself."""
+
+
 class State(StrEnum):
     """Where the engine stands."""
 
@@ -258,6 +267,7 @@ class Status:
     edited_by: str | None = None
     """Who edits and how far away, where another computer is asked; None = none is."""
     latency: LatencyMode = LatencyMode.LIVE
+    on_failure: OnFailure = OnFailure.SLATE
     wished_steps: int | None = None
     """Denoising steps that were asked for; None = the model's own, fewer on a slow machine."""
     num_steps: int = 0

@@ -22,6 +22,7 @@ from liveedit_cam.types import (
     Frame,
     LatencyMode,
     Mode,
+    OnFailure,
     Region,
     State,
     Status,
@@ -114,6 +115,10 @@ class Controller:
     def set_latency(self, latency: LatencyMode) -> None:
         """Edit every frame at once, or let each wait for its own field."""
         self._board.update(latency=latency)
+
+    def set_on_failure(self, rule: OnFailure) -> None:
+        """Choose what is shown while there is no edited picture."""
+        self._board.update(on_failure=rule)
 
     def set_picture(self, fit: Fit | None = None, mirror: bool | None = None) -> None:
         """How the source's picture gets the sinks' shape; None leaves it as it is."""

@@ -27,7 +27,7 @@ from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
-from liveedit_cam.daemon.present import Presenter, Rules, Screens, Showings
+from liveedit_cam.daemon.present import Presenter, Screens, Showings
 from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.daemon.switching import Switchboard
 from liveedit_cam.engine.client import EngineClient
@@ -168,6 +168,7 @@ class Service:
             outlet=outlets[0],
             editing=self._editing,
             took_source=self._take_source,
+            in_force={Choice.SOURCE: self._source_spec, Choice.SINK: self._config.sinks[0]},
         )
         compositor = Compositor(
             self._work,
@@ -305,7 +306,7 @@ class Service:
         return Presenter(
             outlets,
             self._screens,
-            Rules(config.on_failure == "raw", config.hold_s),
+            config.hold_s,
             Pacer(config.fps, now=self._now, sleep=self._stop.wait),
             board=self._board,
             metrics=self._metrics,
@@ -329,6 +330,7 @@ def _first_status(config: Config) -> Status:
     return Status(
         mode=config.mode,
         latency=config.latency,
+        on_failure=config.on_failure,
         source=config.source,
         sinks=config.sinks,
         model=config.model,

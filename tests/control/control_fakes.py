@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from liveedit_cam.control.wire import Progress
-from liveedit_cam.errors import ControlError, InstructionError, SourceError
+from liveedit_cam.errors import ControlError, DeviceError, InstructionError, SourceError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
@@ -17,6 +17,7 @@ from liveedit_cam.types import (
     Latency,
     LatencyMode,
     Mode,
+    OnFailure,
     Region,
     State,
     Status,
@@ -93,6 +94,9 @@ class FakeController:
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
 
+    def set_on_failure(self, rule: OnFailure) -> None:
+        self.found = replace(self.found, on_failure=rule)
+
     def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
         self.found = replace(
             self.found,
@@ -124,6 +128,8 @@ class FakeController:
     ) -> Path:
         if self.found.recording is not None:
             raise ControlError("A recording runs already.", hint="End it first.")
+        if microphone == "gone":
+            raise DeviceError("There is no microphone 'gone'; there are: none.")
         path = path or Path("/videos/show.mp4")
         self.recordings.append((path, with_source, has_badge, microphone))
         self.found = replace(self.found, recording=str(path), recorded_s=0.0)
