@@ -19,6 +19,8 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
+from liveedit_cam.media.sound import AAC_RATES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -90,7 +92,8 @@ class AacEncoder:
         self._container = container
         self._rate_hz = rate_hz
         self._layout = "mono" if num_channels == 1 else "stereo"
-        self._stream = container.add_stream("aac", rate=rate_hz, layout=self._layout)
+        rate = rate_hz if rate_hz in AAC_RATES else 48_000  # PyAV resamples to it
+        self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
         self._num_samples = 0
 
     def write(self, samples: Floats) -> None:

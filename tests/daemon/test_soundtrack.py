@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +20,7 @@ from test_recording import GIVEN, RATE, levels
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.daemon.soundtrack import GONE_S
-from liveedit_cam.errors import DeviceError
+from liveedit_cam.errors import DeviceError, SinkError
 from liveedit_cam.registry import open_sink
 from liveedit_cam.types import Frame, SoundBlock, Status
 
@@ -198,6 +202,34 @@ def test_a_microphone_that_is_pulled_out_is_one_sentence_and_the_picture_goes_on
     assert share(3.6, 3.9) > 0.5
 
 
+def test_a_microphone_is_open_while_a_recording_wants_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches one that listens in a recording without sound, or on after a disk was full."""
+    studio = Studio(tmp_path, 0.04)
+    asked: list[str] = []
+    studio.recorder._open_microphone = lambda wanted: (asked.append(wanted), studio.device)[1]
+    studio.recorder.start(None, with_source=False, has_badge=False)
+    studio.play(0.2)
+    studio.recorder.stop()
+    assert asked == []
+    studio.recorder.start(
+        tmp_path / "with.mp4", with_source=False, has_badge=False, microphone="usb"
+    )
+    studio.play(0.2)
+    assert (asked, studio.device.is_closed) == (["usb"], False)
+    take = studio.recorder._take
+    assert take is not None
+
+    def full(frame: Frame) -> None:
+        raise SinkError("No space left on device.")
+
+    monkeypatch.setattr(take._edited.sink, "write", full)
+    studio.play(0.1)
+    take._thread.join()
+    assert studio.device.is_closed
+
+
 def test_a_microphone_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     """Catches two empty files beside the refusal, and a run that believes it records."""
     studio = Studio(tmp_path, 0.04)
@@ -216,3 +248,25 @@ def test_a_microphone_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     studio.recorder.start(None, with_source=False, has_badge=False)
     studio.play(0.2)
     studio.recorder.stop()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_a_killed_program_leaves_sound_that_plays(tmp_path: Path) -> None:
+    """Issue 20: catches sound that is only in the file once it is finished."""
+    program = (
+        "import os, signal, sys, pathlib\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}\n"
+        "from test_soundtrack import Studio\n"
+        f"studio = Studio(pathlib.Path({str(tmp_path)!r}), 0.04)\n"
+        "studio.start(); studio.play(4.0)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (path,) = (one for one in tmp_path.glob("*.mp4") if "source" not in one.name)
+    assert len(levels(path)) >= 90
+    assert (
+        abs(clap_s(path) - flash_s(path)) <= 1 / RATE + 0.03
+    )  # AAC's lead-in has no edit list yet
+    samples, begin_s = sound_of(path)
+    assert begin_s + len(samples) / RATE_HZ >= 2.9
