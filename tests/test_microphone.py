@@ -44,7 +44,7 @@ class Library:
             if self.has_devices
         ]
 
-    def InputStream(self, **options: Any) -> Library:  # noqa: N802 - sounddevice's name
+    def InputStream(self, **options: Any) -> Library:
         self.opened.append(options)
         return self
 

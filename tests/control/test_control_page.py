@@ -415,20 +415,36 @@ def test_another_port_of_this_computer_learns_nothing(browser: Browser, daemon: 
 
 
 @pytest.mark.skipif(AXE is None, reason="no axe-core: npm install axe-core, AXE=.../axe.min.js")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-def test_axe_finds_nothing(browser: Browser, daemon: Daemon, scheme: str, width: int) -> None:
-    """Issue 20: contrast, labels, names and order, as axe-core checks them."""
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize(
+    ("scheme", "theme"), [("light", "auto"), ("dark", "auto"), ("dark", "light"), ("light", "dark")]
+)
+def test_axe_finds_nothing(
+    browser: Browser, daemon: Daemon, scheme: str, theme: str, width: int
+) -> None:
+    """Issue 20: contrast, labels, names and order, as axe-core checks them; all parts are open."""
+    daemon.controller.found = replace(
+        daemon.controller.found, pending="golden light", last_error="The disk is full."
+    )
     tab = opened(browser, daemon)
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     tab.call("Emulation.setDeviceMetricsOverride", **size)
     features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
     wanted = [{"name": name, "value": value} for name, value in features.items()]
     tab.call("Emulation.setEmulatedMedia", features=wanted)  # no colour half-way to another
+    tab.run(f"document.documentElement.dataset.theme = '{theme}'")
     tab.wait_for("document.querySelectorAll('#looks [data-look]').length === 8")
+    click(tab, "#open-choices")
+    tab.wait_for("!document.getElementById('choices').hidden")
+    click(tab, "#region")
+    click(tab, "#record")
+    wait_for_text(tab, "record", "stop")
     assert AXE is not None
     tab.run(Path(AXE).read_text("utf-8") + "; 1")
     kinds = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+    assert tab.run(kinds) == []
+    click(tab, "#add-look")
+    tab.wait_for("document.getElementById('save-dialog').open")
     assert tab.run(kinds) == []
 
 

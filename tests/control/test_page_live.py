@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,6 +19,8 @@ from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.presets import PresetBook
+from liveedit_cam.protocols import Sink
+from liveedit_cam.registry import open_sink
 from liveedit_cam.sinks.memory import Memory
 from liveedit_cam.sources.pattern import Pattern
 from liveedit_cam.types import Choice, Frame
@@ -72,7 +75,7 @@ class Show:
             config,
             editor="scripted_editors:create",
             open_source=lambda spec, **options: Camera(spec),
-            open_sink=lambda spec, **options: self.sink,
+            open_sink=self._open_sink,
         )
         self.service.start()
         adapted = Adapted(self.service.controller, "", PresetBook(folder / "presets.toml"))
@@ -86,6 +89,9 @@ class Show:
         self.tab: Tab = browser.open(DaemonAddress(1, self.server.port, "t").page_url)
         self.tab.call("Page.bringToFront")
         click(self.tab, "#compare")  # the edited picture on both sides
+
+    def _open_sink(self, spec: str, **options: Any) -> Sink:
+        return open_sink(spec, **options) if spec.startswith("file:") else self.sink
 
     def close(self) -> None:
         self.server.stop()
