@@ -28,6 +28,7 @@ class NumberingController:
         transition_s: float = 0.0,
     ) -> EditInstruction:
         revision = len(self.given) + 1
+        self.found = replace(self.found, pending_revision=revision)
         self.given.append(EditInstruction(prompt, strength, region, seed, origin, 0.0, revision))
         return self.given[-1]
 
