@@ -58,7 +58,7 @@ def test_each_message_does_what_it_says(
     assert ask(peer, "/liveedit/edit", "make it night") == ["accepted", "/liveedit/edit", 1]
     assert ask(peer, "/liveedit/strength", 0.5)[0] == "accepted"
     assert ask(peer, "/liveedit/preset", "Neon") == ["accepted", "/liveedit/preset", 3]
-    assert ask(peer, "/liveedit/mode", "slate") == ["accepted", "/liveedit/mode", 0]
+    assert ask(peer, "/liveedit/mode", "slate") == ["accepted", "/liveedit/mode", 3]
     assert ask(peer, "/liveedit/latency", "exact")[0] == "accepted"
     for _ in range(2):  # what is so already stays so
         assert ask(peer, "/liveedit/record", 1)[0] == "accepted"
