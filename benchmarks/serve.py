@@ -76,7 +76,7 @@ class Camera:
             number = self._link.next_number()
             edit = Edit(number=number, instruction=instruction, width=WIDTH, height=HEIGHT)
             self._link.send(edit, self._blobs)
-            found = self._link.wait(edit, WAIT_S)
+            found = self._link.wait([edit], WAIT_S)
             assert found is not None, f"no answer for {WAIT_S:g} s"
             assert isinstance(found[0][0], Edited), found
             self.arrivals.append((began, found[1]))

@@ -75,6 +75,7 @@ def request(
     width: int = WIDTH,
     height: int = HEIGHT,
     said_width: int | None = None,
+    is_new_stream: bool = False,
 ) -> bytes:
     """A chunk of grey frames as bytes; ``said_width`` is told instead of the true one."""
     edit = Edit(
@@ -82,6 +83,7 @@ def request(
         instruction=Instruction(prompt=prompt),
         width=said_width or width,
         height=height,
+        is_new_stream=is_new_stream,
     )
     grey = jpeg(np.full((height, width, 3), 99, np.uint8))
     return pack(edit, [grey] * frames)

@@ -124,7 +124,6 @@ def test_an_edit_that_fails_costs_a_chunk_and_a_bad_instruction_nothing(tmp_path
     [
         (b"\x00", "within a length"),
         (request(1, said_width=32), "no JPEG of 32x48"),
-        (request(1, width=128), "tokens"),
         (pack(HELLO), "second hello"),
         ("text", "text message"),
     ],
@@ -159,6 +158,37 @@ def test_the_newest_chunk_wins(tmp_path: Path) -> None:
             numbers.append(answer.number)
         assert numbers == sorted(numbers)
         assert host.health().edits == len(numbers)
+
+
+def test_a_chunk_that_is_dropped_still_begins_the_stream_anew(tmp_path: Path) -> None:
+    """Catches a history of before that goes on, since the chunk that said so was replaced."""
+    with serving(tmp_path) as (_, say):
+        socket, _ = say(HELLO)
+        numbers = list(range(100))
+        for number in numbers:
+            socket.send_binary(request(number, is_new_stream=number % 3 == 0))
+        num_resets, edits, number = 0, 0, -1
+        while number != numbers[-1]:
+            answer, _ = from_server(socket.recv())
+            assert isinstance(answer, Edited)
+            before, number = number, answer.number
+            num_resets += any(one % 3 == 0 for one in range(before + 1, number + 1))
+            edits += 1
+        assert edits < len(numbers), "nothing was dropped: this tests nothing"
+        assert answer.report.device == f"served/{num_resets}"
+
+
+def test_frames_of_another_size_cost_a_chunk(tmp_path: Path) -> None:
+    """Catches a session that ends since frames left before the camera knew of another size."""
+    with serving(tmp_path) as (_, say):
+        socket, _ = say(HELLO)
+        for number, wrong in enumerate((request(0, width=128), request(1, frames=3))):
+            socket.send_binary(wrong)
+            answer, _ = from_server(socket.recv())
+            assert isinstance(answer, Failed)
+            assert (answer.number, answer.size) == (number, SIZE)
+        socket.send_binary(request(2))
+        assert isinstance(from_server(socket.recv())[0], Edited)
 
 
 @pytest.mark.slow
