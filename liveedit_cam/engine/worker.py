@@ -21,7 +21,7 @@ from typing import cast
 import numpy as np
 
 from liveedit_cam import registry
-from liveedit_cam.cores import share_cores, usable_cores
+from liveedit_cam.cores import give_way, share_cores, usable_cores
 from liveedit_cam.engine.messages import (
     Command,
     Edit,
@@ -50,9 +50,6 @@ from liveedit_cam.types import EditField, EditInstruction
 MAX_FAILURES = 3
 """Failed edits in a row after which the process ends, to be started afresh."""
 
-NICENESS = 5
-"""The engine yields to the threads that feed the sinks."""
-
 ENCODER_GRACE_S = 1.0
 """How long an encoding may take to end with the process; it dies with it anyway."""
 
@@ -62,8 +59,7 @@ _log = logging.getLogger(__name__)
 def run_engine(connection: Connection, editor: str, options: EditorOptions) -> None:
     """Body of the engine process. ``editor`` is a kind, or ``"module:function"`` of a factory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the daemon, which closes the pipe
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    give_way()
     share_cores(os.environ, usable_cores() - 1)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     try:
