@@ -87,7 +87,6 @@ class Camera:
             time.sleep(max(0.0, began + CHUNK_S - time.monotonic()))
 
 
-
 def ages_s(arrivals: Sequence[tuple[float, float]]) -> list[float]:
     """Ages of fields when they came, and when the next came, of pairs (taken, came)."""
     replaced = [after[1] - before[0] for before, after in pairwise(arrivals)]
@@ -128,6 +127,9 @@ def run_cameras(wanted: argparse.Namespace) -> None:
             f"{count}_host_cpu_ms_per_chunk": 1000 * spent_s / fields,
             f"{count}_host_peak_mib": host_mib,
         }
+    peaks = [(count, float(figures[f"{count}_host_peak_mib"] or 0)) for count in wanted.cameras]
+    if (more := peaks[-1][0] - peaks[0][0]) > 0:
+        figures["mib_per_session"] = (peaks[-1][1] - peaks[0][1]) / more
     print_result("How many cameras does a server carry?", figures | _load())
 
 
@@ -176,6 +178,8 @@ def run_link(wanted: argparse.Namespace) -> None:
 class Engine:
     """The engine's loop with a remote editor: a chunk, and the next as soon as it is there."""
 
+    patience_s = WAIT_S
+
     def __init__(self, port: int) -> None:
         address = ServerAddress("127.0.0.1", port, False)
         keeper = LinkKeeper(partial(connect, address, TOKEN))
@@ -197,7 +201,7 @@ class Engine:
                 self.came.append((field.captured_at, time.monotonic()))
             if said_after is None and says in str(self._editor.report().edited_by):
                 said_after = time.monotonic() - began
-            if at - began > WAIT_S:
+            if at - began > self.patience_s:
                 raise TimeoutError(f"{says!r} did not come: {self._editor.report()}")
             time.sleep(max(0.0, at + CHUNK_S - time.monotonic()))
         return said_after

@@ -23,9 +23,9 @@ that one does not wait at the server."""
 LEAST_WAIT_S, LONGEST_WAIT_S = 0.8, 10.0
 """An answer is waited for three times as long as usual, within these."""
 USUAL_FACTOR = 3.0
-LEAST_BRIDGE_S, BRIDGE_FACTOR = 0.4, 2.0
-"""After twice the usual, or so long, chunks are edited here until an answer comes or the link is
-given up: the newest field must not get too old to be shown (``hold_s``)."""
+BRIDGE_S, BRIDGE_FACTOR = 0.2, 1.5
+"""So much after so many times the usual, chunks are edited here until an answer comes or the link
+is given up: the newest field must not get too old to be shown (``hold_s``, 2 s)."""
 FIRST_USUAL_S = 1.0
 """The most that the first answer teaches: it may have been slow for once."""
 LEARNING_RATE = 0.1
@@ -87,7 +87,7 @@ class Flight:
     @property
     def bridge_s(self) -> float:
         """After how long a silence this computer should edit."""
-        return min(self.longest_s, max(LEAST_BRIDGE_S, BRIDGE_FACTOR * (self._usual_s or 0.0)))
+        return min(self.longest_s, BRIDGE_S + BRIDGE_FACTOR * (self._usual_s or 0.0))
 
     @property
     def longest_s(self) -> float:

@@ -6,14 +6,19 @@ import asyncio
 import gc
 import random
 import re
+import socket as socket_
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 import websocket
+from scripted_editors import ScriptedEditor
 from serving import PATIENCE_S, SECRET, request, serving
 
 from liveedit_cam.remote.messages import (
@@ -30,9 +35,11 @@ from liveedit_cam.remote.messages import (
     from_server,
     pack,
 )
-from liveedit_cam.service.app import Sender
+from liveedit_cam.service.app import SEND_S, Sender
 from liveedit_cam.service.host import SessionHost
+from liveedit_cam.service.scheduler import Job, OneByOne
 from liveedit_cam.service.tokens import Token
+from liveedit_cam.types import EditField
 
 HELLO = Hello(token=SECRET)
 SIZE = Size(chunk_frames=2, token_px=16, num_tokens=12)
@@ -189,6 +196,71 @@ def test_frames_of_another_size_cost_a_chunk(tmp_path: Path) -> None:
             assert (answer.number, answer.size) == (number, SIZE)
         socket.send_binary(request(2))
         assert isinstance(from_server(socket.recv())[0], Edited)
+
+
+class Noise(OneByOne):
+    """Fields that no compression makes small, so that buffers fill up."""
+
+    def edit(self, jobs: Sequence[Job]) -> list[list[EditField] | Exception]:
+        results = super().edit(jobs)
+        for result in results:
+            assert isinstance(result, list)
+            cells = result[-1].cells
+            cells[:] = np.random.default_rng(0).normal(0, 1, cells.shape)
+        return results
+
+
+@pytest.mark.slow
+def test_a_camera_that_sends_and_never_reads_loses_its_session(tmp_path: Path) -> None:
+    """Catches answers kept for it, and others that wait for it."""
+    hosted = Noise(lambda: ScriptedEditor(tmp_path / "memory", "served"))
+    with serving(tmp_path, hosted=hosted) as (host, say):
+        deaf = websocket.create_connection(
+            say.address.url,
+            timeout=PATIENCE_S,
+            suppress_origin=True,
+            sockopt=[(socket_.SOL_SOCKET, socket_.SO_RCVBUF, 4096)],
+        )
+        deaf.send_binary(pack(HELLO))
+        deaf.recv()
+        wait_for_sessions(host, 1)
+        number, until = 0, time.monotonic() + SEND_S + PATIENCE_S
+        with suppress(OSError, websocket.WebSocketException):
+            while host.health().sessions and time.monotonic() < until:
+                deaf.send_binary(request(number := number + 1))
+                threading.Event().wait(0.001)
+        wait_for_sessions(host, 0)
+        edits = host.health().edits
+        assert edits < number, "everything was edited: its buffers never filled up"
+        good, _ = say(HELLO)
+        good.send_binary(request(1))
+        assert isinstance(from_server(good.recv())[0], Edited)
+        deaf.shutdown()
+
+
+@pytest.mark.slow
+def test_a_thousand_cameras_come_and_go(tmp_path: Path) -> None:
+    """Catches a place, a thread, a file or memory that a session leaves behind."""
+    left: list[tuple[int, int, int]] = []
+    with serving(tmp_path) as (host, say):
+        for count in range(1000):
+            socket = websocket.create_connection(
+                say.address.url, timeout=PATIENCE_S, suppress_origin=True
+            )
+            socket.send_binary(pack(HELLO))
+            assert isinstance(from_server(socket.recv())[0], Welcome)
+            if count % 2:
+                socket.send_binary(request(1))
+            socket.shutdown() if count % 3 else socket.close()
+            wait_for_sessions(host, 0)
+            if count in (200, 999):
+                gc.collect()
+                files = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc").exists() else 0
+                left.append((len(gc.get_objects()), threading.active_count(), files))
+    (objects, threads, files), (more_objects, more_threads, more_files) = left
+    assert more_objects < 1.05 * objects
+    assert more_threads <= threads + 2
+    assert more_files <= files + 4
 
 
 @pytest.mark.slow
