@@ -69,11 +69,12 @@ def serve(
 
     asked = {"model": model, "device": device, "max_sessions": sessions, "num_gpus": gpus}
     listen = Listen(host, port, certificate, key, tls_in_front)
-    _share_cores(listen)
-    _serve(_settings(tokens, asked | {"max_replicas": replicas}), listen, has_ray=local)
+    settings = _settings(tokens, asked | {"max_replicas": replicas})
+    share_with_cameras(listen)
+    _serve(settings, listen, has_ray=local)
 
 
-def _share_cores(listen: Listen) -> None:
+def share_with_cameras(listen: Listen) -> None:
     """Leave the cameras of this computer what they need; call it before torch is loaded."""
     from liveedit_cam.cores import give_way, share_cores, usable_cores
     from liveedit_cam.remote.address import is_loopback
