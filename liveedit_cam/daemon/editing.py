@@ -212,11 +212,12 @@ class Editing:
                 self._note_death(event)
 
     def _pass_on(self, event: Edited) -> None:
-        if event.fields:  # none where the model is far away and nothing has come yet
-            self._work.put_fields(event.fields)
-            now = self._now()
-            age_s = now - event.fields[-1].captured_at
-            self._metrics.edited(age_s, event.report.cache_skip, now)
+        if not event.fields:
+            return  # the model is far away, and nothing has come since the last
+        self._work.put_fields(event.fields)
+        now = self._now()
+        chunk_s = now - event.fields[-1].captured_at
+        self._metrics.edited(chunk_s, event.report.cache_skip, now)
         self._board.fault("engine", None)
         self._board.fault("edit", None)
         if event.report.model is not None:
@@ -230,7 +231,7 @@ class Editing:
             num_steps=event.report.num_steps,
             edited_by=event.report.edited_by,
             recomputed=event.report.recomputed,
-            field_map=field_map(event.fields[-1]) if event.fields else None,
+            field_map=field_map(event.fields[-1]),
         )
 
     def _note_death(self, event: Died) -> None:
