@@ -244,11 +244,8 @@ def test_a_thousand_cameras_come_and_go(tmp_path: Path) -> None:
     left: list[tuple[int, int, int]] = []
     with serving(tmp_path) as (host, say):
         for count in range(1000):
-            socket = websocket.create_connection(
-                say.address.url, timeout=PATIENCE_S, suppress_origin=True
-            )
-            socket.send_binary(pack(HELLO))
-            assert isinstance(from_server(socket.recv())[0], Welcome)
+            socket, answer = say(HELLO)
+            assert isinstance(answer, Welcome)
             if count % 2:
                 socket.send_binary(request(1))
             socket.shutdown() if count % 3 else socket.close()
