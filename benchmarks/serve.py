@@ -154,7 +154,7 @@ def run_link(wanted: argparse.Namespace) -> None:
     figures: dict[str, Figure] = {name: getattr(wanted, name) for name in asked}
     turns: list[dict[str, float]] = []
     links = {"loopback": Impairment(), "impaired": bad}
-    with host_process("nano") as (port, server):
+    with host_process(wanted.model) as (port, server):
         for number in range(wanted.turns):
             turn: dict[str, float] = {}
             if "here" in wanted.ways:

@@ -200,10 +200,10 @@ class RemoteEditor:
         try:
             if every_frame or not flight.is_full:
                 flight.add(self._ask(link, frames, conditioning, every_frame))
-            wait_s = flight.longest_s if every_frame else flight.next_s(frames)
+            can_bridge = conditioning.payload is not _UNUSABLE and self._can_edit_here(frames)
+            wait_s = flight.longest_s if every_frame else flight.next_s(frames, can_bridge)
             landed = flight.wait(wait_s, is_last_wanted=every_frame)
             if landed is None:
-                can_bridge = conditioning.payload is not _UNUSABLE and self._can_edit_here(frames)
                 return self._silence(every_frame, can_bridge)
             if isinstance(landed.answer, Failed):
                 self._note_failure(link, landed.answer)

@@ -20,6 +20,8 @@ MAX_FLYING = 4
 NEAR_S = 0.03
 """An answer is waited for so much longer than the next chunk could leave: sent a moment after it,
 that one does not wait at the server."""
+TICK_S = 0.001
+"""So much beyond it a time is surely over when it was waited for."""
 LEAST_WAIT_S, LONGEST_WAIT_S = 0.8, 10.0
 """An answer is waited for three times as long as usual, within these."""
 USUAL_FACTOR = 3.0
@@ -94,14 +96,17 @@ class Flight:
         """After how long a silence the link is lost."""
         return min(LONGEST_WAIT_S, max(LEAST_WAIT_S, USUAL_FACTOR * (self._usual_s or 0.0)))
 
-    def next_s(self, frames: Sequence[ModelFrame]) -> float:
+    def next_s(self, frames: Sequence[ModelFrame], can_bridge: bool) -> float:
         """How long to wait for an answer before the next chunk leaves, counted from this one.
 
-        Neither the camera nor the server is faster than that.
+        Neither the camera nor the server is faster than that; where this computer ``can_bridge``
+        an overdue one, no longer than until then.
         """
         span_s = frames[-1].captured_at - frames[0].captured_at
         chunk_s = span_s * len(frames) / max(1, len(frames) - 1)
-        return max(chunk_s, self._server_s) + NEAR_S
+        next_s = max(chunk_s, self._server_s) + NEAR_S
+        overdue_s = max(0.0, self.bridge_s - self.silent_s + TICK_S)
+        return min(next_s, overdue_s) if can_bridge else next_s
 
     def wait(self, timeout_s: float, *, is_last_wanted: bool = False) -> Landed | None:
         """The newest answer that there is, or the next that comes; those before it are forgotten.

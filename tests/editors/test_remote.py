@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -200,6 +201,9 @@ def test_a_long_way_costs_age_and_no_rate(rig: Rig) -> None:
     """Catches a camera that lets the round trip pass before its next chunk leaves."""
     rig.edit()
     rig.link.took_s = 2.2 * CHUNK_S
+    for _ in range(12):
+        rig.late(5)  # it learns that this is usual
+    rig.editor.reset()
     began = rig.clock.now_s
     came = [rig.late(first) for first in range(0, 40, 2)]
     assert rig.clock.now_s - began < 21 * (CHUNK_S + 0.03)
@@ -221,7 +225,21 @@ def test_a_pause_of_the_link_is_bridged_here_and_the_link_is_kept(rig: Rig) -> N
     assert len(rig.link.edits) == sent + 3
     assert rig.link.lost is None
     rig.link.answers = answers
-    assert [rig.late(26), rig.late(28)] == [[27], [29]]
+    assert [rig.late(26), rig.late(28)] == [[25], [29]], "at once what had come meanwhile"
+
+
+def test_while_this_computer_bridges_it_does_not_wait_between_two_chunks(rig: Rig) -> None:
+    """Catches edits that get rarer the slower this computer is, as frames cover more time then."""
+    rig.edit()
+    for first in range(0, 20, 2):
+        rig.late(first)
+    rig.link.answers = lambda request: None
+    while not rig.late(20):
+        pass
+    began = rig.clock.now_s
+    spread = [replace(frame, captured_at=5 * n) for n, frame in enumerate(frames())]
+    assert rig.editor.edit(spread, rig.conditioning, every_frame=False)
+    assert rig.clock.now_s - began == pytest.approx(0.1), "what an edit takes here"
 
 
 def test_no_more_are_on_their_way_than_may_be(rig: Rig) -> None:
