@@ -258,6 +258,16 @@ class PacedEditor(Protocol):
         ...
 
 
+@runtime_checkable
+class LateEditor(Protocol):
+    """An Editor that answers late where its model is far away: the next chunk leaves meanwhile.
+
+    Where not every frame's field is wanted, ``edit`` gives back that of a chunk before, or none.
+    """
+
+    may_be_late: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a rule asks of the Controller; a field that is None is left as it is."""
