@@ -57,6 +57,14 @@ class StreamCodec(Protocol):
 
 
 @runtime_checkable
+class FrugalCodec(Protocol):
+    """A StreamCodec that can take less memory for the same frames."""
+
+    decodes_singly: bool
+    """Decode latent by latent, not all of a call at once; may change between any two calls."""
+
+
+@runtime_checkable
 class PromptEncoder(Protocol):
     """Makes text embeddings of prompts; may take seconds, so it is called off the hot path."""
 

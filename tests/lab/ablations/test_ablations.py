@@ -27,11 +27,11 @@ from liveedit_cam.lab.ablations.records import (
 )
 from liveedit_cam.lab.ablations.rig import FixedShare, Setup, Steps, Variant, compare, load_networks
 from liveedit_cam.lab.ablations.sampler import sizes
-from liveedit_cam.lab.ablations.stages import sample_causal, sample_live
+from liveedit_cam.lab.ablations.stages import sample_live
 from liveedit_cam.lab.commands import app
 from liveedit_cam.lab.evaluation.records import weights_digest
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
-from liveedit_cam.model.sampling import sample_offline
+from liveedit_cam.model.sampling import sample_causal, sample_offline
 
 SWITCH_ROWS = (SwitchRow("keep", 3, 1.0, 0, 0.4, 1.0),)
 
