@@ -2,13 +2,13 @@
 
 Random weights of the true sizes, so nothing needs to be pulled: the time does not depend on their
 values. Measured in one process, one after the other: dense, without the clean-context pass, with
-the paper's mask cache, windows of 6, 9 and 21 latents, two steps, the paper's mode, the light codec,
-the exact codec latent by latent, compiled and in its plain layout, 8-bit products where the GPU has
-them, and a plain path as the public code runs it (eager, no recorded passes, float64 rotation of
-every key, counters read back in every layer, the text projected in every pass). Frames per second
-come from whole edits without a stop in between; the stages from others, with the device waited for
-after each. The work of the network is counted from its ModelConfig (a multiplication and its
-addition are two operations) and stands beside what a matrix product reaches in the same run. A
+the paper's mask cache, windows of 6, 9 and 21 latents, two steps, the paper's mode, the light
+codec, the exact codec latent by latent, compiled and in its plain layout, 8-bit products where the
+GPU has them, and a plain path as the public code runs it (eager, no recorded passes, float64
+rotation of every key, counters read back in every layer, the text projected in every pass). Frames
+per second come from whole edits without a stop in between; the stages from others, with the device
+waited for after each. The work of the network is counted from its ModelConfig (a multiplication and
+its addition are two operations) and stands beside what a matrix product reaches in the same run. A
 variant that fails, for want of memory or of a compiler, is named and the others go on. The last
 line is one JSON object.
 
@@ -92,7 +92,7 @@ class Variant:
     is_masked: bool = False
     is_plain: bool = False
     has_light_codec: bool = False
-    decodes_singly: bool = False
+    one_by_one: bool = False
 
 
 def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
@@ -106,7 +106,7 @@ def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
     two = replace(config, timesteps=(1000, 500))
     yield Variant("two_steps_light_codec", two, best, has_light_codec=True)
     yield Variant("paper", paper_mode(config), bucketed, is_masked=True)
-    yield Variant("latent_by_latent", config, best, decodes_singly=True)
+    yield Variant("latent_by_latent", config, best, one_by_one=True)
     if find_spec("triton") is not None:
         yield Variant("compiled_codec", config, replace(best, compiles_codec=True))
     if best.channels_last:
@@ -258,7 +258,7 @@ def chunk_operations(variant: Variant, skip_ratio: float) -> float:
 def exact_codec(vae: AutoencoderKLWan, variant: Variant) -> WanCodec:
     """The Wan codec as ``variant`` runs it."""
     codec = WanCodec(vae, torch.compile if variant.speed.compiles_codec else None)
-    codec.decodes_singly = variant.decodes_singly
+    codec.one_by_one = variant.one_by_one
     return codec
 
 

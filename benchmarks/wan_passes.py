@@ -21,7 +21,6 @@ from liveedit_cam.model.generator import Denoiser
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.reuse import Reuse
 
-
 CEILING_S = 0.5
 
 

@@ -1,6 +1,6 @@
 """What to give up, in which order, when memory runs out or fields get too old. Knows no torch.
 
-Memory: first how much is decoded at once, then history, then picture size, then the exact codec,
+Memory: first how much the codec does at once, then history, then picture size, then the exact codec,
 then the place of the text encoder. Time: denoising steps, the clean-context pass first. A governor
 only decides; whoever holds the stream applies the ``Setting``.
 """
@@ -26,15 +26,15 @@ class Setting:
     """How a stream is run."""
 
     config: ModelConfig
-    decodes_singly: bool = False
+    one_by_one: bool = False
     uses_light_codec: bool = False
     text_on_cpu: bool = False
 
     def differences(self, before: Setting) -> str:
         """In words, what this gives up compared with ``before``."""
         parts = []
-        if self.decodes_singly != before.decodes_singly:
-            parts.append("latents decoded one by one" if self.decodes_singly else "decoded at once")
+        if self.one_by_one != before.one_by_one:
+            parts.append("latents one by one" if self.one_by_one else "latents at once")
         ours, theirs = self.config, before.config
         if ours.window_latents != theirs.window_latents:
             parts.append(f"window {theirs.window_latents} -> {ours.window_latents} latents")
@@ -60,11 +60,11 @@ def memory_ladder(
 ) -> tuple[Setting, ...]:
     """Settings from the model's own down to the least memory, each giving up one thing more.
 
-    What costs least comes first: to decode latent by latent gives the same frames.
+    What costs least comes first: a codec that goes latent by latent gives the same frames.
     """
     settings = [Setting(config)]
     if has_frugal_codec:
-        settings.append(replace(settings[-1], decodes_singly=True))
+        settings.append(replace(settings[-1], one_by_one=True))
     smallest = config.num_sink_latents + 2 * config.chunk_latents
     for window in range(config.window_latents - config.chunk_latents, 0, -config.chunk_latents):
         if window >= smallest:

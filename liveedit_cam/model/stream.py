@@ -128,7 +128,7 @@ class EditStream:
             self._decodes_source = True  # it loses much of a picture: that must not look like edits
             self._size = None
         if isinstance(self.codec, FrugalCodec):
-            self.codec.decodes_singly = setting.decodes_singly
+            self.codec.one_by_one = setting.one_by_one
         if setting.text_on_cpu and isinstance(self._text, MovableText):
             self._text.to_cpu()
         if not config.shares_stream(before):

@@ -60,8 +60,8 @@ class StreamCodec(Protocol):
 class FrugalCodec(Protocol):
     """A StreamCodec that can take less memory for the same frames."""
 
-    decodes_singly: bool
-    """Decode latent by latent, not all of a call at once; may change between any two calls."""
+    one_by_one: bool
+    """Encode and decode latent by latent, not a call at once; may change between any two calls."""
 
 
 @runtime_checkable

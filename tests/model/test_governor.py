@@ -27,7 +27,7 @@ def test_the_order_is_decoding_window_size_codec_text() -> None:
     )
     told = [b.differences(a) for a, b in itertools.pairwise(ladder)]
     assert told == [
-        "latents decoded one by one",
+        "latents one by one",
         "window 12 -> 9 latents",
         "picture 832x480 -> 624x352",
         "picture 624x352 -> 416x240",

@@ -90,8 +90,8 @@ class WanCodec:
     | 3) gives what the whole clip at once gives, and holds one group.
     """
 
-    decodes_singly = False
-    """As FrugalCodec: of the widest layers, 4 frames at a time instead of 12."""
+    one_by_one = False
+    """As FrugalCodec: the widest layers hold 4 frames at a time instead of 12."""
 
     def __init__(self, vae: AutoencoderKLWan, compiler: Compiler | None = None) -> None:
         """Use ``vae`` on its device and in its dtype; another stream may use it too.
@@ -136,9 +136,10 @@ class WanCodec:
         check_frames(frames, self._encoded.shape, FRAMES_PER_LATENT, self.spatial_stride)
         self._encoded.shape = tuple(frames.shape)
         pixels = self._laid_out(frames.to(self.vae.device, self.vae.dtype))
+        size = FRAMES_PER_LATENT if self.one_by_one else pixels.shape[2]
         groups = [
             self.vae.quant_conv(self._run(self._encoder, group, self._encoded))
-            for group in _groups(pixels, split_first=is_first)
+            for group in _groups(pixels, size, split_first=is_first)
         ]
         means = torch.cat(groups, dim=2)[:, : self.latent_channels]
         return (means.float() - self._mean) / self._std
@@ -151,9 +152,10 @@ class WanCodec:
         self._decoded.shape = tuple(latents.shape)
         z = latents.to(self.vae.device).float() * self._std + self._mean
         z = self.vae.post_quant_conv(self._laid_out(z.to(self.vae.dtype)))
-        parts = z.split(1, dim=2) if self.decodes_singly else _groups(z, split_first=is_first)
+        size = 1 if self.one_by_one else z.shape[2]
         groups = [
-            self._run(self._decoder, part, self._decoded).float().clamp(0, 1) for part in parts
+            self._run(self._decoder, group, self._decoded).float().clamp(0, 1)
+            for group in _groups(z, size, split_first=is_first)
         ]
         return groups[0] if len(groups) == 1 else torch.cat(groups, dim=2)
 
@@ -196,11 +198,11 @@ class Guarded:
         return self._plain(x, feat_cache=feat_cache, feat_idx=[0])
 
 
-def _groups(x: Tensor, *, split_first: bool) -> tuple[Tensor, ...]:
-    """Parts of ``x`` along time that go through a network in one call each."""
+def _groups(x: Tensor, size: int, *, split_first: bool) -> tuple[Tensor, ...]:
+    """Parts of ``x`` of ``size`` along time that go through a network in one call each."""
     if not split_first or x.shape[2] == 1:
-        return (x,)
-    return x[:, :, :1], x[:, :, 1:]
+        return x.split(size, dim=2)
+    return x[:, :, :1], *x[:, :, 1:].split(size, dim=2)
 
 
 def _no_features(network: nn.Module) -> list[Feature]:

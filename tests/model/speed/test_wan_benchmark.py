@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.slow
 def test_it_runs_at_tiny_size() -> None:
-    """Catches a first hour on a rented GPU lost to a name that was changed: every kind of variant."""
+    """Catches a first hour on a rented GPU lost to a changed name: every kind of variant."""
     names = ["dense", "masked", "light_codec", "latent_by_latent", "paper", "plain"]
     done = subprocess.run(
         [sys.executable, "benchmarks/wan.py", "--scale", "tiny", "--device", "cpu", "--chunks", "1",

@@ -77,7 +77,7 @@ def prepare(base: Path) -> None:
 def test_each_command_runs_in_its_order(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Catches an option that was renamed, and a stage that does not find what the last one wrote."""
+    """Catches an option that was renamed, and a stage that misses what the last one wrote."""
     monkeypatch.chdir(tmp_path)
     prepare(folder)
     ran = commands()
