@@ -1,8 +1,8 @@
 """What to give up, in which order, when memory runs out or fields get too old. Knows no torch.
 
-Memory: first how much the codec does at once, then history, then picture size, then the exact codec,
-then the place of the text encoder. Time: denoising steps, the clean-context pass first. A governor
-only decides; whoever holds the stream applies the ``Setting``.
+Memory: first how much the codec does at once, then history, then picture size, then the exact
+codec, then the text encoder's place on the device. Time: denoising steps, the clean-context pass
+first. A governor only decides; whoever holds the stream applies the ``Setting``.
 """
 
 from __future__ import annotations
