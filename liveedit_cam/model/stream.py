@@ -24,6 +24,7 @@ from liveedit_cam.model.governor import Setting, memory_ladder
 from liveedit_cam.model.history import ShownLatents
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.matte import clear
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.speed.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.speed.replay import CudaRecorder, Recorder
@@ -91,7 +92,8 @@ class EditStream:
         self._light_codec = light_codec
         self._mask = MaskCache(config, self.speed.num_buckets)
         self._cache: KVCache | None = None
-        # the change of a source that holds still holds still, too; pictures made anew need not
+        # a regressed change is held where its source holds still, and its doubt takes a side;
+        # pictures made anew need neither
         self._steadier = Steadier() if config.prediction == "source_change" else None
         self._noise = torch.Generator(device)
         self._seed: int | None = None
@@ -216,10 +218,12 @@ class EditStream:
         """
         strength = strength if conditioning.is_understood else 0.0
         before, after = self.decoded(small, conditioning, seed)
-        if every_frame:
-            return fit(before, after, strength, region, self._steadier)
-        passed = len(before)
-        return fit(before[-1:], after[-1:], strength, region, self._steadier, passed)
+        passed = 1
+        if not every_frame:
+            passed, before, after = len(before), before[-1:], after[-1:]
+        if self._steadier is not None:
+            after = clear(before, after)
+        return fit(before, after, strength, region, self._steadier, passed)
 
     @torch.inference_mode()
     def decoded(
