@@ -99,6 +99,7 @@ class Soundtrack:
     def close(self) -> None:
         """Let go of the microphone. May be called twice."""
         self._microphone.close()
+        self._board.fault(FAULT, None)  # what it tells is of a recording that runs
 
     def _hear(self, block: SoundBlock) -> None:
         with self._lock:

@@ -255,7 +255,7 @@ def test_a_recording_is_begun_and_ended(browser: Browser, daemon: Daemon) -> Non
     click(tab, "#with-source")
     click(tab, "#record")
     tab.wait_for("document.getElementById('record').ariaPressed === 'true'")
-    assert daemon.controller.recordings == [(Path("/videos/show.mp4"), True, False)]
+    assert daemon.controller.recordings == [(Path("/videos/show.mp4"), True, False, None)]
     daemon.controller.found = replace(daemon.controller.found, recorded_s=75.4)
     wait_for_text(tab, "record", "stop, 1:15")
     click(tab, "#record")
@@ -354,7 +354,7 @@ def test_state_and_plots_are_shown(browser: Browser, daemon: Daemon) -> None:
     wait_for_text(tab, "health", "no picture from pattern")
     wait_for_text(tab, "health", "Plug it in")
     wait_for_text(tab, "plots", "310 ms")
-    assert tab.run("document.querySelectorAll('#plots canvas').length") == 3
+    assert tab.run("document.querySelectorAll('#plots canvas').length") == 4
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
@@ -451,7 +451,7 @@ def test_axe_finds_nothing(
 def test_the_page_asks_nobody_else(browser: Browser, daemon: Daemon) -> None:
     """Issue 20: no request to anywhere else; and a policy that refuses the page's own parts."""
     tab = opened(browser, daemon)
-    tab.wait_for("document.querySelectorAll('#plots canvas').length === 3")
+    tab.wait_for("document.querySelectorAll('#plots canvas').length === 4")
     asked = tab.run("performance.getEntriesByType('resource').map((one) => one.name)")
     ours = f"http://127.0.0.1:{daemon.server.port}/"
     assert [one for one in asked if not one.startswith((ours, "blob:"))] == []

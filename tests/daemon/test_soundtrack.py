@@ -182,7 +182,7 @@ def test_a_microphone_that_is_pulled_out_is_one_sentence_and_the_picture_goes_on
     path = studio.start()
     studio.play(1.0)
     studio.device.is_pulled_out = True
-    studio.play(GONE_S + 0.5)
+    studio.play(GONE_S + 0.5)  # seconds of the clock
     told = studio.board.status().last_error
     assert told == "The microphone Test microphone is gone: the recording goes on in silence."
     studio.device.is_pulled_out = False

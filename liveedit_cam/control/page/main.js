@@ -102,7 +102,7 @@ function show(status) {
   showShown(status);
   showText("notice", status.notice);
   const glass = Math.round(status.glass_to_sink.p50_ms);
-  byId("glass").textContent = glass ? `${glass} ms from the camera to the output` : "";
+  byId("glass").textContent = glass ? `${glass} ms, camera to output` : "";
   for (const button of byId("modes").children) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === status.mode));
   }
