@@ -198,7 +198,7 @@ class RemoteEditor:
         """
         flight = self._flight
         try:
-            if has_left := every_frame or flight.may_leave:
+            if has_left := every_frame or flight.may_leave(frames):
                 flight.add(self._ask(link, frames, conditioning, every_frame))
             can_bridge = conditioning.payload is not _UNUSABLE and self._can_edit_here(frames)
             next_s = flight.next_s(frames, has_left=has_left, can_bridge=can_bridge)

@@ -79,12 +79,14 @@ class Flight:
         """What comes for chunks sent so far is of no use any more."""
         self._flying.clear()
 
-    @property
-    def may_leave(self) -> bool:
-        """Whether another chunk may leave now: the server could begin with it when it is there."""
+    def may_leave(self, frames: Sequence[ModelFrame]) -> bool:
+        """Whether these may leave now: the server could begin with them when they are there.
+
+        Half a chunk too soon is near enough: one that is passed over costs a whole one.
+        """
         if not self._flying:
             return True
-        return len(self._flying) < MAX_FLYING and self._until_next_s <= TICK_S
+        return len(self._flying) < MAX_FLYING and self._until_next_s <= chunk_s(frames) / 2
 
     @property
     def _until_next_s(self) -> float:
@@ -116,9 +118,7 @@ class Flight:
         """
         next_s = self._until_next_s
         if has_left or next_s == 0:
-            span_s = frames[-1].captured_at - frames[0].captured_at
-            chunk_s = span_s * len(frames) / max(1, len(frames) - 1)
-            next_s = max(chunk_s, next_s) + NEAR_S
+            next_s = max(chunk_s(frames), next_s) + NEAR_S
         overdue_s = max(0.0, self.bridge_s - self.silent_s + TICK_S)
         return min(next_s, overdue_s) if can_bridge else next_s
 
@@ -156,3 +156,9 @@ class Flight:
         edit_s = max(0.0, answer.server_s - answer.queued_s)
         self._edit_s += LEARNING_RATE * (edit_s - self._edit_s)
         self._pace_s = self._edit_s + answer.queued_s / 2  # a queue there is let run dry
+
+
+def chunk_s(frames: Sequence[ModelFrame]) -> float:
+    """Seconds from one chunk to the next, by the times of its frames."""
+    span_s = frames[-1].captured_at - frames[0].captured_at
+    return span_s * len(frames) / max(1, len(frames) - 1)
