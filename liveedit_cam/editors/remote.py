@@ -198,10 +198,11 @@ class RemoteEditor:
         """
         flight = self._flight
         try:
-            if every_frame or not flight.is_full:
+            if has_left := every_frame or flight.may_leave(frames):
                 flight.add(self._ask(link, frames, conditioning, every_frame))
             can_bridge = conditioning.payload is not _UNUSABLE and self._can_edit_here(frames)
-            wait_s = flight.longest_s if every_frame else flight.next_s(frames, can_bridge)
+            next_s = flight.next_s(frames, has_left=has_left, can_bridge=can_bridge)
+            wait_s = flight.longest_s if every_frame else next_s
             landed = flight.wait(wait_s, is_last_wanted=every_frame)
             if landed is None:
                 return self._silence(every_frame, can_bridge)

@@ -61,25 +61,36 @@ class Flight:
         self._now = now
         self._flying: deque[Asked] = deque()
         self._usual_s: float | None = None
-        self._server_s = 0.0
+        self._sent_at = self._pace_s = self._edit_s = 0.0
 
     def begin(self, first: Landed) -> None:
         """A link is new; what its first answer took is all that is known of it."""
         self._flying.clear()
-        self._usual_s, self._server_s = min(first.took_s, FIRST_USUAL_S), 0.0
+        self._usual_s = min(first.took_s, FIRST_USUAL_S)
+        server_s = first.answer.server_s if isinstance(first.answer, Edited) else 0.0
+        self._pace_s = self._edit_s = min(server_s, FIRST_USUAL_S)
 
     def add(self, asked: Asked) -> None:
         """It was sent."""
         self._flying.append(asked)
+        self._sent_at = asked.at
 
     def forget(self) -> None:
         """What comes for chunks sent so far is of no use any more."""
         self._flying.clear()
 
+    def may_leave(self, frames: Sequence[ModelFrame]) -> bool:
+        """Whether these may leave now: the server could begin with them when they are there.
+
+        Half a chunk too soon is near enough: one that is passed over costs a whole one.
+        """
+        if not self._flying:
+            return True
+        return len(self._flying) < MAX_FLYING and self._until_next_s <= chunk_s(frames) / 2
+
     @property
-    def is_full(self) -> bool:
-        """Whether no other chunk may leave."""
-        return len(self._flying) >= MAX_FLYING
+    def _until_next_s(self) -> float:
+        return max(0.0, self._sent_at + self._pace_s - self._now())
 
     @property
     def silent_s(self) -> float:
@@ -96,15 +107,18 @@ class Flight:
         """After how long a silence the link is lost."""
         return min(LONGEST_WAIT_S, max(LEAST_WAIT_S, USUAL_FACTOR * (self._usual_s or 0.0)))
 
-    def next_s(self, frames: Sequence[ModelFrame], can_bridge: bool) -> float:
-        """How long to wait for an answer before the next chunk leaves, counted from this one.
+    def next_s(
+        self, frames: Sequence[ModelFrame], *, has_left: bool, can_bridge: bool = False
+    ) -> float:
+        """How long to wait for an answer before the next chunk could leave.
 
-        Neither the camera nor the server is faster than that; where this computer ``can_bridge``
-        an overdue one, no longer than until then.
+        Neither the camera, of whose newest ``frames`` a chunk just ``has_left`` or not, nor the
+        server is faster than that; where this computer ``can_bridge`` an overdue answer, no longer
+        than until then.
         """
-        span_s = frames[-1].captured_at - frames[0].captured_at
-        chunk_s = span_s * len(frames) / max(1, len(frames) - 1)
-        next_s = max(chunk_s, self._server_s) + NEAR_S
+        next_s = self._until_next_s
+        if has_left or next_s == 0:
+            next_s = max(chunk_s(frames), next_s) + NEAR_S
         overdue_s = max(0.0, self.bridge_s - self.silent_s + TICK_S)
         return min(next_s, overdue_s) if can_bridge else next_s
 
@@ -133,10 +147,18 @@ class Flight:
             pass
         landed = Landed(asked, answer, blobs, at - asked.at)
         if isinstance(answer, Edited):
-            self._learn(landed.took_s, answer.server_s)
+            self._learn(landed.took_s, answer)
         return landed
 
-    def _learn(self, took_s: float, server_s: float) -> None:
+    def _learn(self, took_s: float, answer: Edited) -> None:
         usual_s = took_s if self._usual_s is None else self._usual_s
         self._usual_s = usual_s + LEARNING_RATE * (took_s - usual_s)
-        self._server_s += LEARNING_RATE * (server_s - self._server_s)
+        edit_s = max(0.0, answer.server_s - answer.queued_s)
+        self._edit_s += LEARNING_RATE * (edit_s - self._edit_s)
+        self._pace_s = self._edit_s + answer.queued_s / 2  # a queue there is let run dry
+
+
+def chunk_s(frames: Sequence[ModelFrame]) -> float:
+    """Seconds from one chunk to the next, by the times of its frames."""
+    span_s = frames[-1].captured_at - frames[0].captured_at
+    return span_s * len(frames) / max(1, len(frames) - 1)

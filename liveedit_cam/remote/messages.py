@@ -18,7 +18,7 @@ from liveedit_cam.errors import ModelError
 from liveedit_cam.protocols import Editor, EditorReport
 from liveedit_cam.types import MAX_PROMPT_CHARS, EditInstruction, ModelSize, Region
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Both sides must speak the same; a server answers another one with its own."""
 MAX_MESSAGE_BYTES = 8 * 2**20
 """A chunk of the large model, twelve fields and all, is half of this."""
@@ -216,6 +216,8 @@ class Edited(_Message):
     """Fields, the newest frame's last."""
     server_s: Seconds
     """From the request's last byte to this answer, waiting included."""
+    queued_s: Seconds = 0.0
+    """The part of it in which the camera's own chunk before was edited."""
     size: Size
     """Of the next request."""
     report: Report

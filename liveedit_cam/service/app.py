@@ -209,6 +209,7 @@ async def _encode(session: Session, encodes: asyncio.Queue[Encode], send: Sender
 async def _edit(session: Session, newest: _Newest, send: Sender) -> None:
     while True:
         request = await newest.take()
+        queued_s = time.monotonic() - request.at
         try:
             job = await asyncio.to_thread(session.prepare, request.edit, request.blobs)
             fields = await asyncio.wrap_future(session.submit(job))
@@ -217,5 +218,6 @@ async def _edit(session: Session, newest: _Newest, send: Sender) -> None:
         except Exception as error:  # noqa: BLE001 - told to the camera
             await send(session.failed(request.edit, error))
             continue
-        waited_s = time.monotonic() - request.at
-        await send(*await asyncio.to_thread(session.answer, request.edit, fields, waited_s))
+        server_s = time.monotonic() - request.at
+        answer = await asyncio.to_thread(session.answer, request.edit, fields, server_s, queued_s)
+        await send(*answer)

@@ -113,7 +113,7 @@ class Session:
         return self._scheduler.submit(self.number, job)
 
     def answer(
-        self, request: Edit, fields: Sequence[EditField], server_s: float
+        self, request: Edit, fields: Sequence[EditField], server_s: float, queued_s: float
     ) -> tuple[Edited, list[bytes]]:
         """The fields as they go over the wire."""
         sent = list(fields) if request.every_frame else list(fields[-1:])
@@ -126,6 +126,7 @@ class Session:
             number=request.number,
             count=len(sent),
             server_s=server_s,
+            queued_s=queued_s,
             size=Size.of(self.editor),
             report=Report.of(self.editor.report()),
         )

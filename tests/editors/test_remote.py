@@ -66,6 +66,7 @@ class FakeLink:
         self.sent: list[Edit | Encode] = []
         self.answers = answers
         self.took_s = 0.1
+        self.took_at: dict[int, float] = {}
         self._sent_at: dict[int, float] = {}
         self._clock = clock
 
@@ -87,7 +88,7 @@ class FakeLink:
     ) -> tuple[Answer, float] | None:
         edits = [one for one in messages if isinstance(one, Edit)]
         comes = {
-            self._sent_at[one.number] + self.took_s: answer
+            self.took_at.get(one.number, self._sent_at[one.number] + self.took_s): answer
             for one in edits
             if (answer := self.answers(one)) is not None
         }
@@ -211,6 +212,32 @@ def test_a_long_way_costs_age_and_no_rate(rig: Rig) -> None:
     assert numbers == list(range(1, numbers[-1] + 1, 2)), "each chunk's field once, in order"
     assert numbers[-1] >= 35
     assert [one.number for one in rig.link.edits] == sorted(one.number for one in rig.link.edits)
+
+
+def test_a_slow_server_is_sent_no_more_than_it_edits(rig: Rig) -> None:
+    """Catches chunks that wait for each other at the server, which only makes their fields old."""
+    busy_until = 0.0
+    comes: dict[int, tuple[float, float]] = {}
+
+    def edit_in_order(request: Edit) -> Answer:
+        nonlocal busy_until
+        if request.number not in comes:
+            begins = max(busy_until, rig.clock.now_s)
+            busy_until = begins + 3 * CHUNK_S
+            comes[request.number] = busy_until, begins - rig.clock.now_s
+        at, queued_s = comes[request.number]
+        rig.link.took_at[request.number] = at
+        return edited(request, server_s=queued_s + 3 * CHUNK_S, queued_s=queued_s)
+
+    rig.link.answers = edit_in_order
+    for first in range(0, 120, 2):
+        rig.late(first)
+    began, numbers = rig.clock.now_s, []
+    for first in range(120, 240, 2):
+        numbers += rig.late(first)
+    queued = [queued_s for at, queued_s in comes.values() if at > began]
+    assert max(queued) < CHUNK_S / 2
+    assert len(numbers) * 3 * CHUNK_S > 0.7 * (rig.clock.now_s - began), "nor does it idle"
 
 
 def test_a_pause_of_the_link_is_bridged_here_and_the_link_is_kept(rig: Rig) -> None:
