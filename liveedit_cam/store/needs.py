@@ -15,12 +15,11 @@ _BFLOAT16 = 2
 _FLOAT32 = 4
 _CODEC_NUMBERS_PER_PIXEL = 0.94e9 / (480 * 832)
 """What the decoder of Wan2.1 keeps between calls: 0.94e9 numbers at 480x832."""
-_NORM_BUFFERS = 5
-"""bfloat16 tensors alive where a layer is normalised: what comes in, and in float32 (two each) its
-copy and the quotient."""
-_CODEC_LEVELS = ((8, 4, 4, 1), (4, 2, 4, 2), (2, 2, 2, 4), (1, 1, 1, 4))
-"""Of Wan's codec, both ways: pixels a cell, channels in and out as multiples of the width, frames
-of a latent."""
+_NORM_BUFFERS = 7
+"""bfloat16 tensors alive where a layer is normalised: the level's input, the block's, the layer's,
+and in float32 (two each) its copy and the quotient."""
+_CODEC_LEVELS = ((8, 4, 1), (4, 4, 2), (2, 2, 4), (1, 1, 4))
+"""Of Wan's decoder: pixels a cell, channels as multiples of the width, frames of a latent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +81,15 @@ def num_parameters(config: ModelConfig) -> int:
 def codec_numbers(config: ModelConfig, num_latents: int) -> int:
     """Numbers alive at once where Wan's codec is widest, ``num_latents`` in one call.
 
-    Layer by layer: a block keeps its input for the shortcut (of other channels where they change)
-    while it normalises (5 tensors) or convolves (the layer before, it with two frames of the past,
-    the same padded).
+    Layer by layer: a block normalises (``_NORM_BUFFERS``) and convolves (the level's input, the
+    block's, the layer's, that with two frames of the past, and the same padded).
     """
     widest, pixels = 0, config.height * config.width
-    for side, inner, outer, frames in _CODEC_LEVELS:
+    for side, channels, frames in _CODEC_LEVELS:
         count = frames * num_latents
-        with_past = (count + 2) / count
-        shortcut = 0 if inner == outer else outer
-        tensors = max(
-            _NORM_BUFFERS * max(inner, outer),
-            _NORM_BUFFERS * inner + shortcut,
-            2 * outer + 2 * with_past * outer,
-        )
-        numbers = tensors * config.codec.decoder_width * count * pixels / side**2
-        widest = max(widest, round(numbers))
+        tensors = max(_NORM_BUFFERS, 3 + 2 * (count + 2) / count)
+        values = channels * config.codec.decoder_width * count * pixels / side**2
+        widest = max(widest, round(tensors * values))
     return widest
 
 

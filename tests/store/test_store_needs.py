@@ -97,8 +97,8 @@ def test_info_tells_need_against_machine(tmp_path: Path) -> None:
     """Catches a need without what is there beside it, and a figure that looks measured."""
     text = "\n".join(info_lines(ENTRY, tmp_path / "none", NO_GPU))
     assert "installed: no" in text
-    assert "GPU memory: 13.5 GB (computed, not measured: weights 3.09 GB" in text
-    assert "10.5 GB with its codec latent by latent" in text
+    assert "GPU memory: 15.4 GB (computed, not measured: weights 3.09 GB" in text
+    assert "11.1 GB with its codec latent by latent" in text
     assert "this machine has no CUDA GPU" in text
     assert f"memory while a text is encoded: {in_words(text_bytes(ENTRY))}" in text
     assert "this machine has 16 GB" in text
