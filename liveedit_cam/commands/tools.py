@@ -70,11 +70,11 @@ def process(
     wanted = _wanted(instruction, timeline)
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
-    from liveedit_cam.model import load
     from liveedit_cam.model.mask_view import load_with_mask
+    from liveedit_cam.model.one_by_one import load_one_by_one
     from liveedit_cam.model.whole import load_whole
 
-    loader = load_with_mask if show_mask else load_whole if quality == "best" else load
+    fast = load_with_mask if show_mask else load_one_by_one
     with exit_on_signals(), choose_progress() as progress:
         done = offline.process(
             source,
@@ -83,7 +83,7 @@ def process(
             model=model,
             device=device,
             overwrite=overwrite,
-            load=loader,
+            load=load_whole if quality == "best" else fast,
             progress=progress,
         )
     typer.echo(f"wrote {done.path}")
