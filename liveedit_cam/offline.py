@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import av
-import numpy as np
 
 from liveedit_cam.errors import SinkError, SourceError
 from liveedit_cam.media.reading import Damage, Pictures, address, decoded, open_video, packets
 from liveedit_cam.media.sound import Sound, sound_for
 from liveedit_cam.media.writing import H264Encoder
-from liveedit_cam.model import TextConditioning, load
+from liveedit_cam.model.conditioning import TextConditioning
+from liveedit_cam.model.one_by_one import Picture, load_one_by_one
 from liveedit_cam.pixels import fit
 from liveedit_cam.presets.timeline import Cue, cue_at
 from liveedit_cam.prompt import checked_prompt
@@ -43,32 +43,33 @@ _LARGE_OPTIONS = {
 """For more than 1920x1088. Each frame that x264 looks ahead or works on beside another holds 25 to
 50 MB of 3840x2160: the preset alone takes 730 MB there."""
 _LARGE_PX = 1920 * 1088
+_HALVES = ("yuv420p", "yuvj420p", "nv12")
+"""Decoded pictures that take half of what RGB takes, and are made RGB in 50 ms of 3840x2160."""
 _MAX_MISSING_S = 1.0
 """A picture that ends so much before its file's stated end was cut short."""
 
 
 class Stream(Protocol):
-    """What is needed of an EditStream."""
+    """What is needed of an editor of files."""
 
     @property
     def chunk_frames(self) -> int:
-        """Frames the next ``edit`` takes."""
+        """Pictures the next ``edit_each`` takes."""
         ...
 
     def encode_text(self, prompt: str) -> TextConditioning:
         """Make an instruction ready."""
         ...
 
-    def edit(
+    def edit_each(
         self,
-        frames: Pixels,
+        pictures: Sequence[Picture],
         conditioning: TextConditioning,
         *,
         strength: float,
         region: Region | None,
-        in_place: bool,
-    ) -> Pixels:
-        """Edit one chunk, uint8 (T, H, W, 3), the same shape out."""
+    ) -> Iterator[Pixels]:
+        """Edit one chunk, uint8 (H, W, 3) by uint8 (H, W, 3)."""
         ...
 
 
@@ -94,7 +95,7 @@ def process(
     device: str = "auto",
     overwrite: bool = False,
     progress: Progress | None = None,
-    load: Callable[[str, str], Stream] = load,
+    load: Callable[[str, str], Stream] = load_one_by_one,
 ) -> Processed:
     """Write ``source_path`` edited by ``instruction`` to ``out_path`` (MP4, H.264, BT.709).
 
@@ -118,12 +119,11 @@ def process(
             writer = _Writer(out, reader)
             for chunk in reader.chunks(writer.copy_sound, lambda: stream.chunk_frames):
                 number = cue_at(cues, writer.seconds(chunk.pts[0]))
-                edited = stream.edit(
-                    chunk.pixels,
+                edited = stream.edit_each(
+                    chunk.pictures,
                     texts[number],
                     strength=cues[number].strength,
                     region=cues[number].region,
-                    in_place=True,
                 )
                 writer.write(edited, chunk.pts)
                 if progress:
@@ -196,14 +196,13 @@ def _named(partial: Path, out_path: Path, *, overwrite: bool) -> Path:
 class _Chunk:
     """Frames for one edit; the last chunk of a file repeats its end."""
 
-    pixels: Pixels
-    """uint8 (T, H, W, 3); written over by the next chunk."""
+    pictures: tuple[Picture, ...]
     pts: tuple[int | None, ...]
     """When each real frame is shown, in units of the source's time base; None = not said."""
 
 
 class _Reader:
-    """The pictures of a file in chunks, all of the first one's size, in one buffer."""
+    """The pictures of a file in chunks, all of the first one's size."""
 
     def __init__(self, container: InputContainer, video: VideoStream) -> None:
         self.container = container
@@ -213,7 +212,7 @@ class _Reader:
         self.audio = container.streams.audio[0] if container.streams.audio else None
         self.damage = Damage()
         self._pictures = Pictures(video)
-        self._buffer: Pixels | None = None
+        self._size: tuple[int, int] | None = None
         self._end_s: float | None = None
 
     def chunks(
@@ -223,21 +222,22 @@ class _Reader:
 
         Packets of sound met on the way go straight to ``take_sound``.
         """
+        held: list[Picture] = []
         pts: list[int | None] = []
         for packet in self._packets():
             if packet.stream is self.audio:
                 take_sound(packet)
                 continue
             for picture in decoded(packet, av.VideoFrame, self.damage):
-                self._place(self._pictures.rgb(picture), len(pts), next_size())
+                held.append(self._held(picture))
                 pts.append(picture.pts)
                 self._end_s = picture.time
-                if self._buffer is not None and len(pts) == len(self._buffer):
-                    yield _Chunk(self._buffer, tuple(pts))
-                    pts = []
-        if pts and self._buffer is not None:
-            self._buffer[len(pts) :] = self._buffer[len(pts) - 1]
-            yield _Chunk(self._buffer, tuple(pts))
+                if len(held) == next_size():
+                    yield _Chunk(tuple(held), tuple(pts))
+                    held, pts = [], []
+        if held:
+            held += [held[-1]] * (next_size() - len(held))
+            yield _Chunk(tuple(held), tuple(pts))
 
     def notes(self) -> list[str]:
         """What the file lacked and what was done to its colours, for the user."""
@@ -258,14 +258,17 @@ class _Reader:
         streams = [stream for stream in (self.video, self.audio) if stream is not None]
         return packets(self.container, streams, self.damage)
 
-    def _place(self, pixels: Pixels, at: int, num_frames: int) -> None:
-        """Put a picture into the buffer; the first of a chunk makes a new one where it must."""
-        if self._buffer is None:
-            self._buffer = np.empty((num_frames, *pixels.shape), np.uint8)
-        if at == 0 and len(self._buffer) != num_frames:
-            self._buffer = np.empty((num_frames, *self._buffer.shape[1:]), np.uint8)
-        height, width = self._buffer.shape[1:3]
-        self._buffer[at] = fit(pixels, width, height)
+    def _held(self, picture: av.VideoFrame) -> Picture:
+        """Hold a picture in little memory: a large one of 4:2:0 as it was decoded."""
+        if picture.format.name in _HALVES and picture.width * picture.height > _LARGE_PX:
+            return lambda: self._rgb(picture)
+        return self._rgb(picture).copy
+
+    def _rgb(self, picture: av.VideoFrame) -> Pixels:
+        pixels = self._pictures.rgb(picture)
+        if self._size is None:
+            self._size = pixels.shape[1], pixels.shape[0]
+        return fit(pixels, *self._size)
 
 
 class _Writer:
@@ -287,26 +290,26 @@ class _Writer:
         self._last = -1
         self.num_frames = 0
 
-    def write(self, frames: Pixels, pts: Sequence[int | None]) -> None:
-        """Encode the first ``len(pts)`` frames (T, H, W, 3), each at its time.
+    def write(self, frames: Iterable[Pixels], pts: Sequence[int | None]) -> None:
+        """Encode the first ``len(pts)`` frames uint8 (H, W, 3), each at its time.
 
         An odd last row or column is dropped, as H.264 asks.
         """
-        height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2
-        if self._encoder is None:
-            self._encoder = H264Encoder(
-                self._out,
-                width,
-                height,
-                self._rate,
-                options=_LARGE_OPTIONS if height * width > _LARGE_PX else _ENCODER_OPTIONS,
-                time_base=self._tick,
-            )
-        for pixels, at in zip(frames, pts, strict=False):  # the frames after are repeats
-            self._encoder.write(pixels[:height, :width], self._place(at))
+        each = iter(frames)
+        for at in pts:  # the frames after are repeats
+            self._encode(next(each), self._place(at))  # no name keeps it while the next is made
         self.num_frames += len(pts)
         while self._held:
             self._out.mux(self._held.pop(0))
+
+    def _encode(self, pixels: Pixels, at: int) -> None:
+        height, width = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
+        if self._encoder is None:
+            options = _LARGE_OPTIONS if height * width > _LARGE_PX else _ENCODER_OPTIONS
+            self._encoder = H264Encoder(
+                self._out, width, height, self._rate, options=options, time_base=self._tick
+            )
+        self._encoder.write(pixels[:height, :width], at)
 
     def _place(self, at: int | None) -> int:
         """Ticks from the file's begin, after the frame before; without a time, one period after."""

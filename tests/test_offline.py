@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from liveedit_cam.errors import (
     WeightsError,
 )
 from liveedit_cam.model import TextConditioning
+from liveedit_cam.model.one_by_one import Picture
 from liveedit_cam.offline import Processed, process
 from liveedit_cam.presets.timeline import Cue
 
@@ -174,12 +176,12 @@ def test_chunks_of_the_size_the_model_wants_next(clip: Path) -> None:
         def encode_text(self, prompt: str) -> TextConditioning:
             return TextConditioning(prompt, (), ())
 
-        def edit(
-            self, frames: np.ndarray, conditioning: TextConditioning, **how: object
-        ) -> np.ndarray:
-            assert len(frames) == self.chunk_frames
+        def edit_each(
+            self, pictures: Sequence[Picture], conditioning: TextConditioning, **how: object
+        ) -> list[np.ndarray]:
+            assert len(pictures) == self.chunk_frames
             self.chunk_frames = 4
-            return 255 - frames
+            return [255 - make() for make in pictures]
 
     out = clip.with_name("out.mp4")
     process(clip, out, "make it blue", load=lambda name, device: Growing())

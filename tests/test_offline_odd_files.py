@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from av.video.reformatter import Colorspace
 
 from liveedit_cam.media.tone import HLG, PQ, light_to_pq
 from liveedit_cam.model import TextConditioning
+from liveedit_cam.model.one_by_one import Picture
 from liveedit_cam.offline import Processed, process
 
 
@@ -28,9 +30,11 @@ class Unchanged:
     def encode_text(self, prompt: str) -> TextConditioning:
         return TextConditioning(prompt, (), ())
 
-    def edit(self, frames: np.ndarray, conditioning: TextConditioning, **how: object) -> np.ndarray:
-        assert len(frames) == 4
-        return frames
+    def edit_each(
+        self, pictures: Sequence[Picture], conditioning: TextConditioning, **how: object
+    ) -> Iterator[np.ndarray]:
+        assert len(pictures) == 4
+        return (make() for make in pictures)
 
 
 def through(source: Path, out: Path | None = None) -> Processed:

@@ -72,12 +72,12 @@ def process(
     wanted = _wanted(instruction, timeline)
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
-    from liveedit_cam.model import load
     from liveedit_cam.model.mask_view import load_with_mask
+    from liveedit_cam.model.one_by_one import load_one_by_one
     from liveedit_cam.model.whole import load_whole
 
     slow = partial(load_whole, is_causal=quality == "causal")
-    loader = load_with_mask if show_mask else load if quality == "fast" else slow
+    loader = load_with_mask if show_mask else load_one_by_one if quality == "fast" else slow
     with exit_on_signals(), choose_progress() as progress:
         done = offline.process(
             source,

@@ -17,8 +17,9 @@ from liveedit_cam.protocols import WatchedSink
 
 LOOK_S = 0.25
 """Between two looks at the sinks; the longest a reader waits before the camera is opened."""
-LINGER_S = 10.0
-"""After the last reader left; one that opens and closes ten times a second never gets that far."""
+LINGER_S = 9.0
+"""After the last reader left, so that with a look and the closing the camera is off within 10 s;
+one that opens and closes ten times a second never gets that far."""
 
 _log = logging.getLogger(__name__)
 

@@ -179,11 +179,9 @@ class EditStream:
         strength: float = 1.0,
         region: Region | None = None,
         seed: int = 0,
-        in_place: bool = False,
     ) -> Pixels:
         """Edit one chunk: uint8 (T, H, W, 3) RGB in, the same shape out.
 
-        ``in_place`` writes over ``frames`` and returns them: large pictures need half the memory.
         T must be ``chunk_frames``; another H and W start a new stream, whose first T may be
         shorter. Same seed, same frames since ``reset``. Raises EditorError.
         """
@@ -194,7 +192,7 @@ class EditStream:
         small = np.stack([shrink(one, width, height) for one in frames])
         change = self.change(small, conditioning, strength=strength, region=region, seed=seed)
         fields = bind(change, [ModelFrame(one, t, 0.0) for t, one in enumerate(small)], 0)
-        edited = frames if in_place else np.empty_like(frames)
+        edited = np.empty_like(frames)
         for one, field, out in zip(frames, fields, edited, strict=True):
             put_on(one, field, out)
         return edited

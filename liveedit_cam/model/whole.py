@@ -7,21 +7,19 @@ steps of the third stage takes minutes here (the paper: 200 s for 81 frames).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from liveedit_cam.compositing import put_on
 from liveedit_cam.errors import EditorError
 from liveedit_cam.model.conditioning import TextConditioning
-from liveedit_cam.model.config import model_size
 from liveedit_cam.model.field import bind, fit
+from liveedit_cam.model.one_by_one import Picture, put_on_each, small_copies
 from liveedit_cam.model.sampling import sample_causal, sample_offline
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
-from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame
 
 if TYPE_CHECKING:
@@ -65,21 +63,19 @@ class WholeClips:
         return self._stream.encode_text(prompt)
 
     @torch.inference_mode()
-    def edit(
+    def edit_each(
         self,
-        frames: Pixels,
+        pictures: Sequence[Picture],
         conditioning: TextConditioning,
         *,
         strength: float = 1.0,
         region: Region | None = None,
-        in_place: bool = False,
-    ) -> Pixels:
-        """Edit one clip, uint8 (T, H, W, 3), the same shape out. Raises EditorError."""
-        if frames.ndim != 4 or frames.shape[0] != self.chunk_frames:
-            raise EditorError(f"got frames of shape {frames.shape}, expected {self.chunk_frames}")
+    ) -> Iterator[Pixels]:
+        """Edit one clip, picture by picture. Raises EditorError."""
+        if len(pictures) != self.chunk_frames:
+            raise EditorError(f"got {len(pictures)} pictures, expected {self.chunk_frames}")
         stream = self._stream
-        height, width = model_size(stream.config, *frames.shape[1:3])
-        small = np.stack([shrink(one, width, height) for one in frames])
+        small = small_copies(pictures, stream.config)
         source = self._encode(small)
         x0 = self._sample(
             stream.dit,
@@ -91,18 +87,15 @@ class WholeClips:
             shift=stream.config.shift,
             noise=torch.Generator().manual_seed(0),
         )
-        edited = frames if in_place else np.empty_like(frames)
         stream.codec.reset()
         start = 0
         for latents in torch.stack((source, x0), dim=1)[0].split(stream.config.chunk_latents, 2):
             before, after = stream.codec.decode(latents).transpose(1, 2).float()
             change = fit(before, after, strength, region)
-            group = small[start : start + len(before)]
-            fields = bind(change, [ModelFrame(one, n, 0.0) for n, one in enumerate(group)], 0)
-            for number, field in enumerate(fields, start=start):
-                put_on(frames[number], field, edited[number])
-            start += len(before)
-        return edited
+            end = start + len(before)
+            group = [ModelFrame(one, n, 0.0) for n, one in enumerate(small[start:end])]
+            yield from put_on_each(pictures[start:end], bind(change, group, 0))
+            start = end
 
     def _encode(self, small: Pixels) -> Tensor:
         """Latents (1, C, T, h, w) of a clip, a chunk at a time."""

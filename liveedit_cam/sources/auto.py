@@ -5,6 +5,7 @@ Knows the two other sources, no device itself.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from liveedit_cam.sources.camera import FIRST_FRAME_S, OPEN_S
 
 OpenCamera = Callable[[DeviceInfo, float], Source]
 """Open a camera that sends its first picture within so many seconds. Raises SourceError."""
+
+_log = logging.getLogger(__name__)
 
 
 def describe() -> str:
@@ -75,6 +78,8 @@ def first_working(
         if left_s <= 0:
             reasons.append(f"{len(lenses) - number} more were not tried after {OPEN_S:g} s.")
             break
+        if reasons:
+            _log.warning("%s Trying %s.", reasons[-1], device.name)  # each may take seconds
         try:
             return open_camera(device, left_s)
         except SourceEnded:

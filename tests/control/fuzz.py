@@ -4,7 +4,9 @@ Requests are drawn from the API's own description, right and wrong ones, so that
 fuzzed without a line here; beside them come bytes that are no request. The tests run a few; the
 whole size is
 
-    python tests/control/fuzz.py --requests 10000 --bytes 1000
+    python tests/control/fuzz.py --requests 10000 --bytes 1000 [--port P]
+
+With --port, that of a daemon whose token is TOKEN is attacked, as benchmarks/attacks.py does.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,10 +208,14 @@ def throw(address: DaemonAddress, data: bytes) -> bytes:
     return answer
 
 
-def fuzz(num_requests: int, num_byte_strings: int) -> Counter[str]:
-    """Run all; what was answered how often. Raises AssertionError with the request."""
+def fuzz(num_requests: int, num_byte_strings: int, port: int | None = None) -> Counter[str]:
+    """Run all; what was answered how often. Raises AssertionError with the request.
+
+    ``port`` None = that of a server of its own.
+    """
     answers: Counter[str] = Counter()
-    with served() as address:
+    running = served() if port is None else nullcontext(DaemonAddress(0, port, TOKEN))
+    with running as address:
         connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=PATIENCE_S)
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         with closing(connection):
@@ -239,7 +245,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Fuzz the control port.")
     parser.add_argument("--requests", type=int, default=10_000, metavar="N")
     parser.add_argument("--bytes", type=int, default=1_000, metavar="N")
+    parser.add_argument("--port", type=int)
     wanted = parser.parse_args()
     began_at = time.monotonic()
-    found = fuzz(wanted.requests, wanted.bytes)
+    found = fuzz(wanted.requests, wanted.bytes, wanted.port)
     print(json.dumps({**found, "seconds": round(time.monotonic() - began_at, 1)}))  # noqa: T201 - a script

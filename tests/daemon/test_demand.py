@@ -51,7 +51,7 @@ class Room:
         return self.demand.camera.is_set(), self.demand.engine.is_set()
 
 
-def test_ten_seconds_after_the_last_reader_both_rest_and_the_first_one_wakes() -> None:
+def test_a_while_after_the_last_reader_both_rest_and_the_first_one_wakes() -> None:
     """Catches a camera that stays on all day, and one that goes off in a short break."""
     sink = WatchedSink()
     room = Room("all", sink)

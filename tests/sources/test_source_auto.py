@@ -47,8 +47,10 @@ def test_a_phone_behind_a_loopback_device_is_named_as_a_choice() -> None:
     assert '--source "camera:/dev/video9" (Loopback)' in source.name
 
 
-def test_many_silent_devices_cost_twenty_seconds_together() -> None:
-    """Catches 24 nodes that open and never deliver: 202 s of silence (issue 15)."""
+def test_many_silent_devices_cost_twenty_seconds_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Catches 24 nodes that open and never deliver: 202 s, and silence meanwhile (issue 15)."""
     clock, limits = [0.0], []
 
     def silent(device: DeviceInfo, limit_s: float) -> Source:
@@ -61,6 +63,10 @@ def test_many_silent_devices_cost_twenty_seconds_together() -> None:
     assert clock[0] == 20.0
     assert limits == [20.0, 12.0, 4.0]
     assert "21 more were not tried" in source.name
+    assert [record.getMessage() for record in caplog.records] == [
+        "Node 0 sent no picture. Trying Node 1.",
+        "Node 1 sent no picture. Trying Node 2.",
+    ]
 
 
 def test_a_stop_is_not_taken_for_a_broken_camera() -> None:
