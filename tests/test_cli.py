@@ -34,7 +34,16 @@ from liveedit_cam.control.wire import Progress, status_from_json
 from liveedit_cam.errors import ControlError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.sources._camera_list import DeviceInfo
-from liveedit_cam.types import EditInstruction, Latency, LatencyMode, Mode, Region, State, Status
+from liveedit_cam.types import (
+    EditInstruction,
+    Latency,
+    LatencyMode,
+    Mode,
+    OnFailure,
+    Region,
+    State,
+    Status,
+)
 
 HEAVY = (
     *("numpy", "pydantic", "rich", "typer", "fastapi", "uvicorn", "torch", "cv2", "httpx"),
@@ -88,6 +97,9 @@ class Controller:
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
+
+    def set_on_failure(self, rule: OnFailure) -> None:
+        self.found = replace(self.found, on_failure=rule)
 
     def status(self) -> Status:
         return self.found

@@ -32,7 +32,14 @@ class Controller(Steering, Protocol):
         """Try another source, output, model or steps, or take it. Raises LiveEditError."""
         ...
 
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+    def start_recording(
+        self,
+        path: Path | None,
+        *,
+        with_source: bool,
+        has_badge: bool,
+        microphone: str | None = None,
+    ) -> Path:
         """Record beside the run; where it goes. Raises LiveEditError."""
         ...
 
@@ -70,6 +77,7 @@ class Adapted:
         self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
+        self.set_on_failure = controller.set_on_failure
         self.choices = find_choices
         self.set_picture = controller.set_picture
         self.start_recording = controller.start_recording

@@ -34,7 +34,14 @@ class Commands(Steering, Protocol):
         """Try another source, output, model or steps, or take it. Raises LiveEditError."""
         ...
 
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+    def start_recording(
+        self,
+        path: Path | None,
+        *,
+        with_source: bool,
+        has_badge: bool,
+        microphone: str | None = None,
+    ) -> Path:
         """Record beside the run; where it goes. Raises LiveEditError."""
         ...
 

@@ -102,7 +102,7 @@ def _share_to_go(source: Tensor, moved: Tensor, differs: Tensor, num_passed: int
     colour = F.avg_pool2d(source, CELL_PX)
     other = _apply(differs[None, :9], colour[None], differs[None, 9:]).abs().amax(dim=1)
     size = F.avg_pool2d(moved.abs().amax(dim=0, keepdim=True), CELL_PX)
-    going = torch.maximum(_ramp(size, STILL, MOVING), _ramp(other, SAME, OTHER))
+    going = torch.maximum(ramp(size, STILL, MOVING), ramp(other, SAME, OTHER))
     going = F.max_pool2d(going, 3, stride=1, padding=1)
     share = 1 - (1 - STEADY_SHARE) ** num_passed
     return share + (1 - share) * going.unsqueeze(0)
@@ -313,16 +313,16 @@ def _visible(change: Tensor) -> Tensor:
     """Weight 0..1 (T, 1, h/4, w/4): 0 where nobody would see the change."""
     size = F.avg_pool2d(change.abs().amax(dim=1, keepdim=True), CELL_PX)
     size = F.max_pool2d(size, 3, stride=1, padding=1)
-    return _ramp(size, INVISIBLE, VISIBLE)
+    return ramp(size, INVISIBLE, VISIBLE)
 
 
 def _content(rest: Tensor) -> Tensor:
     """``rest`` (T, 3, h, w) where it is large enough to be new content, else 0."""
     size = F.avg_pool2d(rest.abs().amax(dim=1, keepdim=True), 9, stride=1, padding=4)
-    return rest * _ramp(size, NOISE, CONTENT)
+    return rest * ramp(size, NOISE, CONTENT)
 
 
-def _ramp(x: Tensor, low: float, high: float) -> Tensor:
+def ramp(x: Tensor, low: float, high: float) -> Tensor:
     """0 below ``low``, 1 above ``high``, smooth between; the shape of ``x``."""
     x = ((x - low) / (high - low)).clamp(0, 1)
     return x * x * (3 - 2 * x)

@@ -1,4 +1,4 @@
-"""How a preset is put into force: mode, latency, instruction, in that order; and a new strength."""
+"""How a preset is put into force, mode first, instruction last; and a new strength."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.presets.table import Preset
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, LatencyMode, Mode, OnFailure, Region, Status
 
 
 class Steering(Protocol):
@@ -34,6 +34,10 @@ class Steering(Protocol):
         """Change how a frame gets its edit."""
         ...
 
+    def set_on_failure(self, rule: OnFailure) -> None:
+        """Change what is shown while there is no edited picture."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -50,6 +54,8 @@ def apply(preset: Preset, commands: Steering, origin: str) -> Applied:
         commands.set_mode(preset.mode)
     if preset.latency is not None:
         commands.set_latency(preset.latency)
+    if preset.on_failure is not None:
+        commands.set_on_failure(preset.on_failure)
     if preset.edit is None:
         return Applied(preset.name, None)
     accepted = commands.instruct(

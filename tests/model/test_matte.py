@@ -1,0 +1,102 @@
+"""Mattes made clear: doubt at a border takes a side, everything else stays bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from liveedit_cam.model.matte import clear
+
+HEIGHT, WIDTH = 144, 256
+
+
+@pytest.fixture
+def scene() -> tuple[Tensor, Tensor]:
+    """A textured disc before a textured wall, (1, 3, h, w), and its mask (1, 1, h, w)."""
+    rng = torch.Generator().manual_seed(3)
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    mask = ((y - 80) ** 2 + (x - 120) ** 2 < 45**2).float()[None, None]
+    wall = torch.tensor((0.75, 0.72, 0.68)).view(1, 3, 1, 1)
+    disc = torch.tensor((0.25, 0.35, 0.50)).view(1, 3, 1, 1)
+    grain = F.avg_pool2d(torch.randn(1, 3, HEIGHT, WIDTH, generator=rng), 5, 1, 2) * 0.08
+    return ((1 - mask) * wall + mask * disc + grain).clamp(0, 1), mask
+
+
+def painted(before: Tensor, alpha: Tensor) -> Tensor:
+    """An edit of one colour transform, as much of it as ``alpha`` says."""
+    luma = before.mean(1, keepdim=True)
+    full = torch.tensor((0.9, 0.15, 0.1)).view(1, 3, 1, 1) * (0.4 + 0.6 * luma)
+    return torch.lerp(before, full, alpha)
+
+
+def blurred(mask: Tensor, px: int) -> Tensor:
+    """As a token-sized network sees it."""
+    for _ in range(2):
+        mask = F.avg_pool2d(F.pad(mask, (px,) * 4, mode="replicate"), 2 * px + 1, 1)
+    return mask
+
+
+def test_a_blurred_border_comes_back_to_that_of_the_picture(scene: tuple[Tensor, Tensor]) -> None:
+    """Catches halos: doubt round a thing that differs from its wall in colour."""
+    before, mask = scene
+    exact, coarse = painted(before, mask), painted(before, blurred(mask, 5))
+    error = (coarse - exact).square().mean()
+    left = (clear(before, coarse) - exact).square().mean()
+    assert left < 0.25 * error
+
+
+def test_what_is_right_already_stays_right(scene: tuple[Tensor, Tensor]) -> None:
+    """Catches borders that are moved for no reason."""
+    before, mask = scene
+    exact = painted(before, mask)
+    assert (clear(before, exact) - exact).abs().mean() < 0.5 / 255
+
+
+def unchanged(before: Tensor, mask: Tensor) -> Tensor:
+    return before
+
+
+def whole(before: Tensor, mask: Tensor) -> Tensor:
+    return painted(before, torch.full_like(mask, 0.6))
+
+
+def lamp(before: Tensor, mask: Tensor) -> Tensor:
+    return painted(before, torch.linspace(0, 1, WIDTH).expand_as(mask))
+
+
+def content(before: Tensor, mask: Tensor) -> Tensor:
+    rng = torch.Generator().manual_seed(5)
+    blocks = torch.rand(1, 3, HEIGHT // 8, WIDTH // 8, generator=rng)
+    drawn = F.interpolate(blocks, scale_factor=8)
+    return torch.lerp(before, drawn, blurred(mask, 5))
+
+
+@pytest.mark.parametrize("edit", [unchanged, whole, lamp, content])
+def test_what_is_no_transform_times_a_matte_stays_bit_for_bit(
+    scene: tuple[Tensor, Tensor], edit: object
+) -> None:
+    """Catches a lamp with a hard border, a whole picture with holes, new things cut out."""
+    assert callable(edit)
+    before, mask = scene
+    after = edit(before, mask)
+    assert torch.equal(clear(before, after), after)
+
+
+def test_each_frame_is_by_itself(scene: tuple[Tensor, Tensor]) -> None:
+    """Catches one frame's transform taken for all."""
+    before, mask = scene
+    twice = torch.cat((before, before.flip(3)))
+    after = torch.cat((painted(before, blurred(mask, 5)), whole(before, mask).flip(3)))
+    made = clear(twice, after)
+    assert torch.equal(made[1], after[1])
+    torch.testing.assert_close(made[:1], clear(before, after[:1]))
+
+
+def test_what_is_not_finite_is_still_not_finite(scene: tuple[Tensor, Tensor]) -> None:
+    """Catches a NaN that becomes "nothing changed": ``fit`` must see and refuse it."""
+    before, mask = scene
+    after = painted(before, mask)
+    after[0, 0, 5, 5] = torch.nan
+    assert not clear(before, after).isfinite().all()
