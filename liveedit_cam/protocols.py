@@ -152,8 +152,7 @@ class EditorOptions:
     num_steps: int | None = None
     """Denoising steps of every chunk; None = the model's own, fewer where fields get too old."""
     max_field_age_s: float | None = None
-    """Age up to which the newest field is kept, where the machine can, by fewer steps; None =
-    however old."""
+    """Age up to which fewer steps keep the newest field, where they can; None = however old."""
     target: str = ""
     """What stands behind the colon of its spec, such as a server's address; "" = nothing."""
     token: str | None = field(default=None, repr=False)
@@ -191,8 +190,7 @@ class EditorReport:
     edited_by: str | None = None
     """Who edited it and how far away, where another computer is asked; None = none is."""
     recomputed: tuple[str, ...] | None = None
-    """Tokens of the last chunk, a text of 1 (computed anew) and 0 (reused) for each row; None =
-    all were computed."""
+    """Tokens of the last chunk, a row a text of 1 (computed anew) and 0 (reused); None = all 1."""
 
 
 @runtime_checkable
@@ -260,10 +258,7 @@ class PacedEditor(Protocol):
 
 @runtime_checkable
 class LateEditor(Protocol):
-    """An Editor that answers late where its model is far away: the next chunk leaves meanwhile.
-
-    Where not every frame's field is wanted, ``edit`` gives back that of a chunk before, or none.
-    """
+    """An Editor that may give back the field of a chunk before, or none, where one is enough."""
 
     may_be_late: bool
 

@@ -31,6 +31,8 @@ is given up: the newest field must not get too old to be shown (``hold_s``, 2 s)
 FIRST_USUAL_S = 1.0
 """The most that the first answer teaches: it may have been slow for once."""
 LEARNING_RATE = 0.1
+LONGEST_CALL_S = 1.0
+"""Longest wait at once: the engine's watchdog may take three seconds without a word for a hang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Flight:
         next_s = self._until_next_s
         if has_left or next_s == 0:
             next_s = max(chunk_s(frames), next_s) + NEAR_S
+        next_s = min(next_s, LONGEST_CALL_S)
         overdue_s = max(0.0, self.bridge_s - self.silent_s + TICK_S)
         return min(next_s, overdue_s) if can_bridge else next_s
 

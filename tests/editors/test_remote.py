@@ -240,6 +240,21 @@ def test_a_slow_server_is_sent_no_more_than_it_edits(rig: Rig) -> None:
     assert len(numbers) * 3 * CHUNK_S > 0.7 * (rig.clock.now_s - began), "nor does it idle"
 
 
+def test_a_server_that_takes_seconds_is_waited_for_in_small_pieces(rig: Rig) -> None:
+    """Catches an engine whose watchdog takes the wait for a large model elsewhere for a hang."""
+    rig.link.took_s = 2.5
+    for _ in range(25):
+        rig.edit()
+    rig.link.answers = lambda request: edited(request, server_s=2.5)
+    came = []
+    for _ in range(60):
+        before = rig.clock.now_s
+        came += rig.late(5)
+        assert rig.clock.now_s - before < 2.0
+    assert rig.link.lost is None
+    assert len(came) > 5
+
+
 def test_a_pause_of_the_link_is_bridged_here_and_the_link_is_kept(rig: Rig) -> None:
     """Catches a field too old to be shown, chunks that pile up, and a link given up for once."""
     rig.edit()

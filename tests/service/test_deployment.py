@@ -60,6 +60,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cameras,
         process.wait(START_S)
 
 
+# Ray 2.60 itself imports with this, where pydantic is 2.14
+@pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")
+def test_sessions_call_for_replicas_and_a_full_one_still_answers() -> None:
+    """Catches a cluster that scales by requests, refuses in silence, or drains for hours."""
+    from liveedit_cam.service.deployment import DRAIN_S, build
+
+    given = {"token": "0123456789abcdef", "max_sessions": 10, "min_replicas": 0, "max_replicas": 5}
+    deployment = build(given)._bound_deployment
+    config = deployment._deployment_config
+    scaling = config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas) == (0, 5)
+    assert scaling.target_ongoing_requests == 8.0, "a session is one request; 80 % full"
+    assert config.max_ongoing_requests > 10, "who finds no place is told so"
+    assert config.graceful_shutdown_timeout_s == DRAIN_S
+
+
 def pid_of(cameras: Cameras) -> int:
     """Of the replica; 0 while there is none."""
     try:
