@@ -67,6 +67,7 @@ Pictures = Annotated[
     Path | None,
     typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
 ]
+Out = Annotated[Path, typer.Option(help="Folder of the report; a run in it goes on.")]
 ClipFolder = Annotated[
     Path | None, typer.Option(help="Folder with both CLIP models; none = the hub's cache.")
 ]
@@ -99,9 +100,7 @@ def quality(
         typer.Option(help="Folder of clips, masks and clips.json; none = drawn scenes alone."),
     ] = None,
     model: Annotated[str, typer.Option(help="Model name or folder.")] = "nano",
-    out: Annotated[Path, typer.Option(help="Folder of the report; a run in it goes on.")] = Path(
-        "runs/bench"
-    ),
+    out: Out = Path("runs/bench"),
     count: Annotated[int, typer.Option(min=1, help="Pairs to draw.")] = NUM_PAIRS,
     seed: Annotated[int, typer.Option(help="Seed of the pairs.")] = 0,
     pairs: Annotated[
@@ -128,9 +127,7 @@ def quality(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     stream = load(model, device)
-    given = {"clip": clip, "laion": laion, "musiq": musiq, "raft": raft}
-    wanted = PaperWeights(**{name: _existing(name, path) for name, path in given.items()})
-    metrics = PaperMetrics(wanted) if paper or any(given.values()) else None
+    metrics = _metrics(paper, clip=clip, laion=laion, musiq=musiq, raft=raft)
     shelf = Shelf(_real_clips(media))
     chosen = read_pairs(pairs) if pairs else tuple(draw_pairs(shelf, count, seed))
     identity = RunIdentity(
@@ -193,6 +190,12 @@ def _real_clips(media: Path | None) -> list[Clip]:
             hint="Give another folder, or leave --media out for drawn scenes alone.",
         )
     return clips
+
+
+def _metrics(paper: bool, **given: Path | None) -> PaperMetrics | None:
+    """What is asked for by --paper or by naming a model. Raises UsageError."""
+    weights = PaperWeights(**{name: _existing(name, path) for name, path in given.items()})
+    return PaperMetrics(weights) if paper or any(given.values()) else None
 
 
 def _existing(name: str, path: Path | None) -> Path | None:
