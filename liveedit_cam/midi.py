@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from liveedit_cam.errors import ControlError, LiveEditError, MissingDependencyError, UsageError
-from liveedit_cam.presets import Applied, PresetBook, change_strength
-from liveedit_cam.types import EditInstruction, Region, Status
+from liveedit_cam.presets import Commands, change_strength
 
 FIRST_NOTE = 36
 STRENGTH_CONTROLLERS = (1, 7)
@@ -38,29 +37,6 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Give it back."""
-        ...
-
-
-class Commands(Protocol):
-    """What is needed of the Controller; called from the MIDI thread."""
-
-    @property
-    def presets(self) -> PresetBook:
-        """Looks by name."""
-        ...
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def apply_preset(self, name: str, origin: str) -> Applied:
-        """Put a preset into force. Raises UsageError for a name nobody knows."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
         ...
 
 

@@ -209,6 +209,28 @@ class EditInstruction:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one instruction so far; seconds count from its acceptance."""
+
+    revision: int
+    encoded_s: float | None = None
+    """None = the engine has not made it ready, or made a newer one ready."""
+    visible_s: float | None = None
+    """None = no picture of it, or of a newer one, has reached a sink."""
+    refused: str | None = None
+    """Why the engine cannot use it; None = it was not refused."""
+    notice: str | None = None
+    """What the user should know of it, such as words not understood; None = nothing."""
+    changed: float | None = None
+    """Share of the picture it changes, 0..1; None = not known."""
+
+    @property
+    def is_final(self) -> bool:
+        """True once it is visible or refused."""
+        return self.visible_s is not None or self.refused is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Median and 95th percentile of a delay, in milliseconds."""
 

@@ -200,7 +200,7 @@ def _serve(config: Config, *, quiet: bool) -> None:
                 *make_keys(config),
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),
-                lambda commands: Ahead(commands.presets, commands),
+                Ahead,
             ],
             port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
             folder=folder,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.ledger import EditLedger, Settled
+from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.recording import Recorder
@@ -23,6 +23,7 @@ from liveedit_cam.types import (
     LatencyMode,
     Mode,
     Region,
+    Settled,
     State,
     Status,
 )

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from liveedit_cam.daemon.mailbox import Latest
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import EditInstruction
+from liveedit_cam.types import EditInstruction, Settled
 
 NUM_REMEMBERED = 256
 
@@ -33,26 +33,6 @@ class LedgerView:
     notice: str | None
     notice_revision: int
     rejected_revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of one instruction so far; seconds count from its acceptance."""
-
-    revision: int
-    encoded_s: float | None
-    """None = the engine has not made it ready, or made a newer one ready."""
-    visible_s: float | None
-    """None = no picture of it, or of a newer one, has reached a sink."""
-    refused: str | None
-    """Why the engine cannot use it; None = it was not refused."""
-    notice: str | None
-    """What the user should know of it, such as words not understood; None = nothing."""
-
-    @property
-    def is_final(self) -> bool:
-        """True once it is visible or refused."""
-        return self.visible_s is not None or self.refused is not None
 
 
 class EditLedger:

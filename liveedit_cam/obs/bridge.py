@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.obs import lookup
-from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.pictures import Pictures
 from liveedit_cam.obs.program import ProgramScene
 from liveedit_cam.obs.prompt_box import COMMAND, PromptBoxes, mode_of
 from liveedit_cam.obs.rules import RuleFile, when_of
 from liveedit_cam.obs.status_text import StatusText
-from liveedit_cam.presets import change_strength
+from liveedit_cam.presets import Commands, change_strength
 from liveedit_cam.protocols import Action, Rule
 from liveedit_cam.types import Mode
 

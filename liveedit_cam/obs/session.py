@@ -8,10 +8,10 @@ from typing import Any
 
 from liveedit_cam.config import Config, default_path
 from liveedit_cam.obs.bridge import Bridge
-from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.connection import ObsConnection
 from liveedit_cam.obs.link import ObsAddress, ObsLink, connect
 from liveedit_cam.obs.password import resolve_password
+from liveedit_cam.presets import Commands
 
 RULES_NAME = "obs.toml"
 
