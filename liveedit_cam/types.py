@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
-    """uint8 (H, W, 3), RGB, 0..255."""
-    Floats = NDArray[np.float32]
+Pixels: TypeAlias = "NDArray[np.uint8]"
+"""uint8 (H, W, 3), RGB, 0..255. A text, so that who only hands pictures on loads no numpy."""
+Floats: TypeAlias = "NDArray[np.float32]"
 
 MAX_PROMPT_CHARS = 2000
 """Longest instruction accepted, in characters; a longer one is refused with its length."""

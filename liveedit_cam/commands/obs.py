@@ -14,12 +14,12 @@ import typer
 from liveedit_cam.commands.asking import new_group
 from liveedit_cam.commands.lines import table
 from liveedit_cam.errors import ControlError
+from liveedit_cam.types import Status
 
 if TYPE_CHECKING:
     from liveedit_cam.config import Config
     from liveedit_cam.obs.link import ObsLink
     from liveedit_cam.obs.rules import RuleBook
-    from liveedit_cam.types import Status
 
 obs = new_group("OBS changes the instruction, and shows the picture.")
 

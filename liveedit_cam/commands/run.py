@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -14,8 +15,6 @@ from typer.core import TyperCommand
 from liveedit_cam.config import SECRETS, Config, load_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from liveedit_cam.commands.adapter import Adapted
     from liveedit_cam.commands.serving import Companion
     from liveedit_cam.osc import OscSession

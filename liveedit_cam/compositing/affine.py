@@ -8,14 +8,13 @@ a compiled loop. Where a field is zero the camera's own pixels come out, bit for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import cv2
 import numpy as np
 from numba import njit
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import EditField, Floats, Pixels
+from liveedit_cam.types import EditField, Floats, Pixels
 
 _F = np.float32
 _OFFSETS = 9

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +19,7 @@ from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.mailbox import MAX_SHOTS, Shot, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
-from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame, Pixels
 
 HELD = 3.0
 """A field is carried on for at least so many times the distance of the last two: a slow editor must

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
 from liveedit_cam import pixels
 from liveedit_cam.daemon.board import Board
@@ -19,10 +18,7 @@ from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.types import Frame, Mode, State
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Frame, Mode, Pixels, State
 
 MIN_HOLD_S = 0.5
 """Gaps shorter than this are the normal distance of chunks, not a failure."""

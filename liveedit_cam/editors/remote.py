@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,9 +38,6 @@ from liveedit_cam.remote.messages import (
 from liveedit_cam.remote.planes import unpacked
 from liveedit_cam.remote.quality import JpegQuality
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LEAST_WAIT_S, LONGEST_WAIT_S = 0.8, 10.0
 """An answer is waited for three times as long as usual, within these. With 0.8 s a link that goes

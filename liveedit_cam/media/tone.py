@@ -7,16 +7,13 @@ turned and the result is written for a display of gamma 2.4 (BT.1886). Knows no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
-    Table = NDArray[np.float64]
+Table = NDArray[np.float64]
 
 PQ, HLG = 16, 18
 """Codes of the transfer characteristics (ISO/IEC 23091-2)."""

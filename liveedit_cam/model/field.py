@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -25,10 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.errors import EditorError
-from liveedit_cam.types import EditField, ModelFrame, Region
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Floats, Pixels
+from liveedit_cam.types import EditField, Floats, ModelFrame, Pixels, Region
 
 CELL_PX = 4
 """Side of a fitting cell at model size."""

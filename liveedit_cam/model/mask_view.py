@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from torch import Tensor
@@ -11,9 +9,7 @@ from torch import Tensor
 from liveedit_cam.model.conditioning import TextConditioning
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels, Region
+from liveedit_cam.types import Pixels, Region
 
 REUSED_BRIGHTNESS = 0.4
 

@@ -6,8 +6,6 @@ the four steps of the third stage takes minutes here (the paper: 200 s for 81 fr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,10 +19,7 @@ from liveedit_cam.model.sampling import sample_offline
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
 from liveedit_cam.pixels import shrink
-from liveedit_cam.types import ModelFrame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels, Region
+from liveedit_cam.types import ModelFrame, Pixels, Region
 
 NUM_LATENTS, NUM_STEPS, GUIDANCE = 21, 50, 4.0
 """The paper's clip (81 frames), its steps, and the ordinary scale of its guidance (facts 7.4)."""

@@ -16,15 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
 DRIVER = "v4l2 loopback"
 WATCH_S = 0.5

@@ -6,18 +6,15 @@ Everything is drawn at twice its size and averaged down, which makes smooth edge
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from liveedit_cam.types import Pixels
 
-    from liveedit_cam.types import Pixels
-
-    Colour = tuple[int, int, int]
-    Point = tuple[float, float]
+Colour = tuple[int, int, int]
+Point = tuple[float, float]
 
 _SCALE = 2
 TABLE_TOP = 560

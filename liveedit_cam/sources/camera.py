@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,10 +35,7 @@ from liveedit_cam.sources._camera_open import (
     open_with_opencv,
     silent_error,
 )
-from liveedit_cam.types import Frame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Frame, Pixels
 
 __all__ = ["Camera", "DeviceInfo", "StillWatch", "Wish", "create", "describe", "list_devices"]
 

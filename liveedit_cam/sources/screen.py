@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -29,8 +29,7 @@ try:
 except ImportError:  # before 10.2 the same thing was made by a function
     from mss import mss as MSS  # type: ignore[assignment] # one name for both
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
 log = logging.getLogger(__name__)
 
