@@ -33,11 +33,9 @@ class Port(Protocol):
 
     def iter_pending(self) -> Iterable[Any]:
         """Messages that came since; raises OSError where the device is gone."""
-        ...
 
     def close(self) -> None:
         """Give it back."""
-        ...
 
 
 def names() -> list[str]:

@@ -37,11 +37,9 @@ class Display(Protocol):
 
     def started(self, address: DaemonAddress, status: Status) -> None:
         """The control plane answers now."""
-        ...
 
     def show(self, status: Status) -> None:
         """A new status, about four times a second."""
-        ...
 
 
 class Companion(Protocol):
@@ -49,11 +47,9 @@ class Companion(Protocol):
 
     def poll(self) -> None:
         """Look whether there is something to do; about four times a second."""
-        ...
 
     def stop(self) -> None:
         """End it; may be called twice."""
-        ...
 
 
 def serve(

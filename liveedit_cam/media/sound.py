@@ -31,7 +31,6 @@ class Sound(Protocol):
 
     def take(self, packet: Packet[Stream]) -> Iterable[Packet[Stream]]:
         """Packets for the output; the source's empty last one brings the rest."""
-        ...
 
 
 def sound_for(

@@ -82,19 +82,15 @@ class ObsHandler(Protocol):
 
     def connected(self, link: ObsLink) -> None:
         """A new link is there; what was known of OBS's scenes and sources is out of date."""
-        ...
 
     def event(self, link: ObsLink, name: str, data: dict[str, Any]) -> None:
         """One event, in the protocol's words and order; all but ExitStarted."""
-        ...
 
     def tick(self, link: ObsLink) -> None:
         """About ten times a second while connected."""
-        ...
 
     def lost(self) -> None:
         """The link is gone."""
-        ...
 
 
 Connect = Callable[..., ObsLink]

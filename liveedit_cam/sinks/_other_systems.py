@@ -48,15 +48,12 @@ class LibraryCamera(Protocol):
     @property
     def device(self) -> str:
         """The camera's name, as programs list it."""
-        ...
 
     def send(self, frame: Pixels) -> None:
         """Show uint8 (H, W, 3) RGB."""
-        ...
 
     def close(self) -> None:
         """Give the camera back."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

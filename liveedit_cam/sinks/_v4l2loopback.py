@@ -67,23 +67,18 @@ class Device(Protocol):
 
     def ioctl(self, request: int, data: bytearray) -> None:
         """Ask; the answer is written into ``data``."""
-        ...
 
     def lock(self) -> None:
         """Keep other runs of this program away; BlockingIOError where one is there already."""
-        ...
 
     def read(self, num_bytes: int) -> bytes:
         """The next picture's first bytes; BlockingIOError where there is none yet."""
-        ...
 
     def write(self, data: bytes) -> int:
         """Give one picture; the number of bytes taken."""
-        ...
 
     def close(self) -> None:
         """Give the node back."""
-        ...
 
 
 OpenDevice = Callable[[str], Device]

@@ -29,15 +29,12 @@ class Output(Protocol):
 
     def write(self, pixels: Pixels) -> None:
         """Send uint8 (H, W, 3) RGB. Raises SinkError."""
-        ...
 
     def has_reader(self) -> bool:
         """Whether a program has it open; True where that cannot be told. Any thread."""
-        ...
 
     def close(self) -> None:
         """Give the device back. Called once."""
-        ...
 
 
 def describe() -> str:

@@ -39,11 +39,9 @@ class Session(Protocol):
 
     def is_over(self) -> bool:
         """Whether the sharing has ended."""
-        ...
 
     def close(self) -> None:
         """End it."""
-        ...
 
 
 def fitted(size: tuple[int, int] | None, width: int, height: int) -> tuple[int, int]:

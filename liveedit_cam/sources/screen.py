@@ -70,11 +70,9 @@ class Grabber(Protocol):
 
     def monitors(self) -> tuple[Area, ...]:
         """The whole desktop first, then each monitor."""
-        ...
 
     def grab(self, area: Area) -> Pixels:
         """uint8 (H, W, 3) RGB. Raises SourceError."""
-        ...
 
     def close(self) -> None: ...
 
