@@ -82,6 +82,7 @@ def _between(length: int, num_points: int) -> tuple[np.ndarray, Floats]:
 
 
 def _along(plane: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """A plane of shape (h, w) interpolated to ``length`` points along one axis."""
     before, share = _between(length, plane.shape[axis])
     share = share.reshape((-1, 1) if axis == 0 else (1, -1))
     first, second = plane.take(before, axis), plane.take(before + 1, axis)

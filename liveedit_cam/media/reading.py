@@ -158,6 +158,7 @@ class Pictures:
         return self._tone_map(self._converted(picture, "rgb48le"))
 
     def _converted(self, picture: VideoFrame, pixel_format: str) -> NDArray[Any]:
+        """Shape (H, W, 3), uint8 for "rgb24", else uint16; pixels made square."""
         width, height = square_size(picture.width, picture.height, self._pixel_ratio)
         is_scaled = (width, height) != (picture.width, picture.height)
         converted = self._reformatter.reformat(

@@ -66,6 +66,7 @@ class ToneMap:
         return out
 
     def _band(self, signal: NDArray[np.generic]) -> Pixels:
+        """A band of shape (h, W, 3), as the whole picture."""
         light = self._light[signal]
         if self._is_hlg:  # the OOTF of BT.2100 for a display of 1000 cd/m², gamma 1.2
             scene = np.asarray(cv2.transform(light, _LUMA[None]), np.float32)

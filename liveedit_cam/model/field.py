@@ -150,7 +150,7 @@ def fit(
 
 
 def to_host(*tensors: Tensor) -> list[Floats]:
-    """float32 tensors of one device as arrays: one copy, through pinned memory."""
+    """float32 tensors of one device as arrays of their shapes: one copy, through pinned memory."""
     if tensors[0].device.type == "cpu":
         return [tensor.numpy() for tensor in tensors]
     flat = packed(tensors)
@@ -161,7 +161,7 @@ def to_host(*tensors: Tensor) -> list[Floats]:
 
 
 def packed(tensors: Sequence[Tensor]) -> Tensor:
-    """All their values in one row, float32."""
+    """All their values in one row, float32, shape (N,)."""
     return torch.cat([tensor.flatten() for tensor in tensors])
 
 

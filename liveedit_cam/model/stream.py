@@ -312,6 +312,7 @@ class EditStream:
             self._shown.rewrite(self.dit, self._cache, conditioning.kv)
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
+        """One chunk of latents (B, C, T, h, w), the same shape out."""
         assert self._cache is not None, "_prepare makes the cache"
         last = self._last_source
         moved = None if last is None else (source - last)[:, 0].abs().mean()

@@ -94,7 +94,7 @@ class WholeClips:
         return edited
 
     def _encode(self, small: Pixels) -> Tensor:
-        """Latents (1, C, T, h, w) of a clip, a chunk at a time."""
+        """Latents of shape (1, C, T, h, w) of a clip, a chunk at a time."""
         stream, start, parts = self._stream, 0, []
         stream.codec.reset()
         while start < len(small):
