@@ -21,6 +21,7 @@ from liveedit_cam.errors import (
     LiveEditError,
     MissingDependencyError,
     UsageError,
+    kept,
     shown,
 )
 from liveedit_cam.presets import Commands, change_strength
@@ -103,12 +104,11 @@ class OscSession:
 
 def messages(data: bytes) -> list[tuple[str, list[object]]]:
     """Address and values of each message of a datagram; none for what is no OSC."""
-    try:
+    # the parser lets many errors of garbage through
+    with kept(lambda error: _log.debug("got %d bytes that are no OSC: %r", len(data), error)):
         found = OscPacket(data).messages
         return [(one.message.address, list(one.message.params)) for one in found]
-    except Exception as error:  # noqa: BLE001 - the parser lets many errors of garbage through
-        _log.debug("got %d bytes that are no OSC: %r", len(data), error)
-        return []
+    return []
 
 
 def obey(commands: Commands, address: str, values: list[object]) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from liveedit_cam.errors import kept
 from liveedit_cam.obs import link as obs_link
 from liveedit_cam.obs.errors import (
     ObsError,
@@ -156,13 +157,11 @@ class ObsConnection:
 
     def _run(self) -> None:
         while self._link is not None or not self._stopping.is_set():
-            try:
+            with kept(self._note_defect):
                 if self._stopping.is_set():
                     self._drop("liveedit-cam stops", 0.0)
                 else:
                     self.poll(TICK_S)
-            except Exception as error:  # noqa: BLE001 - loop of this thread; shown in the status
-                self._note_defect(error)
         self._status = ObsStatus(ObsState.OFF)
 
     def _connect_when_due(self, timeout_s: float) -> None:

@@ -16,20 +16,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
+import mss
 import numpy as np
 from mss.exception import ScreenShotError
 
 from liveedit_cam.errors import MissingDependencyError, SourceEnded, SourceError, UsageError
 from liveedit_cam.pacing import Now, Pacer, Sleep
 from liveedit_cam.protocols import Source
-from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame, Pixels
 
-try:
-    from mss import MSS
-except ImportError:  # before 10.2 the same thing was made by a function
-    from mss import mss as MSS  # type: ignore[assignment] # one name for both
-
-from liveedit_cam.types import Pixels
+MSS = mss.MSS if hasattr(mss, "MSS") else mss.mss  # before 10.2 it was made by a function
 
 log = logging.getLogger(__name__)
 
