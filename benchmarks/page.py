@@ -1,9 +1,10 @@
 """What do the page and the commands cost a live picture, and how late are they?
 
-Three questions in one run of the drawn scene at 30 pictures a second: ticks that came late without
+Four questions in one run of the drawn scene at 30 pictures a second: ticks that came late without
 and with twenty pages that take a picture and stand still; the delay from capture to a page that
-draws at once; and how long an OSC message takes to be accepted. The pages are sockets as the page
-opens them, without a browser. The last line is one JSON object.
+draws at once; how long an OSC message takes to be accepted; and how many pictures a sink is given
+after a switch of the mode until it has the new one's. The pages are sockets as the page opens them,
+without a browser. The last line is one JSON object.
 
     python benchmarks/page.py [--seconds 20]
 """
@@ -32,11 +33,29 @@ from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.osc import OscSession
 from liveedit_cam.presets import PresetBook
+from liveedit_cam.types import Frame, Mode
 
 QUESTION = "What do the page and the commands cost a live picture, and how late are they?"
 TOKEN = "of-this-benchmark"
 NUM_STALLED = 20
 NUM_MESSAGES = 100
+NUM_SWITCHES = 40
+
+
+class Outcome:
+    """A sink that keeps of each picture whether it is edited."""
+
+    name = "of this benchmark"
+
+    def __init__(self) -> None:
+        self.is_edited: list[bool] = []
+
+    def write(self, frame: Frame) -> None:
+        """Keep it."""
+        self.is_edited.append(frame.field_at is not None)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def page(port: int, *, draws: bool, stop: threading.Event, delays: list[float]) -> None:
@@ -105,13 +124,27 @@ def osc_ms(port: int) -> list[float]:
     return taken
 
 
+def mode_ticks(service: Service, sink: Outcome) -> list[int]:
+    """Pictures the sink was given until one of the new mode, itself included, for each switch."""
+    taken = []
+    for number in range(NUM_SWITCHES):
+        mode = (Mode.BYPASS, Mode.EDIT, Mode.SLATE, Mode.EDIT)[number % 4]
+        before = len(sink.is_edited)
+        service.controller.set_mode(mode)
+        service.wait(0.3)
+        after = sink.is_edited[before:]
+        taken.append(after.index(mode is Mode.EDIT) + 1)
+    return taken
+
+
 def main() -> None:
     """Run it and print the table and the line of JSON."""
     parser = argparse.ArgumentParser(description=QUESTION)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each of the three parts")
     wanted = parser.parse_args()
     config = Config(source="pattern", sinks=("null",), prompt="make the background blue")
-    with live_service(config) as (service, _):
+    sink = Outcome()
+    with live_service(config, sink=sink) as (service, _):
         adapted = Adapted(service.controller, "", PresetBook(Path("/nowhere/presets.toml")))
         server = ControlServer(create_app(adapted, TOKEN, lambda: None), bind(0))
         server.start()
@@ -124,6 +157,7 @@ def main() -> None:
             with pages(server.port, 1, draws=True, delays=delays):
                 service.wait(wanted.seconds)
             messages = osc_ms(osc.port)
+            ticks = mode_ticks(service, sink)
         finally:
             osc.stop()
             server.stop()
@@ -133,6 +167,8 @@ def main() -> None:
         "page_delay_p95_ms": percentile(delays, 0.95),
         "page_pictures_per_second": len(delays) / wanted.seconds,
         "osc_p95_ms": percentile(messages, 0.95),
+        "mode_ticks_p95": percentile(ticks, 0.95),
+        "mode_ticks_most": max(ticks),
     }
     print_result(QUESTION, figures)
 

@@ -10,10 +10,11 @@ milliseconds for a batch. A field's age runs from the sending of its newest fram
 the field comes, and just before the next one replaces it; ``--impaired``: over the link that the
 last four options make (delay and jitter in ms one way, loss in %, rate in Mbit/s).
 
-``link``: the whole camera, edited here, over loopback and over the impaired link; then the link is
-cut, and mended. ``fallback``: the remote editor alone, a stand-in of 100 ms on both sides, over
-the impaired link: cut, mended, its server killed and started again; the longest time from one field
-to the next, and when the server edits again.
+``link``: the whole camera, edited here, over loopback and over the impaired link, in turn; then the
+link is cut, and mended. ``fallback``: the remote editor alone, a stand-in of 100 ms on both sides,
+over the impaired link, one chunk on its way and several: how old fields get; then cut, mended, its
+server killed and started again: the longest time from one field to the next, and when the server
+edits again.
 
 The last line is one JSON object; what else the machine did is told by ``load``.
 """
@@ -21,6 +22,7 @@ The last line is one JSON object; what else the machine did is told by ``load``.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import threading
@@ -29,6 +31,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from bench import Figure, live_service, percentile, print_result, watch
@@ -40,6 +43,7 @@ from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.editors.remote import RemoteEditor
 from liveedit_cam.pixels import jpeg
+from liveedit_cam.remote import flight
 from liveedit_cam.remote.address import ServerAddress
 from liveedit_cam.remote.keeper import LinkKeeper
 from liveedit_cam.remote.link import Link, connect
@@ -76,16 +80,17 @@ class Camera:
             number = self._link.next_number()
             edit = Edit(number=number, instruction=instruction, width=WIDTH, height=HEIGHT)
             self._link.send(edit, self._blobs)
-            found = self._link.wait(edit, WAIT_S)
+            found = self._link.wait([edit], WAIT_S)
             assert found is not None, f"no answer for {WAIT_S:g} s"
             assert isinstance(found[0][0], Edited), found
             self.arrivals.append((began, found[1]))
             time.sleep(max(0.0, began + CHUNK_S - time.monotonic()))
 
-    def ages_s(self) -> list[float]:
-        """Ages of fields when they came, and when the next came."""
-        replaced = [after[1] - before[0] for before, after in pairwise(self.arrivals)]
-        return [came - sent for sent, came in self.arrivals[:-1]] + replaced
+
+def ages_s(arrivals: Sequence[tuple[float, float]]) -> list[float]:
+    """Ages of fields when they came, and when the next came, of pairs (taken, came)."""
+    replaced = [after[1] - before[0] for before, after in pairwise(arrivals)]
+    return [came - taken for taken, came in arrivals[:-1]] + replaced
 
 
 def run_cameras(wanted: argparse.Namespace) -> None:
@@ -110,8 +115,9 @@ def run_cameras(wanted: argparse.Namespace) -> None:
             for camera in cameras:
                 camera.join()
             spent_s, host_mib = processor_s(process) - spent_s, peak_mib(process)
-        medians = [1000 * statistics.median(camera.ages_s()) for camera in cameras]
-        ages = sorted(1000 * age for camera in cameras for age in camera.ages_s())
+        aged = [[1000 * age for age in ages_s(camera.arrivals)] for camera in cameras]
+        medians = [statistics.median(ages) for ages in aged]
+        ages = sorted(itertools.chain(*aged))
         fields = sum(len(camera.arrivals) for camera in cameras)
         figures |= {
             f"{count}_age_p50_ms": percentile(ages, 0.5),
@@ -121,6 +127,9 @@ def run_cameras(wanted: argparse.Namespace) -> None:
             f"{count}_host_cpu_ms_per_chunk": 1000 * spent_s / fields,
             f"{count}_host_peak_mib": host_mib,
         }
+    peaks = [(count, float(figures[f"{count}_host_peak_mib"] or 0)) for count in wanted.cameras]
+    if (more := peaks[-1][0] - peaks[0][0]) > 0:
+        figures["mib_per_session"] = (peaks[-1][1] - peaks[0][1]) / more
     print_result("How many cameras does a server carry?", figures | _load())
 
 
@@ -139,28 +148,37 @@ def impairment(wanted: argparse.Namespace) -> Impairment:
 
 
 def run_link(wanted: argparse.Namespace) -> None:
-    """Local, loopback, impaired, cut, mended."""
+    """Local, loopback, impaired, in turn; at last cut and mended."""
     bad = impairment(wanted)
-    asked = ("delay", "jitter", "loss", "rate")
+    asked = ("delay", "jitter", "loss", "rate", "turns")
     figures: dict[str, Figure] = {name: getattr(wanted, name) for name in asked}
-    sink = NewPictures()
-    with live_service(_config("diffusion"), sink=sink) as (service, _):
-        figures |= _measured("here", service, sink, wanted.seconds)
-    with host_process("nano") as (port, _):
-        for name, how in (("loopback", Impairment()), ("impaired", bad)):
-            with impaired(port, how) as proxy:
+    turns: list[dict[str, float]] = []
+    links = {"loopback": Impairment(), "impaired": bad}
+    with host_process(wanted.model) as (port, server):
+        for number in range(wanted.turns):
+            turn: dict[str, float] = {}
+            if "here" in wanted.ways:
                 sink = NewPictures()
-                config = _config(f"remote:ws://127.0.0.1:{proxy.port}")
-                with live_service(config, sink=sink) as (service, _):
-                    _until(service, "ms away")
-                    figures |= _measured(name, service, sink, wanted.seconds, proxy)
-                    if how is bad:
-                        figures |= _cut(service, sink, proxy)
+                with live_service(_config("diffusion"), sink=sink) as (service, _):
+                    turn |= _measured("here", service, sink, wanted.seconds, server)
+            for name in (one for one in wanted.ways if one in links):
+                sink = NewPictures()
+                with impaired(port, links[name]) as proxy:
+                    config = _config(f"remote:ws://127.0.0.1:{proxy.port}")
+                    with live_service(config, sink=sink) as (service, _):
+                        _until(service, "ms away")
+                        turn |= _measured(name, service, sink, wanted.seconds, server, proxy)
+                        if name == "impaired" and number == wanted.turns - 1:
+                            figures |= _cut(service, sink, proxy)
+            turns.append(turn)
+    figures |= {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
     print_result("What does a bad link cost?", figures | _load())
 
 
 class Engine:
-    """The engine's loop with a remote editor: a chunk at a time, the next as soon as it may."""
+    """The engine's loop with a remote editor: a chunk, and the next as soon as it is there."""
+
+    patience_s = WAIT_S
 
     def __init__(self, port: int) -> None:
         address = ServerAddress("127.0.0.1", port, False)
@@ -169,26 +187,32 @@ class Engine:
         self._editor = RemoteEditor(StandIn(0.1, 1).open(), keeper, "the server")
         self._conditioning = self._editor.encode(EditInstruction("make it night", revision=1))
         self._pixels = _drawn(0)
-        self.came: list[float] = []
+        self.came: list[tuple[float, float]] = []
+        """When a field's newest frame was taken, and when the field came."""
 
     def until(self, says: str, least_s: float = 0.0) -> float:
         """Edit until the report says who edits, at least so long; the seconds it took to say so."""
         began, said_after = time.monotonic(), None
         while said_after is None or time.monotonic() - began < least_s:
             at = time.monotonic()
-            frames = [ModelFrame(self._pixels, n, at) for n in range(CHUNK)]
-            self._editor.edit(frames, self._conditioning, every_frame=False)
-            self.came.append(time.monotonic())
+            times = [at - (CHUNK - 1 - n) / 30 for n in range(CHUNK)]
+            frames = [ModelFrame(self._pixels, n, time_s) for n, time_s in enumerate(times)]
+            for field in self._editor.edit(frames, self._conditioning, every_frame=False):
+                self.came.append((field.captured_at, time.monotonic()))
             if said_after is None and says in str(self._editor.report().edited_by):
                 said_after = time.monotonic() - began
-            if at - began > WAIT_S:
+            if at - began > self.patience_s:
                 raise TimeoutError(f"{says!r} did not come: {self._editor.report()}")
             time.sleep(max(0.0, at + CHUNK_S - time.monotonic()))
         return said_after
 
     def longest_gap_s(self, since: float) -> float:
         """The longest time from one field to the next from ``since`` on."""
-        return max(b - a for a, b in pairwise(self.came) if b >= since)
+        return max(b - a for (_, a), (_, b) in pairwise(self.came) if b >= since)
+
+    def ages_ms(self, since: float) -> list[float]:
+        """Ages of fields that came after ``since``: when they came, and when the next came."""
+        return [1000 * age for age in ages_s([one for one in self.came if one[1] >= since])]
 
     def close(self) -> None:
         """End it."""
@@ -203,6 +227,14 @@ def run_fallback(wanted: argparse.Namespace) -> None:
         with impaired(port, impairment(wanted)) as proxy:
             engine = Engine(proxy.port)
             engine.until("ms away", 5.0)
+            usual = flight.MAX_FLYING
+            for name, flight.MAX_FLYING in (("one", 1), ("several", usual)):
+                began = time.monotonic()
+                engine.until("ms away", wanted.seconds)
+                ages = engine.ages_ms(began)
+                figures[f"{name}_on_its_way_age_p50_ms"] = percentile(ages, 0.5)
+                figures[f"{name}_on_its_way_age_p95_ms"] = percentile(ages, 0.95)
+                figures[f"{name}_on_its_way_fields_s"] = len(ages) / 2 / wanted.seconds
             began = time.monotonic()
             proxy.cut()
             figures["cut_local_after_s"] = engine.until("this computer", 5.0)
@@ -227,22 +259,35 @@ def _config(editor: str) -> Config:
 
 
 def _measured(
-    name: str, service: Service, sink: NewPictures, seconds: float, proxy: Proxy | None = None
-) -> dict[str, Figure]:
+    name: str,
+    service: Service,
+    sink: NewPictures,
+    seconds: float,
+    server: Path,
+    proxy: Proxy | None = None,
+) -> dict[str, float]:
     service.wait(9)  # the daemon's latencies are of the last 8.5 s
+    parts = {
+        "camera": Path("/proc/self"),
+        "engine": Path(f"/proc/{service.controller.status().engine_pid}"),
+        "server": server,
+    }
+    spent_s = {part: processor_s(process) for part, process in parts.items()}
     before = dict(proxy.num_bytes) if proxy else {}
     began, fps = time.monotonic(), []
     status = watch(service, seconds, lambda status: fps.append(status.sink_fps))
     took_s = time.monotonic() - began
-    found: dict[str, Figure] = {
+    found: dict[str, float] = {
         f"{name}_sink_fps": statistics.median(fps),
         f"{name}_glass_p95_ms": status.glass_to_sink.p95_ms,
         f"{name}_age_p50_ms": status.field_age.p50_ms,
         f"{name}_age_p95_ms": status.field_age.p95_ms,
         f"{name}_fields_s": status.fields_per_second,
-        f"{name}_steps": status.num_steps,
+        f"{name}_steps": float(status.num_steps),
         f"{name}_longest_stop_ms": sink.longest_stop_ms(began),
     }
+    for part, process in parts.items():
+        found[f"{name}_{part}_cores"] = (processor_s(process) - spent_s[part]) / took_s
     for way, number in before.items():
         assert proxy is not None, "bytes are counted where there is a proxy"
         found[f"{name}_{way}_mbit_s"] = 8e-6 * (proxy.num_bytes[way] - number) / took_s
@@ -287,6 +332,9 @@ def main() -> None:
     parser.add_argument("--model", default="nano", help="nano, or stand-in:MILLISECONDS")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--turns", type=int, default=1, help="link: medians over so many")
+    ways = ("here", "loopback", "impaired")
+    parser.add_argument("--ways", nargs="+", choices=ways, default=ways, help="link: these only")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--impaired", action="store_true", help="cameras: over the bad link, too")
     parser.add_argument("--delay", type=float, default=50.0)

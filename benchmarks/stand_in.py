@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from liveedit_cam.cores import share_cores
+from liveedit_cam.cores import give_way, share_cores
 from liveedit_cam.protocols import Conditioning, EditorReport
 from liveedit_cam.service.host import SessionHost
 from liveedit_cam.service.plain import Listen, PlainServer
@@ -88,6 +88,7 @@ class StandInStream:
 
 def serve_model(model: str, batch: int, port: int, ready: Connection) -> None:
     """Body of the host process: tells its port, then serves until it is killed."""
+    give_way()  # as `serve` on loopback
     kind, _, cost_ms = model.partition(":")
     if kind == "stand-in":
         stand_in = StandIn(float(cost_ms) / 1000, batch)

@@ -21,6 +21,20 @@ from liveedit_cam.model.generator import Denoiser
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.reuse import Reuse
 
+CEILING_S = 0.5
+
+
+class RandomText:
+    """A PromptEncoder without weights: the encoder is no part of a chunk."""
+
+    def __init__(self, config: ModelConfig, device: torch.device) -> None:
+        self._shape = (config.text.max_tokens, config.text.width)
+        self._device = device
+
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Random rows (B, L, D)."""
+        return torch.randn(len(prompts), *self._shape, device=self._device)
+
 
 class PlainCache(KVCache):
     """The public way to attend."""
@@ -124,3 +138,22 @@ class TimedPasses:
         self._sync()
         self.seconds.append(time.perf_counter() - began)
         return out
+
+
+def product_ceiling(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of matrix products: the best of the FFN's size and a large square."""
+    tokens = config.num_tokens * config.chunk_latents
+    side = 8192 if device.type == "cuda" else 512
+    best = 0.0
+    for n, k, m in ((tokens, config.dim, config.ffn_dim), (side, side, side)):
+        a, b = (torch.randn(*s, device=device, dtype=dtype) for s in ((n, k), (k, m)))
+        ends_at = time.perf_counter() + CEILING_S
+        while time.perf_counter() < ends_at:
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            began = time.perf_counter()
+            a @ b
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            best = max(best, 2 * n * k * m / (time.perf_counter() - began))
+    return best

@@ -27,7 +27,7 @@ from pydantic_core import ErrorDetails
 
 from liveedit_cam.errors import ConfigError, shown
 from liveedit_cam.folders import user_folder
-from liveedit_cam.types import MAX_PROMPT_CHARS, Fit, LatencyMode, Mode
+from liveedit_cam.types import MAX_PROMPT_CHARS, Fit, LatencyMode, Mode, OnFailure
 
 PREFIX = "LIVEEDIT_CAM_"
 NOT_CONFIG = frozenset(
@@ -98,7 +98,7 @@ class Config(BaseModel):
     """whether left and right are exchanged, true or false"""
     port: int = Field(8642, ge=0, le=65535)
     """port of the control page on 127.0.0.1, 0 takes any free one"""
-    on_failure: Literal["slate", "raw"] = "slate"
+    on_failure: OnFailure = OnFailure.SLATE
     """what is shown while there is no edited picture: slate, or raw (the camera itself)"""
     hold_s: float = Field(2.0, ge=0, le=3600)
     """seconds the last edited picture is held before on_failure applies, 0 to 3600"""

@@ -22,6 +22,15 @@ def share_cores(environ: MutableMapping[str, str], num_threads: int) -> None:
     environ.setdefault("OMP_NUM_THREADS", str(max(1, num_threads)))
 
 
+NICENESS = 5
+
+
+def give_way() -> None:
+    """Let the threads that feed the sinks go first, on whichever side of a pipe or socket."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
 def usable_cores() -> int:
     """Cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -71,12 +71,17 @@ class MidiSession:
     """Listens from now on. ``poll`` and ``stop`` belong to one thread."""
 
     def __init__(
-        self, wanted: str, commands: Commands, open_one: Callable[[str], Port] = open_port
+        self,
+        wanted: str,
+        commands: Commands,
+        open_one: Callable[[str], Port] = open_port,
+        list_names: Callable[[], list[str]] = names,
     ) -> None:
         """Open the device of that name. Raises ControlError, MissingDependencyError."""
         self._wanted = wanted
         self._commands = commands
         self._open = open_one
+        self._names = list_names
         self._port: Port | None = open_one(wanted)
         self._find_at = 0.0
         self._stop = threading.Event()
@@ -108,11 +113,21 @@ class MidiSession:
             self._find()
             return []
         try:
+            self._look(self._port)
             return list(self._port.iter_pending())
         except (OSError, ValueError) as error:
             _log.warning("the MIDI device %s is gone: %s", self._port.name, error)
             self._port, self._find_at = None, time.monotonic() + FIND_S
             return []
+
+    def _look(self, port: Port) -> None:
+        """Raise OSError where the device is no longer listed: most systems let it fall silent."""
+        if time.monotonic() < self._find_at:
+            return
+        self._find_at = time.monotonic() + FIND_S
+        if port.name not in self._names():
+            port.close()
+            raise OSError("it is no longer listed")
 
     def _find(self) -> None:
         if time.monotonic() < self._find_at:

@@ -112,7 +112,7 @@ def messages(data: bytes) -> list[tuple[str, list[object]]]:
 
 
 def obey(commands: Commands, address: str, values: list[object]) -> int:
-    """Do what a message asks for; the revision of its instruction, 0 = it has none.
+    """Do what a message asks for; the revision of the newest instruction then, 0 = none was given.
 
     Raises UsageError for an address or a value that is not known, and what the Controller raises.
     """
@@ -122,7 +122,9 @@ def obey(commands: Commands, address: str, values: list[object]) -> int:
         raise UsageError(f"got the address {shown(address)}, expected {known}.")
     if len(values) != 1:
         raise UsageError(f"got {len(values)} values, expected one.")
-    return action(commands, values[0])
+    revision = action(commands, values[0])
+    found = commands.status()
+    return revision or max(found.revision, found.pending_revision)
 
 
 def _edit(commands: Commands, value: object) -> int:
@@ -135,25 +137,23 @@ def _strength(commands: Commands, value: object) -> int:
     return change_strength(commands, float(value), "osc").revision
 
 
-def _preset(commands: Commands, value: object) -> int:
-    return commands.apply_preset(_text(value), "osc").revision or 0
+def _preset(commands: Commands, value: object) -> int | None:
+    return commands.apply_preset(_text(value), "osc").revision
 
 
-def _mode(commands: Commands, value: object) -> int:
+def _mode(commands: Commands, value: object) -> None:
     if value not in tuple(Mode):
         raise UsageError(f"got mode {shown(value)}, expected {', '.join(Mode)}.")
     commands.set_mode(Mode(_text(value)))
-    return 0
 
 
-def _latency(commands: Commands, value: object) -> int:
+def _latency(commands: Commands, value: object) -> None:
     if value not in tuple(LatencyMode):
         raise UsageError(f"got latency {shown(value)}, expected {', '.join(LatencyMode)}.")
     commands.set_latency(LatencyMode(_text(value)))
-    return 0
 
 
-def _record(commands: Commands, value: object) -> int:
+def _record(commands: Commands, value: object) -> None:
     """On or off; what is so already stays so."""
     if value not in (0, 1):
         raise UsageError(f"got record {shown(value)}, expected 1 or 0.")
@@ -162,7 +162,6 @@ def _record(commands: Commands, value: object) -> int:
         commands.start_recording(None, with_source=False, has_badge=False)
     elif not value and is_running:
         commands.stop_recording()
-    return 0
 
 
 def _text(value: object) -> str:
@@ -171,7 +170,7 @@ def _text(value: object) -> str:
     return value
 
 
-_ACTIONS: dict[str, Callable[[Commands, object], int]] = {
+_ACTIONS: dict[str, Callable[[Commands, object], int | None]] = {
     "edit": _edit,
     "strength": _strength,
     "preset": _preset,
@@ -179,3 +178,4 @@ _ACTIONS: dict[str, Callable[[Commands, object], int]] = {
     "latency": _latency,
     "record": _record,
 }
+"""What each does; a revision, where it gave an instruction."""

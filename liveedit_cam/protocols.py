@@ -5,11 +5,11 @@ A backend is one file with ``create(...)`` in the folder of its seam; its name i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from liveedit_cam.types import (
     CodecChoice,
@@ -19,7 +19,11 @@ from liveedit_cam.types import (
     Mode,
     ModelFrame,
     ModelSize,
+    SoundBlock,
 )
+
+if TYPE_CHECKING:
+    from liveedit_cam.types import Floats
 
 
 @runtime_checkable
@@ -80,6 +84,34 @@ class RecordingSink(Protocol):
 
     def begin_chapter(self, title: str) -> None:
         """The frames from the next one on are a chapter."""
+
+    def begin_sound(self, rate_hz: int, num_channels: int) -> None:
+        """Make it a file with sound, 1 or 2 channels; before the first write. Raises SinkError."""
+        ...
+
+    def write_sound(self, samples: Floats) -> None:
+        """The sound that follows, float32 (N, C) in -1..1, without a gap. Raises SinkError."""
+        ...
+
+
+class Microphone(Protocol):
+    """An open microphone."""
+
+    name: str
+    rate_hz: int
+    num_channels: int
+    """1 or 2."""
+
+    def begin(self, take: Callable[[SoundBlock], None]) -> None:
+        """Give each block to ``take`` from now on, from a thread of its own. Raises DeviceError.
+
+        ``take`` returns at once. Nothing more is given once the device is gone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give nothing more and free it. May be called twice."""
+        ...
 
 
 @runtime_checkable
@@ -208,6 +240,16 @@ class PacedEditor(Protocol):
 
     def set_steps(self, num_steps: int | None) -> None:
         """From the next chunk on; None = the model's own, fewer where fields get too old."""
+
+
+@runtime_checkable
+class LateEditor(Protocol):
+    """An Editor that answers late where its model is far away: the next chunk leaves meanwhile.
+
+    Where not every frame's field is wanted, ``edit`` gives back that of a chunk before, or none.
+    """
+
+    may_be_late: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,15 @@ class LatencyMode(StrEnum):
     """Late: it waits for the field that was made from it."""
 
 
+class OnFailure(StrEnum):
+    """What is shown while there is no edited picture."""
+
+    SLATE = "slate"
+    """The still card."""
+    RAW = "raw"
+    """The camera itself."""
+
+
 class State(StrEnum):
     """Where the engine stands."""
 
@@ -107,6 +116,16 @@ class Frame:
     """Where the source's picture lies between black bars; None = it has none, or nobody knows."""
     field_at: float | None = None
     """``captured_at`` of the frame whose field edits this one; None = no field is on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundBlock:
+    """A piece of a microphone's sound."""
+
+    samples: Floats
+    """float32 (N, C), -1..1; C = channels."""
+    captured_at: float
+    """Seconds on ``time.monotonic()`` when its first sample was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +289,7 @@ class Status:
     edited_by: str | None = None
     """Who edits and how far away, where another computer is asked; None = none is."""
     latency: LatencyMode = LatencyMode.LIVE
+    on_failure: OnFailure = OnFailure.SLATE
     wished_steps: int | None = None
     """Denoising steps that were asked for; None = the model's own, fewer on a slow machine."""
     num_steps: int = 0

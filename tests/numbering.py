@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from liveedit_cam.presets import Applied, PresetBook, apply
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
+from liveedit_cam.types import EditInstruction, LatencyMode, Mode, OnFailure, Region, Status
 
 
 class NumberingController:
@@ -28,6 +28,7 @@ class NumberingController:
         transition_s: float = 0.0,
     ) -> EditInstruction:
         revision = len(self.given) + 1
+        self.found = replace(self.found, pending_revision=revision)
         self.given.append(EditInstruction(prompt, strength, region, seed, origin, 0.0, revision))
         return self.given[-1]
 
@@ -39,6 +40,9 @@ class NumberingController:
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
+
+    def set_on_failure(self, rule: OnFailure) -> None:
+        self.found = replace(self.found, on_failure=rule)
 
     def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
         self.found = replace(self.found, recording="/videos/show.mp4")

@@ -39,6 +39,7 @@ from liveedit_cam.types import (
     Latency,
     LatencyMode,
     Mode,
+    OnFailure,
     Region,
     Settled,
     State,
@@ -97,6 +98,9 @@ class Controller:
 
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
+
+    def set_on_failure(self, rule: OnFailure) -> None:
+        self.found = replace(self.found, on_failure=rule)
 
     def status(self) -> Status:
         return self.found

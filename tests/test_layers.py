@@ -57,6 +57,7 @@ MAY_IMPORT = {
     | {"config", "control", "folders", "obs", "registry", "sinks", "sources", "store"},
     "selftest": SEAMS | {"config", "daemon", "registry"},
     "screen_lock": VALUES,
+    "microphone": VALUES,
     "midi": VALUES | {"presets"},
     "hotkeys": VALUES | {"presets"},
     "osc": VALUES | {"presets"},
@@ -64,7 +65,7 @@ MAY_IMPORT = {
     "commands": SEAMS
     | {"cores", "config", "folders", "registry", "control", "obs", "daemon", "sources", "sinks"}
     | {"setup", "offline", "model", "model.wan", "osc", "presets", "screen_lock", "midi", "hotkeys"}
-    | {"remote", "selftest", "service", "store"},
+    | {"microphone", "remote", "selftest", "service", "store"},
     "commands.lab": {"cores", "errors", "lab.training", "lab.evaluation", "lab.commands"},
     "cli": VALUES | {"commands"},
     "__main__": {"cli"},
@@ -104,6 +105,7 @@ OWNERS = {
     "uvicorn": ("control/server.py", "control/connections.py"),
     "prometheus_client": ("control/metrics.py",),
     "mido": ("midi.py",),
+    "sounddevice": ("microphone.py",),
     "pynput": ("hotkeys.py",),
     "pythonosc": ("osc.py",),
     "h11": ("control/connections.py",),

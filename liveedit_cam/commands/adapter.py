@@ -26,6 +26,7 @@ class Adapted:
         self.unknown_words = controller.unknown_words
         self.set_mode = controller.set_mode
         self.set_latency = controller.set_latency
+        self.set_on_failure = controller.set_on_failure
         self.choices = find_choices
         self.set_picture = controller.set_picture
         self.start_recording = controller.start_recording

@@ -48,6 +48,7 @@ def speak_into(path: Path) -> None:
         return
     file = path.open("a", encoding="utf-8", buffering=1)
     os.dup2(file.fileno(), 1)  # also for what it starts, and so that it is kept short
+    os.set_inheritable(1, True)  # which dup2 does not where the file is 1 already
     os.dup2(1, 2)
     sys.stdout = sys.stderr = file
     for handler in logging.getLogger().handlers:

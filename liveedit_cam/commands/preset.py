@@ -16,7 +16,7 @@ from liveedit_cam.commands.words import joined, region_of, share_of
 from liveedit_cam.control.client import find_daemon
 from liveedit_cam.control.state import runtime_path
 from liveedit_cam.errors import ConfigError, UsageError
-from liveedit_cam.types import LatencyMode, Mode
+from liveedit_cam.types import LatencyMode, Mode, OnFailure
 
 if TYPE_CHECKING:
     from liveedit_cam.presets import Preset, PresetBook
@@ -63,6 +63,8 @@ def _in_words(preset: Preset) -> str:
         parts.append(f"region {region.x:g},{region.y:g},{region.width:g},{region.height:g}")
     parts.append(None if preset.mode is None else f"mode {preset.mode}")
     parts.append(None if preset.latency is None else f"latency {preset.latency}")
+    rule = preset.on_failure
+    parts.append(None if rule is None else f"on failure {rule}")
     parts.append(f"fades in {preset.transition_s:g} s" if preset.transition_s else None)
     parts.append(f"key {preset.hotkey}" if preset.hotkey else None)
     return ", ".join(part for part in parts if part)
@@ -78,6 +80,7 @@ def _add(book: PresetBook, wanted: argparse.Namespace) -> str:
         "region": None if wanted.region is None else region_of(wanted.region),
         "mode": wanted.mode,
         "latency": wanted.latency,
+        "on_failure": wanted.on_failure,
         "transition_s": wanted.transition,
         "hotkey": wanted.hotkey,
     }
@@ -152,5 +155,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--region", metavar="X,Y,W,H", help="where the edit may act, as shares of the picture")
     add("--mode", choices=[mode.value for mode in Mode], help="also switch what is shown")
     add("--latency", choices=[mode.value for mode in LatencyMode], help="also switch this")
+    add("--on-failure", choices=list(OnFailure), help="shown while no edited picture is there")
     add("--transition", type=float, metavar="S", help="seconds of the cross-fade, 0 = a cut")
     add("--hotkey", metavar="KEY", help="a letter or digit that applies it on the page")

@@ -24,7 +24,12 @@ def main(arguments: Sequence[str]) -> str:
     if wanted.command == "snapshot":
         return _save(path or Path(time.strftime("liveedit-%Y%m%d-%H%M%S.jpg")), client.snapshot())
     if wanted.action == "start":
-        found = client.start_recording(path, with_source=wanted.with_source, badge=wanted.badge)
+        found = client.start_recording(
+            path,
+            with_source=wanted.with_source,
+            badge=wanted.badge,
+            microphone=wanted.microphone,
+        )
         return f"recording to {found}\nend it with: liveedit-cam record stop"
     files, seconds = client.stop_recording()
     return "\n".join([f"recorded {seconds:.1f} s", *files])
@@ -59,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument(
         "--badge", action="store_true", help='write "edited live" into a corner of edited pictures'
+    )
+    record.add_argument(
+        "--microphone",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="also the sound of this microphone, by a part of its name; no name = the system's",
     )
     snapshot = commands.add_parser(
         "snapshot", description="Save the edited picture of this moment.", allow_abbrev=False

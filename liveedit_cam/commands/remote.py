@@ -29,11 +29,13 @@ from liveedit_cam.control.state import (
 )
 from liveedit_cam.control.wire import status_to_json
 from liveedit_cam.errors import ControlError, InstructionError, UsageError
-from liveedit_cam.types import Fit, Mode, Region, Settled
+from liveedit_cam.types import Choice, Fit, LatencyMode, Mode, Region, Settled
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
     "mode": "Choose what the running camera shows, at once.",
+    "latency": "Edit every picture at once (live), or each by its own edit, later (exact).",
+    "use": "Try or take another source, sink, model or number of steps; alone, list them.",
     "picture": "Choose how the camera's picture fills the output: fit, mirror.",
     "status": "Show what the running camera does, and the address of its page.",
     "record": "Record what the running camera shows: start, stop.",
@@ -76,6 +78,10 @@ def main(arguments: Sequence[str]) -> str:
         return edit(client, wanted)
     if wanted.command == "mode":
         return f"mode {client.set_mode(Mode(wanted.mode))}"
+    if wanted.command == "latency":
+        return f"latency {client.set_latency(LatencyMode(wanted.latency))}"
+    if wanted.command == "use":
+        return use(client, wanted)
     if wanted.command == "picture":
         fit, is_mirrored = client.set_picture(wanted.fit, wanted.mirror)
         return f"fit {fit}, {'mirrored' if is_mirrored else 'not mirrored'}"
@@ -89,6 +95,23 @@ def main(arguments: Sequence[str]) -> str:
     if wanted.json:
         return status_to_json(found)
     return table([*rows(found), ("page", client.address.page_url)])
+
+
+def use(client: ControlClient, wanted: argparse.Namespace) -> str:
+    """Try or take a choice, or list what there is. Raises UsageError, ControlError."""
+    if wanted.value is None:
+        several = client.choices()
+        kinds = list(several) if wanted.what is None else [Choice(wanted.what)]
+        return table(
+            [
+                (f"use {what} {value}", text or value)
+                for what in kinds
+                for value, text in several[what]
+            ]
+        )
+    name, revision = client.choose(Choice(wanted.what), wanted.value, is_trial=wanted.is_trial)
+    outcome = "works, nothing was changed" if wanted.is_trial else "in use"
+    return f"{wanted.what} {name}: {outcome}; instruction {revision} goes on"
 
 
 def page(address: DaemonAddress, *, is_opened: bool = False) -> str:
@@ -215,6 +238,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=[mode.value for mode in Mode],
         help="edit: the edited picture; bypass: the camera as it is; slate: a still card",
     )
+    found["latency"].add_argument("latency", choices=list(LatencyMode))
+    found["use"].add_argument("what", nargs="?", choices=list(Choice))
+    found["use"].add_argument(
+        "value", nargs="?", help="as the list names it: camera:1, virtual-camera, nano, 2"
+    )
+    found["use"].add_argument("--try", dest="is_trial", action="store_true", help="change nothing")
     found["picture"].add_argument(
         "--fit",
         choices=[fit.value for fit in Fit],

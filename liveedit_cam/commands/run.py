@@ -158,6 +158,7 @@ def _serve(config: Config, *, quiet: bool | None) -> None:
     from liveedit_cam.control.state import LOG_NAME, runtime_path
     from liveedit_cam.control.token import state_path
     from liveedit_cam.daemon.service import Service
+    from liveedit_cam.microphone import open_microphone
     from liveedit_cam.obs.session import ObsSession
     from liveedit_cam.presets import PresetBook, presets_path
     from liveedit_cam.presets.ahead import Ahead
@@ -167,7 +168,9 @@ def _serve(config: Config, *, quiet: bool | None) -> None:
     folder, is_locked = runtime_path(os.environ), lock_of(config.on_lock)
     with stop_on_signals() as stop, choose_display(quiet=bool(quiet)) as display:
         serve(
-            lambda: Service(config, cancel=stop, is_locked=is_locked),
+            lambda: Service(
+                config, cancel=stop, open_microphone=open_microphone, is_locked=is_locked
+            ),
             make_companions=[
                 *make_osc(config.osc_port),
                 *make_keys(config),

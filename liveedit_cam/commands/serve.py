@@ -63,13 +63,25 @@ def serve(
             "`liveedit-cam serve --local` needs ray, which is not installed.",
             hint='Install it: pip install "liveedit-cam[serve]", or take --no-ray.',
         )
-    from liveedit_cam.cores import share_cores, usable_cores
     from liveedit_cam.service.plain import Listen
 
-    share_cores(os.environ, usable_cores())  # before torch is loaded
     asked = {"model": model, "device": device, "max_sessions": sessions, "num_gpus": gpus}
     listen = Listen(host, port, certificate, key, tls_in_front)
-    _serve(_settings(tokens, asked | {"max_replicas": replicas}), listen, has_ray=local)
+    settings = _settings(tokens, asked | {"max_replicas": replicas})
+    share_with_cameras(listen)
+    _serve(settings, listen, has_ray=local)
+
+
+def share_with_cameras(listen: Listen) -> None:
+    """Leave the cameras of this computer what they need; call it before torch is loaded."""
+    from liveedit_cam.cores import give_way, share_cores, usable_cores
+    from liveedit_cam.remote.address import is_loopback
+
+    if is_loopback(listen.host) and not listen.has_tls_in_front:  # all cameras are beside it
+        give_way()
+        share_cores(os.environ, usable_cores() - 1)
+    else:
+        share_cores(os.environ, usable_cores())
 
 
 def _settings(token_file: Path | None, asked: dict[str, Any]) -> ServeSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,8 @@ def process(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
     quality: Annotated[
-        str, typer.Option(help="fast, or best: 50 guided steps over whole clips (minutes).")
+        str,
+        typer.Option(help="fast; or 50 guided steps (minutes): best over whole clips, or causal."),
     ] = "fast",
     show_mask: Annotated[
         bool, typer.Option("--show-mask", help="Darken what the mask cache reused.")
@@ -36,9 +38,9 @@ def process(
 ) -> None:
     """Edit a video file, every frame, as fast as it goes."""
     share_cores(os.environ, usable_cores())
-    if quality not in ("fast", "best") or (show_mask and quality == "best"):
+    if quality not in ("fast", "best", "causal") or (show_mask and quality != "fast"):
         told = " with --show-mask, which shows what fast reuses" if show_mask else ""
-        raise UsageError(f"got --quality {quality}{told}, expected fast or best.")
+        raise UsageError(f"got --quality {quality}{told}, expected fast, best or causal.")
     wanted = _wanted(instruction, timeline)
     from liveedit_cam import offline
     from liveedit_cam.commands.display import choose_progress
@@ -46,7 +48,8 @@ def process(
     from liveedit_cam.model.mask_view import load_with_mask
     from liveedit_cam.model.whole import load_whole
 
-    loader = load_with_mask if show_mask else load_whole if quality == "best" else load
+    slow = partial(load_whole, is_causal=quality == "causal")
+    loader = load_with_mask if show_mask else load if quality == "fast" else slow
     with exit_on_signals(), choose_progress() as progress:
         done = offline.process(
             source,

@@ -29,7 +29,7 @@ from liveedit_cam.control.recording import add_recording
 from liveedit_cam.control.room import add_room
 from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.waiting import TooManyWaiting, Until, Waiting
-from liveedit_cam.control.wire import MAX_POLL_S, status_to_json
+from liveedit_cam.control.wire import MAX_POLL_S, answer_of, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
 from liveedit_cam.presets import Commands
 from liveedit_cam.types import Region
@@ -157,18 +157,18 @@ def _add_commands(app: FastAPI, controller: Commands) -> None:
     @app.post("/api/mode")
     def set_mode(body: ModeBody) -> JSONResponse:
         controller.set_mode(body.mode)
-        return JSONResponse({"mode": body.mode.value})
+        return JSONResponse(answer_of(controller.status(), mode=body.mode.value))
 
     @app.post("/api/latency")
     def set_latency(body: LatencyBody) -> JSONResponse:
         controller.set_latency(body.latency)
-        return JSONResponse({"latency": body.latency.value})
+        return JSONResponse(answer_of(controller.status(), latency=body.latency.value))
 
     @app.post("/api/picture")
     def set_picture(body: PictureBody) -> JSONResponse:
         controller.set_picture(body.fit, body.mirror)
         found = controller.status()
-        return JSONResponse({"fit": found.fit.value, "mirror": found.mirror})
+        return JSONResponse(answer_of(found, fit=found.fit.value, mirror=found.mirror))
 
     @app.get("/api/status")
     def status() -> Response:

@@ -80,12 +80,13 @@ class CheckBody(BaseModel):
 
 
 class RecordBody(BaseModel):
-    """Body of ``POST /api/recording``: begin one."""
+    """Body of ``POST /api/recording``: begin one, with sound where a microphone is named."""
 
     model_config = ConfigDict(extra="forbid")
     path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     with_source: bool = False
     badge: bool = False
+    microphone: Annotated[str, Field(max_length=200)] | None = None
 
 
 class ApplyBody(BaseModel):

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from liveedit_cam.control.bodies import ChoiceBody
+from liveedit_cam.control.wire import answer_of
 from liveedit_cam.errors import UsageError
 from liveedit_cam.presets import Commands
 
@@ -30,4 +31,4 @@ def add_choices(app: FastAPI, controller: Commands) -> None:
             name = controller.choose(body.what, body.value, is_trial=body.is_trial)
         except UsageError as error:
             return JSONResponse({"field": "value", "reason": str(error)}, 422)
-        return JSONResponse({"name": name, "is_trial": body.is_trial})
+        return JSONResponse(answer_of(controller.status(), name=name, is_trial=body.is_trial))

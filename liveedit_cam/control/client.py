@@ -16,13 +16,13 @@ from typing import Any
 from liveedit_cam.control.state import DaemonAddress, read_address, read_starting
 from liveedit_cam.control.wire import MAX_POLL_S, Accepted, status_from_json
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import Mode, Region, Settled, Status
+from liveedit_cam.types import Choice, LatencyMode, Mode, Region, Settled, Status
 
 TIMEOUT_S = 5.0
 """Longest wait for an answer that needs no work; a wait for an instruction adds its own."""
 
 FINISH_S = 30.0
-"""Longest wait for the end of a recording, whose index is written then."""
+"""Longest wait for what needs a device or a disk: a choice, the end of a recording."""
 
 
 def find_daemon(folder: Path) -> ControlClient:
@@ -63,6 +63,29 @@ class ControlClient:
         """Change what the sinks show; returns the mode now in force. Raises ControlError."""
         return Mode(self._call("POST", "/api/mode", {"mode": mode.value})["mode"])
 
+    def set_latency(self, latency: LatencyMode) -> LatencyMode:
+        """Edit every picture at once or each exactly; what is now in force. Raises ControlError."""
+        answer = self._call("POST", "/api/latency", {"latency": latency.value})
+        return LatencyMode(answer["latency"])
+
+    def choices(self) -> dict[Choice, list[tuple[str, str]]]:
+        """Value and words for people of what the computer has. Raises ControlError."""
+        answer = self._call("GET", "/api/choices", timeout_s=FINISH_S)
+        return {
+            Choice(what): [(one["value"], one["text"]) for one in several]
+            for what, several in answer.items()
+        }
+
+    def choose(self, what: Choice, value: str, *, is_trial: bool) -> tuple[str, int]:
+        """Try another source, sink, model or steps, or take it; its name and the revision.
+
+        The revision is that of the newest instruction, which goes on. Raises ControlError,
+        InstructionError.
+        """
+        body = {"what": what.value, "value": value, "is_trial": is_trial}
+        answer = self._call("POST", "/api/choice", body, timeout_s=FINISH_S)
+        return str(answer["name"]), int(answer["revision"])
+
     def set_picture(self, fit: str | None, mirror: bool | None) -> tuple[str, bool]:
         """How the picture fills the sinks, None = as it is; both as they are now. ControlError."""
         wanted = {"fit": fit, "mirror": mirror}
@@ -74,12 +97,15 @@ class ControlClient:
         """Put a preset into force; returns its name. Raises InstructionError, ControlError."""
         return str(self._call("POST", "/api/preset", {"name": name})["name"])
 
-    def start_recording(self, path: Path | None, *, with_source: bool, badge: bool) -> str:
+    def start_recording(
+        self, path: Path | None, *, with_source: bool, badge: bool, microphone: str | None = None
+    ) -> str:
         """Record beside the run; the file it goes to. Raises ControlError, InstructionError."""
         body = {
             "path": None if path is None else str(path),
             "with_source": with_source,
             "badge": badge,
+            "microphone": microphone,
         }
         return str(self._call("POST", "/api/recording", body)["path"])
 

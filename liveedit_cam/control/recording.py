@@ -20,7 +20,12 @@ def add_recording(app: FastAPI, controller: Commands) -> None:
     @app.post("/api/recording", status_code=202)
     def start(body: RecordBody) -> JSONResponse:
         path = None if body.path is None else Path(body.path)
-        found = controller.start_recording(path, with_source=body.with_source, has_badge=body.badge)
+        found = controller.start_recording(
+            path,
+            with_source=body.with_source,
+            has_badge=body.badge,
+            microphone=body.microphone,
+        )
         return JSONResponse({"path": str(found)}, 202)
 
     @app.delete("/api/recording")

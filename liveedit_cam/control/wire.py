@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liveedit_cam.types import Fit, Latency, LatencyMode, Mode, Region, State, Status
+from liveedit_cam.types import Fit, Latency, LatencyMode, Mode, OnFailure, Region, State, Status
 
 MAX_POLL_S = 25.0
 """Longest wait that one request may ask for; who wants to wait longer asks again."""
@@ -20,6 +20,17 @@ class Accepted:
     revision: int
     """Number of the instruction; the status shows it once its edit is visible."""
     prompt: str
+
+
+def answer_of(status: Status, **told: Any) -> dict[str, Any]:
+    """What an action answers: ``told``, the newest instruction's revision, and when it is seen.
+
+    ``visible_after_s`` is two pictures of the outputs, the longest that a mode takes; None = not
+    known, as nothing is shown yet.
+    """
+    after_s = round(2 / status.sink_fps, 3) if status.sink_fps else None
+    revision = max(status.revision, status.pending_revision)
+    return {**told, "revision": revision, "visible_after_s": after_s}
 
 
 def status_to_json(status: Status) -> str:
@@ -40,4 +51,5 @@ def status_from_json(found: Mapping[str, Any]) -> Status:
         fields[name] = Latency(**fields[name])
     fields["fit"] = Fit(fields["fit"])
     fields["latency"] = LatencyMode(fields["latency"])
+    fields["on_failure"] = OnFailure(fields["on_failure"])
     return Status(**fields)

@@ -22,6 +22,7 @@ from liveedit_cam.types import (
     Frame,
     LatencyMode,
     Mode,
+    OnFailure,
     Region,
     Settled,
     State,
@@ -116,6 +117,10 @@ class Controller:
         """Edit every frame at once, or let each wait for its own field."""
         self._board.update(latency=latency)
 
+    def set_on_failure(self, rule: OnFailure) -> None:
+        """Choose what is shown while there is no edited picture."""
+        self._board.update(on_failure=rule)
+
     def set_picture(self, fit: Fit | None = None, mirror: bool | None = None) -> None:
         """How the source's picture gets the sinks' shape; None leaves it as it is."""
         found = self._board.status()
@@ -133,14 +138,22 @@ class Controller:
         return self._choose(what, value, is_trial)
 
     def start_recording(
-        self, path: Path | None = None, *, with_source: bool = False, has_badge: bool = False
+        self,
+        path: Path | None = None,
+        *,
+        with_source: bool = False,
+        has_badge: bool = False,
+        microphone: str | None = None,
     ) -> Path:
-        """Record beside the run; the file it goes to. Raises ControlError, UsageError, SinkError.
+        """Record beside the run; the file it goes to. Raises ControlError, UsageError, DeviceError.
 
         ``path`` None = named by the date. ``with_source``: also the camera's own picture.
-        ``has_badge``: edited pictures say so in a corner.
+        ``has_badge``: edited pictures say so in a corner. ``microphone``: part of the name of the
+        one whose sound is in it, "" = the system's own choice; None = no sound.
         """
-        return self._recorder.start(path, with_source=with_source, has_badge=has_badge)
+        return self._recorder.start(
+            path, with_source=with_source, has_badge=has_badge, microphone=microphone
+        )
 
     def stop_recording(self) -> tuple[Path, ...]:
         """End the recording; its files. Raises ControlError, SinkError."""

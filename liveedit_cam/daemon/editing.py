@@ -72,7 +72,6 @@ class Editing:
         self._model: Slot[str] = Slot()
         self._former: str | None = None
         self._steps: Slot[tuple[int | None]] = Slot()
-        self._taken_at = 0.0
         self._is_first_chunk = True
         self.can_edit = Event()
         """Set while the engine is loaded and has an instruction."""
@@ -148,7 +147,6 @@ class Editing:
         if not frames or not self._fit(frames):
             return
         self._is_first_chunk = False
-        self._taken_at = self._now()
         is_exact = self._board.status().latency is LatencyMode.EXACT
         self._supervisor.submit(frames, every_frame=is_exact)
 
@@ -194,9 +192,12 @@ class Editing:
                 self._note_death(event)
 
     def _pass_on(self, event: Edited) -> None:
+        if not event.fields:
+            return  # the model is far away, and nothing has come since the last
         self._work.put_fields(event.fields)
         now = self._now()
-        self._metrics.edited(now - self._taken_at, event.report.cache_skip, now)
+        chunk_s = now - event.fields[-1].captured_at
+        self._metrics.edited(chunk_s, event.report.cache_skip, now)
         self._board.fault("engine", None)
         self._board.fault("edit", None)
         if event.report.model is not None:
@@ -210,7 +211,7 @@ class Editing:
             num_steps=event.report.num_steps,
             edited_by=event.report.edited_by,
             recomputed=event.report.recomputed,
-            field_map=field_map(event.fields[-1]) if event.fields else None,
+            field_map=field_map(event.fields[-1]),
         )
 
     def _note_death(self, event: Died) -> None:

@@ -41,7 +41,7 @@ class Metrics:
             self._capture.add(1, now)
 
     def edited(self, chunk_s: float, cache_skip: float, now: float) -> None:
-        """The fields of a chunk came ``chunk_s`` seconds after its frames were taken."""
+        """The fields of a chunk came ``chunk_s`` seconds after its newest frame was captured."""
         with self._lock:
             self._edit.add(1, now)
             self._chunk_s.append(chunk_s)

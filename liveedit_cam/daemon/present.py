@@ -18,7 +18,7 @@ from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.run import Run
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.types import Frame, Mode, Pixels, State
+from liveedit_cam.types import Frame, Mode, OnFailure, Pixels, State
 
 MIN_HOLD_S = 0.5
 """Gaps shorter than this are the normal distance of chunks, not a failure."""
@@ -119,7 +119,7 @@ class Presenter:
         self,
         outlets: Sequence[Outlet],
         screens: Screens,
-        rules: Rules,
+        hold_s: float,
         pacer: Pacer,
         run: Run,
         *,
@@ -128,12 +128,13 @@ class Presenter:
     ) -> None:
         """Sets ``run.ends.run`` once the last frame that was edited has been shown.
 
-        ``record`` takes the picture of each tick as well, and must not block. While ``wanted`` is
-        not set only every ``REST_TICKS``th picture is written: nobody looks at the card.
+        ``hold_s`` is that of the Rules, whose other half the status has. ``record`` takes the
+        picture of each tick as well, and must not block. While ``wanted`` is not set only every
+        ``REST_TICKS``th picture is written: nobody looks at the card.
         """
         self._outlets = tuple(outlets)
         self._screens = screens
-        self._rules = rules
+        self._hold_s = hold_s
         self._pacer = pacer
         self._board, self._metrics, self._now = run.board, run.metrics, run.now
         self._ends = run.ends
@@ -178,12 +179,13 @@ class Presenter:
         status = self._board.status()
         edited_age_s = None if edited is None else now - self._edited_at
         raw_age_s = None if raw is None else now - raw.captured_at
-        picture = choose(status.mode, self._rules, edited_age_s, raw_age_s)
+        rules = Rules(status.on_failure is OnFailure.RAW, self._hold_s)
+        picture = choose(status.mode, rules, edited_age_s, raw_age_s)
         if picture is Picture.EDITED and edited is not None:
             return edited
         if picture is Picture.RAW and raw is not None:
             return raw
-        has_raw = choose(Mode.BYPASS, self._rules, None, raw_age_s) is Picture.RAW
+        has_raw = choose(Mode.BYPASS, rules, None, raw_age_s) is Picture.RAW
         text = slate_text(status.mode, status.state, has_raw=has_raw)
         return Frame(self._slate(text), self._num_ticks, now)
 

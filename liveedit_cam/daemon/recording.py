@@ -14,13 +14,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import Any
 
 from liveedit_cam.daemon.board import Board
+from liveedit_cam.daemon.soundtrack import OpenMicrophone, Soundtrack, open_soundtrack
 from liveedit_cam.errors import ControlError, LiveEditError, UsageError, kept
 from liveedit_cam.pixels import badge
 from liveedit_cam.prompt import LEAVE
@@ -51,6 +51,8 @@ class Wish:
     """Also the camera's own picture, as NAME-source.mp4."""
     has_badge: bool = False
     """Write "edited live" into the corner of edited pictures."""
+    microphone: str | None = None
+    """Part of the name of the one whose sound is recorded, "" = the system's; None = no sound."""
 
 
 class Recorder:
@@ -64,10 +66,12 @@ class Recorder:
         *,
         board: Board,
         now: Callable[[], float],
+        open_microphone: OpenMicrophone | None = None,
         folder: Path | None = None,
     ) -> None:
         """``open_sink`` takes a spec; ``find`` gives an instruction by its revision.
 
+        ``open_microphone`` takes a part of a name, "" = the system's own choice; None = no sound.
         ``folder`` is where a recording without a name goes; None = the user's videos.
         """
         self._open_sink = open_sink
@@ -75,21 +79,31 @@ class Recorder:
         self._find = find
         self._board = board
         self._now = now
+        self._open_microphone = open_microphone
         self._folder = folder
         self._lock = Lock()
         self._take: _Take | None = None
 
-    def start(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
-        """Begin one; where it goes. Raises ControlError where one runs, UsageError, SinkError."""
+    def start(
+        self,
+        path: Path | None,
+        *,
+        with_source: bool,
+        has_badge: bool,
+        microphone: str | None = None,
+    ) -> Path:
+        """Begin one; where it goes. Raises ControlError where one runs, UsageError, DeviceError."""
         with self._lock:
             if self._take is not None and self._take.is_running:
                 raise ControlError(
                     f"A recording runs already: {self._take.path}.",
                     hint="End it first: liveedit-cam record stop",
                 )
-            wish = Wish(path or self._new_path(), with_source, has_badge)
-            self._take = _Take(wish, self._open_sink, self._fps, self._find, self._board, self._now)
-            return self._take.path
+            wish = Wish(path or self._new_path(), with_source, has_badge, microphone)
+            take = _Take(wish, self._open_sink, self._fps, self._find, self._board, self._now)
+            take.begin(self._open_microphone)
+            self._take = take
+            return take.path
 
     def stop(self) -> tuple[Path, ...]:
         """End it and finish its files, which it names. Raises ControlError, SinkError."""
@@ -174,11 +188,22 @@ class _Take:
         self._began_at: float | None = None
         self._look: dict[str, Any] | None = None
         self._badged: tuple[Frame, Frame] | None = None
+        self._sound: Soundtrack | None = None
         self._is_ending = False
         self.is_running = True
-        board.fault(FAULT, None)
-        board.update(recording=str(self.path), recorded_s=0.0)
         self._thread = Thread(target=self._run, name="liveedit-recording", daemon=True)
+
+    def begin(self, open_microphone: OpenMicrophone | None) -> None:
+        """Take pictures from now on. Raises DeviceError, SinkError; nothing is left then."""
+        sinks = [track.timed for track in self._tracks()]
+        wanted = self._wish.microphone
+        try:
+            self._sound = open_soundtrack(open_microphone, wanted, sinks, self._board, self._now)
+        except LiveEditError:
+            self._close_tracks()
+            raise
+        self._board.fault(FAULT, None)
+        self._board.update(recording=str(self.path), recorded_s=0.0)
         self._thread.start()
 
     def offer(self, frame: Frame) -> None:
@@ -192,6 +217,10 @@ class _Take:
                 self._began_at += missing_s
             elif missing_s > LAG_S:
                 self._num_offered += int(missing_s * self._fps)
+            if self._sound is not None:
+                if missing_s > LAG_S:
+                    self._sound.displace()
+                self._sound.place(frame, self._num_offered / self._fps)
             self._num_offered += 1
             self._queue.append((self._num_offered, frame))
             self._changed.notify_all()
@@ -202,12 +231,7 @@ class _Take:
             self._is_ending = True
             self._changed.notify_all()
         self._thread.join()
-        error: LiveEditError | None = None
-        for track in self._tracks():
-            try:
-                track.sink.close()
-            except LiveEditError as failure:
-                error = failure
+        error = self._close_tracks()
         self._tell_story()
         self._board.update(recording=None, recorded_s=self._num_written / self._fps)
         if error is not None:
@@ -220,6 +244,18 @@ class _Take:
         if self._source is not None:
             yield self._source
 
+    def _close_tracks(self) -> LiveEditError | None:
+        """Finish all files and let go of the microphone; why one could not be finished."""
+        if self._sound is not None:
+            self._sound.close()
+        error: LiveEditError | None = None
+        for track in self._tracks():
+            try:
+                track.sink.close()
+            except LiveEditError as failure:
+                error = failure
+        return error
+
     def _run(self) -> None:
         with kept(self._fail):
             while (item := self._next()) is not None:
@@ -231,9 +267,7 @@ class _Take:
         self._board.fault(FAULT, f"The recording has ended: {error}")
         self._board.update(recording=None)
         self.is_running = False
-        for track in self._tracks():  # now, so that what there is plays
-            with suppress(LiveEditError):
-                track.sink.close()
+        self._close_tracks()  # now, so that what there is plays
 
     def _next(self) -> tuple[int, Frame] | None:
         with self._changed:
@@ -257,6 +291,8 @@ class _Take:
         self._num_written += 1
         if is_first:
             self._skip(missing)
+        if self._sound is not None:
+            self._sound.advance(self._num_written / self._fps)
         if int(self._num_written / self._fps) != seconds:
             self._board.update(recorded_s=self._num_written / self._fps)
 

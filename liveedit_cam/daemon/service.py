@@ -27,7 +27,7 @@ from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
-from liveedit_cam.daemon.present import Presenter, Rules, Screens, Showings
+from liveedit_cam.daemon.present import Presenter, Screens, Showings
 from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.daemon.run import Run
 from liveedit_cam.daemon.switching import Switchboard
@@ -36,7 +36,14 @@ from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.errors import ControlError, LiveEditError
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.protocols import ChosenSource, EditorOptions, Sink, Source, WatchedSink
+from liveedit_cam.protocols import (
+    ChosenSource,
+    EditorOptions,
+    Microphone,
+    Sink,
+    Source,
+    WatchedSink,
+)
 from liveedit_cam.types import Choice, ModelSize, State, Status
 
 INBOX_FRAMES = 32
@@ -59,17 +66,20 @@ class Service:
         now: Callable[[], float] = time.monotonic,
         open_source: Callable[..., Source] = registry.open_source,
         open_sink: Callable[..., Sink] = registry.open_sink,
+        open_microphone: Callable[[str], Microphone] | None = None,
         is_locked: Callable[[], bool] | None = None,
     ) -> None:
         """Open nothing yet. ``editor``: ``"module:function"`` of one, instead of the config's.
 
         ``cancel`` ends the opening of a slow source; None = ``stop`` does. ``open_source`` and
-        ``open_sink`` take a spec, as the registry's do. While ``is_locked``, the camera rests.
+        ``open_sink`` take a spec, as the registry's do; ``open_microphone`` a part of a name, None
+        = recordings have no sound. While ``is_locked``, the camera rests.
         """
         self._config = config
         self._source_spec = config.source
         self._editor = editor or config.editor
         self._open_source_of, self._open_sink_of = open_source, open_sink
+        self._open_microphone = open_microphone
         self._now = now
         self._size = (config.width, config.height)
         self._board, self._metrics = Board(_first_status(config)), Metrics()
@@ -158,6 +168,7 @@ class Service:
             outlet=outlets[0],
             editing=self._editing,
             took_source=self._take_source,
+            in_force={Choice.SOURCE: self._source_spec, Choice.SINK: self._config.sinks[0]},
         )
         compositor = Compositor(
             self._work,
@@ -239,6 +250,7 @@ class Service:
             self._ledger.find,
             board=self._board,
             now=self._now,
+            open_microphone=self._open_microphone,
             folder=self._config.record_folder,
         )
 
@@ -284,7 +296,7 @@ class Service:
         return Presenter(
             outlets,
             self._screens,
-            Rules(config.on_failure == "raw", config.hold_s),
+            config.hold_s,
             Pacer(config.fps, now=self._now, sleep=self._stop.wait),
             self._run,
             record=self._recorder.offer,
@@ -304,6 +316,7 @@ def _first_status(config: Config) -> Status:
     return Status(
         mode=config.mode,
         latency=config.latency,
+        on_failure=config.on_failure,
         source=config.source,
         sinks=config.sinks,
         model=config.model,

@@ -6,7 +6,7 @@ loaded in place of the one before; where it cannot be, that one comes back (``ed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from liveedit_cam.daemon.capture import Capture
@@ -31,20 +31,27 @@ class Switchboard:
         outlet: Outlet,
         editing: Editing,
         took_source: Callable[[str], None],
+        in_force: Mapping[Choice, str],
     ) -> None:
-        """``outlet`` is the first; ``took_source`` hears which source is opened again from now."""
+        """``outlet`` is the first; ``took_source`` hears which source is opened again from now.
+
+        ``in_force`` has the specs of source and output, which may be chosen again to no effect.
+        """
         self._open_source = open_source
         self._open_sink = open_sink
         self._capture = capture
         self._outlet = outlet
         self._editing = editing
         self._took_source = took_source
+        self._in_force = dict(in_force)
 
     def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
         """Try ``value``, and unless ``is_trial`` put it in force; its name for people.
 
         Raises what opening it raises, SourceError, UsageError.
         """
+        if self._in_force.get(what) == value:  # a device that is open cannot be opened twice
+            return f"{value}, in use already"
         match what:
             case Choice.SOURCE:
                 return self._source(value, is_trial)
@@ -74,6 +81,7 @@ class Switchboard:
         if is_trial:
             source.close()
         else:
+            self._in_force[Choice.SOURCE] = spec
             self._took_source(spec)
             self._capture.take(source)
         return source.name
@@ -83,5 +91,6 @@ class Switchboard:
         if is_trial:
             sink.close()
         else:
+            self._in_force[Choice.SINK] = spec
             self._outlet.exchange(sink, partial(self._open_sink, spec))
         return sink.name

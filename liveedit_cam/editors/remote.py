@@ -1,8 +1,8 @@
 """An editor on another computer behind the Editor seam, and a local one for when it is away.
 
 Small frames go out, edit fields come back; no full-size picture leaves. An answer that does not
-come in time costs the link, not the picture: the same frames are edited here, and so are all
-others until the server is back and has answered once. Who edits changes between two chunks only.
+come in time costs the link, not the picture: frames are edited here until the server is back and
+has answered once. Who edits changes between two chunks only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from liveedit_cam.model.field import Change, bind
 from liveedit_cam.pixels import jpeg, shrink
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, EditorReport
 from liveedit_cam.remote.address import parse_address
+from liveedit_cam.remote.flight import Asked, Flight, Landed
 from liveedit_cam.remote.keeper import LinkKeeper
 from liveedit_cam.remote.link import Link, LinkLost, connect
 from liveedit_cam.remote.messages import (
@@ -39,19 +40,12 @@ from liveedit_cam.remote.planes import unpacked
 from liveedit_cam.remote.quality import JpegQuality
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
-LEAST_WAIT_S, LONGEST_WAIT_S = 0.8, 10.0
-"""An answer is waited for three times as long as usual, within these. With 0.8 s a link that goes
-dead is noticed, and a field made here, before the last one is too old to be shown (``hold_s``)."""
-USUAL_FACTOR = 3.0
 TRIAL_S = 120.0
 """The first answer may take longer: a server compiles for the shape of the pictures."""
 ENCODE_S = 20.0
 """Longest wait for what the server says of an instruction; it is used from the next chunk on."""
 MAX_FAILURES = 3
 """Edits in a row that fail there before the link is given up and made anew."""
-FIRST_USUAL_S = 1.0
-"""The most that the first answer teaches: it may have been slow for once."""
-LEARNING_RATE = 0.1
 
 _UNUSABLE = object()
 """Payload of an instruction that the local model refused and the server took."""
@@ -77,17 +71,14 @@ def create(options: EditorOptions) -> RemoteEditor:
     return RemoteEditor(local, keeper, address.host)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request on its way."""
-
-    link: Link
-    message: Edit
-    at: float
-
-
 class RemoteEditor:
-    """Two editors, one of them far away. Edits in one thread, encodes in another."""
+    """Two editors, one of them far away. Edits in one thread, encodes in another.
+
+    A LateEditor: ``edit`` sends its frames and gives back the newest field that has come, which
+    may be of a chunk before. Where every frame is wanted it waits for theirs.
+    """
+
+    may_be_late = True
 
     def __init__(
         self,
@@ -102,10 +93,11 @@ class RemoteEditor:
         self._host = host
         self._now = now
         self._proven: Link | None = None
-        self._trial: _Asked | None = None
+        self._flight = Flight(now)
+        self._trial: Asked | None = None
         self._size: Size | None = None
         self._quality = JpegQuality()
-        self._usual_s: float | None = None
+        self._was_here = True
         self._num_failures = 0
         self._is_new_stream = True
         self._last: Edited | None = None
@@ -146,7 +138,7 @@ class RemoteEditor:
         message = Encode(number=link.next_number(), instruction=Instruction.of(instruction))
         try:
             link.send(message)
-            found = link.wait(message, ENCODE_S)
+            found = link.wait([message], ENCODE_S)
         except LinkLost:
             return None  # the edit will say so
         answer = None if found is None else found[0][0]
@@ -161,7 +153,10 @@ class RemoteEditor:
             fields = self._edit_there(self._proven, frames, conditioning, every_frame)
             if fields is not None:
                 return fields
-            return self._edit_here_instead(frames, conditioning, every_frame)
+            if not self._can_edit_here(frames):
+                said = self._keeper.reason
+                raise EditorError(f"{self._host} did not edit this chunk ({said}).")
+            return self._edit_here(frames, conditioning, every_frame)
         self._begin_trial(frames, conditioning)
         fields = self._edit_here(frames, conditioning, every_frame)
         self._end_trial()
@@ -175,19 +170,16 @@ class RemoteEditor:
                 "The local model cannot use this instruction, and the server is away.",
                 hint="Give another one, or wait until the server is back.",
             )
+        if not self._was_here:
+            self._local.reset()  # it has not seen what the server has
+        self._was_here = True
         return self._local.edit(frames, conditioning, every_frame=every_frame)
 
-    def _edit_here_instead(
-        self, frames: Sequence[ModelFrame], conditioning: Conditioning, every_frame: bool
-    ) -> list[EditField]:
-        """The chunk that the server left: made here where the local model takes such frames."""
-        if self._proven is None:
-            self._local.reset()
+    def _can_edit_here(self, frames: Sequence[ModelFrame]) -> bool:
+        """Whether the local model takes frames that were made for the server."""
         height, width = frames[0].pixels.shape[:2]
         takes = Size.of(self._local)
-        if takes.chunk_frames == len(frames) and takes.takes(width, height):
-            return self._edit_here(frames, conditioning, every_frame)
-        raise EditorError(f"{self._host} did not edit this chunk ({self._keeper.reason}).")
+        return takes.chunk_frames == len(frames) and takes.takes(width, height)
 
     def _edit_there(
         self,
@@ -196,23 +188,35 @@ class RemoteEditor:
         conditioning: Conditioning,
         every_frame: bool,
     ) -> list[EditField] | None:
-        """None where the server failed this chunk; where the link is lost it is proven no more."""
+        """None where it must be edited here; where the link is lost it is proven no more.
+
+        [] while nothing has come and nothing is overdue.
+        """
+        flight = self._flight
         try:
-            asked = self._ask(link, frames, conditioning, every_frame)
-            found = link.wait(asked.message, self._longest_s())
-            if found is None:
-                raise LinkLost(f"no answer for {self._longest_s():.1f} s")
-            (answer, blobs), at = found
-            if isinstance(answer, Failed):
-                self._note_failure(link, answer)
+            if every_frame or not flight.is_full:
+                flight.add(self._ask(link, frames, conditioning, every_frame))
+            can_bridge = conditioning.payload is not _UNUSABLE and self._can_edit_here(frames)
+            wait_s = flight.longest_s if every_frame else flight.next_s(frames, can_bridge)
+            landed = flight.wait(wait_s, is_last_wanted=every_frame)
+            if landed is None:
+                return self._silence(every_frame, can_bridge)
+            if isinstance(landed.answer, Failed):
+                self._note_failure(link, landed.answer)
                 return None
-            assert isinstance(answer, Edited), f"the link gave {answer.type} for an edit"
-            change = change_of(answer, blobs, asked.message, len(frames))
+            change = change_of(landed.answer, landed.blobs, landed.asked)
         except (LinkLost, WireError) as error:
             self._give_up(link, error)
             return None
-        self._note_answer(asked, answer, at)
-        return bind(change, frames, conditioning.instruction.revision)
+        self._note_answer(landed, landed.answer)
+        return bind(change, landed.asked.frames, landed.asked.message.instruction.revision)
+
+    def _silence(self, every_frame: bool, can_bridge: bool) -> list[EditField] | None:
+        """Nothing came: LinkLost, or None where this computer should edit until something does."""
+        silent_s, longest_s = self._flight.silent_s, self._flight.longest_s
+        if every_frame or silent_s > longest_s:
+            raise LinkLost(f"no answer for {longest_s:.1f} s")
+        return None if can_bridge and silent_s > self._flight.bridge_s else []
 
     def _ask(
         self,
@@ -220,7 +224,7 @@ class RemoteEditor:
         frames: Sequence[ModelFrame],
         conditioning: Conditioning,
         every_frame: bool,
-    ) -> _Asked:
+    ) -> Asked:
         """Send the chunk. Raises LinkLost."""
         height, width = frames[0].pixels.shape[:2]
         message = Edit(
@@ -232,28 +236,26 @@ class RemoteEditor:
             every_frame=every_frame,
             is_new_stream=self._is_new_stream,
         )
-        asked = _Asked(link, message, self._now())
+        asked = Asked(link, message, tuple(frames), self._now())
         link.send(message, [jpeg(frame.pixels, self._quality.level) for frame in frames])
         self._is_new_stream = False
         self._frame_size = width, height
         return asked
 
-    def _longest_s(self) -> float:
-        usual_s = self._usual_s or 0.0
-        return min(LONGEST_WAIT_S, max(LEAST_WAIT_S, USUAL_FACTOR * usual_s))
-
-    def _note_answer(self, asked: _Asked, answer: Edited, at: float) -> None:
-        whole_s = at - asked.at
-        usual_s = whole_s if self._usual_s is None else self._usual_s
-        self._usual_s = usual_s + LEARNING_RATE * (whole_s - usual_s)
-        self._quality.took(whole_s - answer.server_s - asked.link.round_trip_s)
+    def _note_answer(self, landed: Landed, answer: Edited) -> None:
+        away_s = landed.took_s - answer.server_s - landed.asked.link.round_trip_s
+        self._quality.took(away_s)
         self._num_failures = 0
+        self._was_here = False
+        if answer.size != self._size:
+            self._flight.forget()  # the server does not take what was sent for the size before
         self._last, self._size = answer, answer.size
 
     def _note_failure(self, link: Link, answer: Failed) -> None:
-        """An edit raised there: this chunk is made here, the next one is tried there again."""
+        """An edit raised there: a chunk is made here, the next one is tried there again."""
         _log.warning("%s failed: %s", self._host, answer.reason)
         self._num_failures += 1
+        self._flight.forget()  # the stream starts anew there
         self._size = answer.size
         if self._num_failures >= MAX_FAILURES:
             self._give_up(link, EditorError(f"{MAX_FAILURES} edits in a row failed there"))
@@ -261,7 +263,8 @@ class RemoteEditor:
     def _give_up(self, link: Link, why: Exception) -> None:
         link.end(LinkLost(str(why)))
         self._proven = self._trial = self._size = self._last = None
-        self._usual_s, self._num_failures = None, 0
+        self._flight.forget()
+        self._num_failures = 0
         self._is_new_stream = True
 
     def _begin_trial(self, frames: Sequence[ModelFrame], conditioning: Conditioning) -> None:
@@ -289,7 +292,7 @@ class RemoteEditor:
         if asked is None:
             return
         try:
-            found = asked.link.wait(asked.message, 0.0)
+            found = asked.link.wait([asked.message], 0.0)
             if found is None:
                 if self._now() - asked.at > TRIAL_S:
                     raise LinkLost(f"no first answer for {TRIAL_S:g} s")
@@ -298,13 +301,13 @@ class RemoteEditor:
             if isinstance(answer, Failed):
                 raise LinkLost(f"its first edit failed: {answer.reason}")
             assert isinstance(answer, Edited), f"the link gave {answer.type} for an edit"
-            change_of(answer, blobs, asked.message, asked.link.welcome.size.chunk_frames)
+            change_of(answer, blobs, asked)
         except (LinkLost, WireError) as error:
             self._give_up(asked.link, error)
             return
         self._trial, self._proven = None, asked.link
         self._last, self._size = answer, answer.size
-        self._usual_s = min(at - asked.at, FIRST_USUAL_S)
+        self._flight.begin(Landed(asked, answer, blobs, at - asked.at))
 
     def report(self) -> EditorReport:
         if self._proven is None or self._last is None:
@@ -320,6 +323,7 @@ class RemoteEditor:
 
     def reset(self) -> None:
         self._local.reset()
+        self._flight.forget()
         self._is_new_stream = True
 
     def close(self) -> None:
@@ -327,10 +331,10 @@ class RemoteEditor:
         self._local.close()
 
 
-def change_of(answer: Edited, blobs: Sequence[bytes], request: Edit, num_frames: int) -> Change:
-    """The change a server found, float32, for its last frames. Raises WireError."""
-    count, height, width = answer.count, request.height, request.width
-    expected = num_frames if request.every_frame else 1
+def change_of(answer: Edited, blobs: Sequence[bytes], asked: Asked) -> Change:
+    """The change a server found, float32, for the last frames. Raises WireError."""
+    count, height, width = answer.count, asked.message.height, asked.message.width
+    expected = len(asked.frames) if asked.message.every_frame else 1
     if count != expected or len(blobs) != 2:
         raise WireError(
             f"the server sent {count} fields in {len(blobs)} blobs, expected {expected} in 2"

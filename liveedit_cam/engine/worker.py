@@ -21,7 +21,7 @@ from typing import cast
 import numpy as np
 
 from liveedit_cam import registry
-from liveedit_cam.cores import share_cores, usable_cores
+from liveedit_cam.cores import give_way, share_cores, usable_cores
 from liveedit_cam.engine.messages import (
     Command,
     Edit,
@@ -45,14 +45,11 @@ from liveedit_cam.errors import (
     LiveEditError,
     kept,
 )
-from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, PacedEditor
+from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, LateEditor, PacedEditor
 from liveedit_cam.types import EditField, EditInstruction
 
 MAX_FAILURES = 3
 """Failed edits in a row after which the process ends, to be started afresh."""
-
-NICENESS = 5
-"""The engine yields to the threads that feed the sinks."""
 
 ENCODER_GRACE_S = 1.0
 """How long an encoding may take to end with the process; it dies with it anyway."""
@@ -63,8 +60,7 @@ _log = logging.getLogger(__name__)
 def run_engine(connection: Connection, editor: str, options: EditorOptions) -> None:
     """Body of the engine process. ``editor`` is a kind, or ``"module:function"`` of a factory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the daemon, which closes the pipe
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    give_way()
     share_cores(os.environ, usable_cores() - 1)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     try:
@@ -194,7 +190,9 @@ class _Worker:
         editor = self._editor
         with kept(self._note_failure):
             fields = editor.edit(edit.frames, conditioning, every_frame=edit.every_frame)
-            check(edit, conditioning.instruction.revision, fields)
+            if edit.every_frame or not isinstance(editor, LateEditor):
+                check_order(edit, conditioning.instruction.revision, fields)
+            check_values(fields)
             self._num_failures = 0
             self._send(
                 Edited(
@@ -222,6 +220,12 @@ class _Worker:
 
 def check(edit: Edit, revision: int, fields: Sequence[EditField]) -> None:
     """Hold an editor to its contract, values included; raises EditorError."""
+    check_order(edit, revision, fields)
+    check_values(fields)
+
+
+def check_order(edit: Edit, revision: int, fields: Sequence[EditField]) -> None:
+    """The fields are those of the frames. Raises EditorError."""
     frames = edit.frames if edit.every_frame else edit.frames[-1:]
     got = [(field.index, field.revision, field.part) for field in fields[-len(frames) :]]
     expected = [(frame.index, revision, frame.part) for frame in frames]
@@ -230,15 +234,24 @@ def check(edit: Edit, revision: int, fields: Sequence[EditField]) -> None:
             f"The editor returned {got}, expected {expected} (index, revision, part of each).",
             hint="This is a fault of the editor; report it to its author.",
         )
-    height, width = frames[0].pixels.shape[:2]
+    size = frames[0].pixels.shape[:2]
+    if any(field.guide.shape != size for field in fields):
+        raise EditorError(
+            f"The editor returned fields of {fields[-1].guide.shape}, expected {size} (h, w).",
+            hint="This is a fault of the editor; report it to its author.",
+        )
+
+
+def check_values(fields: Sequence[EditField]) -> None:
+    """Each field goes together and is all numbers. Raises EditorError."""
     for field in fields:
+        height, width = field.guide.shape
         rest_shape = None if field.rest is None else field.rest.shape
-        shapes = (field.cells.shape, rest_shape or (3, height, width), field.guide.shape)
-        wanted = ((12, height // 4, width // 4), (3, height, width), (height, width))
+        shapes = (field.cells.shape, rest_shape or (3, height, width))
+        wanted = ((12, height // 4, width // 4), (3, height, width))
         if shapes != wanted:
             raise EditorError(
-                f"The editor returned a field of shapes {shapes}, expected {wanted} (cells, rest, "
-                "guide).",
+                f"The editor returned a field of shapes {shapes}, expected {wanted} (cells, rest).",
                 hint="This is a fault of the editor; report it to its author.",
             )
         planes = [field.cells] if field.rest is None else [field.cells, field.rest]

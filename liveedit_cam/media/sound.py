@@ -20,7 +20,7 @@ from liveedit_cam.media.reading import Damage, decoded
 
 _COPIED = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
 """What MP4 holds and players play there; PCM is in the standard, and hardly anybody plays it."""
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
 class Sound(Protocol):
@@ -70,7 +70,7 @@ class _Transcoded:
         self, out: OutputContainer, source: AudioStream, start_s: Fraction, damage: Damage
     ) -> None:
         context = source.codec_context
-        rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48_000
+        rate = context.sample_rate if context.sample_rate in AAC_RATES else 48_000
         layout = "mono" if context.channels == 1 else "stereo"
         self._track = out.add_stream("aac", rate=rate, layout=layout)
         self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)

@@ -1,4 +1,4 @@
-"""Writes H.264 as every player understands it: 4:2:0, BT.709, limited range, and tagged so.
+"""Writes H.264 as every player understands it: 4:2:0, BT.709, limited range, and tagged so; AAC.
 
 The one encoder set-up of recordings and of ``process``. Knows no clock and no naming.
 """
@@ -22,7 +22,8 @@ from av.video.reformatter import (
 )
 from av.video.stream import VideoStream
 
-from liveedit_cam.types import Pixels
+from liveedit_cam.media.sound import AAC_RATES
+from liveedit_cam.types import Floats, Pixels
 
 _EXACT = 0x40000
 """libswscale's flag ACCURATE_RND, which PyAV 17.0 does not name: rounds, cuts nothing off."""
@@ -73,6 +74,35 @@ class H264Encoder:
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         self._container.mux(packets)
+
+
+class AacEncoder:
+    """Sound without gaps, from the file's begin on. One thread owns it."""
+
+    def __init__(self, container: OutputContainer, rate_hz: int, num_channels: int) -> None:
+        """Add a stream to ``container``, before anything is written; 1 or 2 channels.
+
+        Raises FFmpegError, ValueError.
+        """
+        self._container = container
+        self._rate_hz = rate_hz
+        self._layout = "mono" if num_channels == 1 else "stereo"
+        rate = rate_hz if rate_hz in AAC_RATES else 48_000  # PyAV resamples to it
+        self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
+        self._num_samples = 0
+
+    def write(self, samples: Floats) -> None:
+        """Encode and mux what follows, float32 (N, C) in -1..1. Raises FFmpegError."""
+        packed = np.ascontiguousarray(samples, np.float32).reshape(1, -1)
+        sound = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
+        sound.sample_rate = self._rate_hz
+        sound.pts, sound.time_base = self._num_samples, Fraction(1, self._rate_hz)
+        self._num_samples += len(samples)
+        self._container.mux(self._stream.encode(sound))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds. Raises FFmpegError."""
+        self._container.mux(self._stream.encode(None))
 
 
 def _add_stream(

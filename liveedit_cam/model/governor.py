@@ -1,8 +1,8 @@
 """What to give up, in which order, when memory runs out or fields get too old. Knows no torch.
 
-Memory: first history, then picture size, then the exact codec, then the text encoder's place on the
-device. Time: denoising steps, the clean-context pass first. A governor only decides; whoever holds
-the stream applies the ``Setting``.
+Memory: first how much the codec does at once, then history, then picture size, then the exact
+codec, then the text encoder's place on the device. Time: denoising steps, the clean-context pass
+first. A governor only decides; whoever holds the stream applies the ``Setting``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ class Setting:
     """How a stream is run."""
 
     config: ModelConfig
+    one_by_one: bool = False
     uses_light_codec: bool = False
     text_on_cpu: bool = False
 
     def differences(self, before: Setting) -> str:
         """In words, what this gives up compared with ``before``."""
         parts = []
+        if self.one_by_one != before.one_by_one:
+            parts.append("latents one by one" if self.one_by_one else "latents at once")
         ours, theirs = self.config, before.config
         if ours.window_latents != theirs.window_latents:
             parts.append(f"window {theirs.window_latents} -> {ours.window_latents} latents")
@@ -49,10 +52,19 @@ class Setting:
 
 
 def memory_ladder(
-    config: ModelConfig, *, has_light_codec: bool, has_large_text: bool
+    config: ModelConfig,
+    *,
+    has_frugal_codec: bool = False,
+    has_light_codec: bool,
+    has_large_text: bool,
 ) -> tuple[Setting, ...]:
-    """Settings from the model's own down to the least memory, each giving up one thing more."""
+    """Settings from the model's own down to the least memory, each giving up one thing more.
+
+    What costs least comes first: a codec that goes latent by latent gives the same frames.
+    """
     settings = [Setting(config)]
+    if has_frugal_codec:
+        settings.append(replace(settings[-1], one_by_one=True))
     smallest = config.num_sink_latents + 2 * config.chunk_latents
     for window in range(config.window_latents - config.chunk_latents, 0, -config.chunk_latents):
         if window >= smallest:

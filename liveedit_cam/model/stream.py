@@ -26,7 +26,13 @@ from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.speed.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
 from liveedit_cam.model.speed.replay import CudaRecorder, Recorder
-from liveedit_cam.model.stream_codec import MovableText, PromptEncoder, StreamCodec, refused_chunk
+from liveedit_cam.model.stream_codec import (
+    FrugalCodec,
+    MovableText,
+    PromptEncoder,
+    StreamCodec,
+    refused_chunk,
+)
 from liveedit_cam.model.text import is_all_missing, split_words, what_is_missing
 from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame, Pixels, Region
@@ -101,6 +107,7 @@ class EditStream:
         """What ``apply`` can give up, as ``memory_ladder``."""
         return memory_ladder(
             self.config,
+            has_frugal_codec=isinstance(self.codec, FrugalCodec),
             has_light_codec=self._light_codec is not None,
             has_large_text=isinstance(self._text, MovableText),
         )
@@ -115,6 +122,8 @@ class EditStream:
             self.codec, self._light_codec = self._light_codec(), None
             self._decodes_source = True  # it loses much of a picture: that must not look like edits
             self._size = None
+        if isinstance(self.codec, FrugalCodec):
+            self.codec.one_by_one = setting.one_by_one
         if setting.text_on_cpu and isinstance(self._text, MovableText):
             self._text.to_cpu()
         if not config.shares_stream(before):
@@ -269,13 +278,9 @@ class EditStream:
         self._cache, self._denoiser = None, self.dit  # before the next: both need not fit
         grid = (height // self.config.token_px, width // self.config.token_px)
         self._cache = KVCache(
-            self.config,
-            grid,
-            self.device,
-            self.dtype,
-            kernels=self._kernels,
-            keeps_rotated=self.speed.keeps_rotated,
-        )
+            self.config, grid, self.device, self.dtype,
+            kernels=self._kernels, keeps_rotated=self.speed.keeps_rotated,
+        )  # fmt: skip
         self._denoiser = denoiser_for(self.speed, self.dit, self._cache, self._recorder)
         self._size = (height, width)
         self.reset()
@@ -323,15 +328,9 @@ class EditStream:
         mask = self._mask.recomputed if has_middle else None
         self.recomputed = None if mask is None else mask.view(-1, *self._cache.grid)
         x0 = denoise_chunk(
-            self._denoiser,
-            source,
-            conditioning.kv,
-            self.schedule,
-            self._cache,
-            self._mask,
-            self._noise,
-            context_pass=self.config.context_pass,
-        )
+            self._denoiser, source, conditioning.kv, self.schedule, self._cache, self._mask,
+            self._noise, context_pass=self.config.context_pass,
+        )  # fmt: skip
         if self.kv_policy == "recache":
             self._shown.add(x0, source, self.config)
         return x0

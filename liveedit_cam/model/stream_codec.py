@@ -51,6 +51,14 @@ class StreamCodec(Protocol):
 
 
 @runtime_checkable
+class FrugalCodec(Protocol):
+    """A StreamCodec that can take less memory for the same frames."""
+
+    one_by_one: bool
+    """Encode and decode latent by latent, not a call at once; may change between any two calls."""
+
+
+@runtime_checkable
 class PromptEncoder(Protocol):
     """Makes text embeddings of prompts; may take seconds, so it is called off the hot path."""
 

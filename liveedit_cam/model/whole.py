@@ -1,7 +1,8 @@
-"""Edit whole clips the slow, guided way: 50 steps, two evaluations each, all latents at once.
+"""Edit whole clips the slow, guided way: 50 steps, two evaluations each.
 
-For checkpoints of the paper's first stage, which see a clip in both directions. What takes 8 s with
-the four steps of the third stage takes minutes here (the paper: 200 s for 81 frames).
+For checkpoints of the paper's first stage, which see a clip in both directions (all latents at
+once), and of its second, which see the past alone (chunk by chunk). What takes 8 s with the four
+steps of the third stage takes minutes here (the paper: 200 s for 81 frames).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from liveedit_cam.errors import EditorError
 from liveedit_cam.model.conditioning import TextConditioning
 from liveedit_cam.model.config import model_size
 from liveedit_cam.model.field import bind, fit
-from liveedit_cam.model.sampling import sample_offline
+from liveedit_cam.model.sampling import sample_causal, sample_offline
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
 from liveedit_cam.pixels import shrink
@@ -35,12 +36,17 @@ class WholeClips:
         num_latents: int = NUM_LATENTS,
         num_steps: int = NUM_STEPS,
         guidance: float = GUIDANCE,
+        is_causal: bool = False,
     ) -> None:
-        """Use the networks of ``stream``, which edits nothing else meanwhile."""
+        """Use the networks of ``stream``, which edits nothing else meanwhile.
+
+        ``is_causal``: as the second stage was trained, not the first.
+        """
         self._stream = stream
         self._num_latents = num_latents
         self._num_steps = num_steps
         self._guidance = guidance
+        self._sample = sample_causal if is_causal else sample_offline
         self._no_text = stream.encode_text("")
 
     @property
@@ -70,7 +76,7 @@ class WholeClips:
         height, width = model_size(stream.config, *frames.shape[1:3])
         small = np.stack([shrink(one, width, height) for one in frames])
         source = self._encode(small)
-        x0 = sample_offline(
+        x0 = self._sample(
             stream.dit,
             source,
             conditioning.kv,
@@ -105,7 +111,7 @@ class WholeClips:
         return torch.cat(parts, dim=2)
 
 
-def load_whole(model: str = "nano", device: str = "auto") -> WholeClips:
-    """``load`` for whole clips. Raises what it raises."""
+def load_whole(model: str = "nano", device: str = "auto", *, is_causal: bool = False) -> WholeClips:
+    """``load`` for whole clips, as WholeClips. Raises what it raises."""
     stream = load(model, device, warms_up=False)
-    return WholeClips(stream, num_latents=NUM_LATENTS, num_steps=NUM_STEPS)
+    return WholeClips(stream, num_latents=NUM_LATENTS, num_steps=NUM_STEPS, is_causal=is_causal)

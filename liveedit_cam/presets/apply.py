@@ -1,4 +1,4 @@
-"""How a preset is put into force: mode, latency, instruction, in that order; and a new strength."""
+"""How a preset is put into force, mode first, instruction last; and a new strength."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def apply(preset: Preset, commands: Steering, origin: str) -> Applied:
         commands.set_mode(preset.mode)
     if preset.latency is not None:
         commands.set_latency(preset.latency)
+    if preset.on_failure is not None:
+        commands.set_on_failure(preset.on_failure)
     if preset.edit is None:
         return Applied(preset.name, None)
     accepted = commands.instruct(

@@ -12,6 +12,7 @@ from liveedit_cam.types import (
     Frame,
     LatencyMode,
     Mode,
+    OnFailure,
     Region,
     Settled,
     Status,
@@ -43,6 +44,9 @@ class Steering(Protocol):
     def set_latency(self, latency: LatencyMode) -> None:
         """Change how a frame gets its edit."""
 
+    def set_on_failure(self, rule: OnFailure) -> None:
+        """Change what is shown while there is no edited picture."""
+
     def status(self) -> Status:
         """One snapshot."""
 
@@ -71,7 +75,14 @@ class Commands(Steering, Protocol):
     def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
         """Try another source, output, model or steps, or take it. Raises LiveEditError."""
 
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+    def start_recording(
+        self,
+        path: Path | None,
+        *,
+        with_source: bool,
+        has_badge: bool,
+        microphone: str | None = None,
+    ) -> Path:
         """Record beside the run; where it goes. Raises LiveEditError."""
 
     def stop_recording(self) -> tuple[Path, ...]:

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 from liveedit_cam.errors import ConfigError, InstructionError, shown
 from liveedit_cam.prompt import checked_prompt
-from liveedit_cam.types import MAX_TRANSITION_S, LatencyMode, Mode, Region
+from liveedit_cam.types import MAX_TRANSITION_S, LatencyMode, Mode, OnFailure, Region
 
 MAX_NAME_CHARS = 40
 _HEADER = re.compile(r"\s*\[\[\s*preset\s*\]\]\s*(#.*)?$")
 _TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 _ROUNDING = 1e-6
 
-E = TypeVar("E", Mode, LatencyMode)
+E = TypeVar("E", Mode, LatencyMode, OnFailure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Preset:
     """Where the edit may act; None = everywhere."""
     mode: Mode | None = None
     latency: LatencyMode | None = None
+    on_failure: OnFailure | None = None
     transition_s: float = 0.0
     """Seconds of the cross-fade from the edit before; 0 = a cut."""
     hotkey: str | None = None
@@ -106,7 +107,7 @@ def checked(values: dict[str, Any]) -> Preset:
                 hint=f"Did you mean {close[0]!r}?" if close else "Take it away.",
             )
     found = Preset(**{name: _CHECKS[name](values.get(name)) for name in ("name", *values)})
-    if found.edit is None and found.mode is None and found.latency is None and not found.hidden:
+    if not (found.edit or found.mode or found.latency or found.on_failure or found.hidden):
         raise ConfigError(
             f"edit is missing in {found.name!r}, expected an instruction, a mode or a latency.",
             hint='Add a line such as: edit = "make it night"',
@@ -223,6 +224,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "region": _region,
     "mode": _choice("mode", Mode),
     "latency": _choice("latency", LatencyMode),
+    "on_failure": _choice("on_failure", OnFailure),
     "transition_s": _number("transition_s", MAX_TRANSITION_S),
     "hotkey": _hotkey,
     "hidden": _hidden,

@@ -44,7 +44,7 @@ STALL_S = 2.0
 """A request that cannot be handed to the system for so long ends the link."""
 PING_EVERY_S = 1.0
 MAX_ANSWERS = 8
-"""Answers kept for who waits; there are never more than two who do."""
+"""Answers kept for who waits: those of the chunks on their way, and one of an instruction."""
 
 Answer = tuple[FromServer, list[bytes]]
 
@@ -109,19 +109,24 @@ class Link:
             self.end(LinkLost(f"the connection broke ({_told(error)})"))
         self._raise_lost()
 
-    def wait(self, request: Encode | Edit, timeout_s: float) -> tuple[Answer, float] | None:
-        """The answer to a request and when it came, monotonic; None when none came in time.
+    def wait(
+        self, requests: Sequence[Encode | Edit], timeout_s: float
+    ) -> tuple[Answer, float] | None:
+        """The newest answer to one of ``requests`` and when it came, monotonic.
 
-        Raises LinkLost.
+        They are in the order in which they were sent. None when no answer came in time. Raises
+        LinkLost.
         """
-        key = (isinstance(request, Edit), request.number)
+        keys = [(isinstance(one, Edit), one.number) for one in reversed(requests)]
         with self._changed:
-            self._changed.wait_for(lambda: key in self._answers or self._lost, timeout_s)
-            found = self._answers.pop(key, None)
-        if found is None:
+            self._changed.wait_for(
+                lambda: self._lost or any(key in self._answers for key in keys), timeout_s
+            )
+            there = [self._answers.pop(key) for key in keys if key in self._answers]
+        if not there:
             self._raise_lost()
             return None
-        at, answer = found
+        at, answer = there[0]
         return answer, at
 
     def end(self, why: LinkLost) -> None:

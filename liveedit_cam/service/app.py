@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect
@@ -59,14 +59,19 @@ class _Newest:
         self._is_there = asyncio.Event()
 
     def put(self, value: _Request) -> None:
+        before = self._value
+        if before is not None and before.edit.is_new_stream:  # it is what is dropped that said so
+            edit = value.edit.model_copy(update={"is_new_stream": True})
+            value = replace(value, edit=edit)
         self._value = value
         self._is_there.set()
 
     async def take(self) -> _Request:
         await self._is_there.wait()
         self._is_there.clear()
-        assert self._value is not None, "set with a value only"
-        return self._value
+        value, self._value = self._value, None
+        assert value is not None, "set with a value only"
+        return value
 
 
 def add_routes(app: FastAPI, host: Callable[[], SessionHost]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liveedit_cam.engine import messages as engine
-from liveedit_cam.errors import LiveEditError
+from liveedit_cam.errors import EditorError, LiveEditError
 from liveedit_cam.pixels import from_jpeg
 from liveedit_cam.protocols import Conditioning, Editor
 from liveedit_cam.remote.messages import (
@@ -91,7 +91,8 @@ class Session:
         size = Size.of(self.editor)
         width, height = request.width, request.height
         if len(blobs) != size.chunk_frames or not size.takes(width, height):
-            raise WireError(
+            # no fault of the wire: it may have left before the camera knew of another size
+            raise EditorError(
                 f"got {len(blobs)} frames of {width}x{height}, expected {size.chunk_frames} in "
                 f"whole tokens of {size.token_px} pixels, {size.num_tokens} at most"
             )

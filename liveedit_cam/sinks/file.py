@@ -1,4 +1,4 @@
-"""Records to an MP4 file: H.264, constant rate. Knows no clock: a write or a skip is a frame.
+"""Records to an MP4 file: H.264, constant rate, AAC. Knows no clock: a write or a skip is a frame.
 
 The file is written in fragments of half a second, each flushed, so that whatever ends the program
 leaves a recording that plays up to its last second; a proper end makes a plain MP4 of it. No file
@@ -23,10 +23,10 @@ from av.error import FFmpegError
 
 from liveedit_cam.errors import SinkError, UsageError
 from liveedit_cam.media.reading import address
-from liveedit_cam.media.writing import H264Encoder
+from liveedit_cam.media.writing import AacEncoder, H264Encoder
 from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks._checks import check_even, check_size
-from liveedit_cam.types import Frame
+from liveedit_cam.types import Floats, Frame
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -99,6 +99,7 @@ class VideoFile:
         self._chapters: list[tuple[int, str]] = []
         self._is_broken = False
         self._container: OutputContainer | None = None
+        self._sound: AacEncoder | None = None
         options = {**_ENCODER_OPTIONS, "g": str(round(_KEYFRAMES_EVERY_S * self._rate))}
         try:
             self._container = av.open(
@@ -118,11 +119,7 @@ class VideoFile:
         try:
             self._encoder.write(frame.pixels, self._num_frames)
         except FFmpegError as error:
-            self._is_broken = True
-            _interrupted.add(self._asked)
-            raise _failed(
-                f"The recording {self._path} cannot be written", error, self._path
-            ) from error
+            raise self._broken(error) from error
         self._num_frames += 1
 
     def skip(self, num_frames: int) -> None:
@@ -135,6 +132,23 @@ class VideoFile:
             self._container.metadata["comment"] = EDITED
         self._chapters.append((self._num_frames, title))
 
+    def begin_sound(self, rate_hz: int, num_channels: int) -> None:
+        """Make it a file with sound, 1 or 2 channels; before the first write. Raises SinkError."""
+        assert self._container is not None, f"{self.name} is closed"
+        try:
+            self._sound = AacEncoder(self._container, rate_hz, num_channels)
+        except (FFmpegError, ValueError) as error:
+            raise _failed(f"Sound of {rate_hz} Hz cannot be recorded", error) from error
+
+    def write_sound(self, samples: Floats) -> None:
+        """The sound that follows, float32 (N, C) in -1..1, without a gap. Raises SinkError."""
+        if self._container is None or self._sound is None:
+            raise SinkError(f"{self.name} takes no sound.")
+        try:
+            self._sound.write(samples)
+        except FFmpegError as error:
+            raise self._broken(error) from error
+
     def close(self) -> None:
         """Finish the file. Raises SinkError where that fails; the fragments stay."""
         if self._container is None:
@@ -146,6 +160,8 @@ class VideoFile:
             return
         try:
             self._encoder.finish()
+            if self._sound is not None:
+                self._sound.finish()
             self._container.set_chapters(list(self._chapter_marks()))
             self._container.close()
         except FFmpegError as error:
@@ -167,6 +183,11 @@ class VideoFile:
                 "time_base": 1 / self._rate,
                 "metadata": {"title": title},
             }
+
+    def _broken(self, error: FFmpegError) -> SinkError:
+        self._is_broken = True
+        _interrupted.add(self._asked)
+        return _failed(f"The recording {self._path} cannot be written", error, self._path)
 
     def _let_go(self) -> None:
         """Close what is open; what was written stays."""

@@ -15,8 +15,12 @@ _BFLOAT16 = 2
 _FLOAT32 = 4
 _CODEC_NUMBERS_PER_PIXEL = 0.94e9 / (480 * 832)
 """What the decoder of Wan2.1 keeps between calls: 0.94e9 numbers at 480x832."""
-_BUFFERS_AT_ONCE = 3
-"""Tensors of the widest layer that live at the same time: input, padded input, output."""
+_NORM_BUFFERS = 5
+"""bfloat16 tensors alive where a layer is normalised: what comes in, and in float32 (two each) its
+copy and the quotient."""
+_CODEC_LEVELS = ((8, 4, 4, 1), (4, 2, 4, 2), (2, 2, 2, 4), (1, 1, 1, 4))
+"""Of Wan's codec, both ways: pixels a cell, channels in and out as multiples of the width, frames
+of a latent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +79,42 @@ def num_parameters(config: ModelConfig) -> int:
     return sum(tensor.numel() for tensor in expected_tensors(config).values())
 
 
-def vram_need(config: ModelConfig, num_codec_parameters: int) -> VramNeed:
+def codec_numbers(config: ModelConfig, num_latents: int) -> int:
+    """Numbers alive at once where Wan's codec is widest, ``num_latents`` in one call.
+
+    Layer by layer: a block keeps its input for the shortcut (of other channels where they change)
+    while it normalises (5 tensors) or convolves (the layer before, it with two frames of the past,
+    the same padded).
+    """
+    widest, pixels = 0, config.height * config.width
+    for side, inner, outer, frames in _CODEC_LEVELS:
+        count = frames * num_latents
+        with_past = (count + 2) / count
+        shortcut = 0 if inner == outer else outer
+        tensors = max(
+            _NORM_BUFFERS * max(inner, outer),
+            _NORM_BUFFERS * inner + shortcut,
+            2 * outer + 2 * with_past * outer,
+        )
+        numbers = tensors * config.codec.decoder_width * count * pixels / side**2
+        widest = max(widest, round(numbers))
+    return widest
+
+
+def vram_need(
+    config: ModelConfig, num_codec_parameters: int, *, one_by_one: bool = False
+) -> VramNeed:
     """GPU memory for a live edit at the model's own picture size: computed, not measured.
 
-    With n tokens a latent, L layers, width D, F of the FFN, window W, chunk c, text length T, all
-    times 2 bytes:
+    ``one_by_one``: the codec works latent by latent, as it does where memory ran out. With n tokens
+    a latent, L layers, width D, F of the FFN, window W, chunk c, text length T, all times 2 bytes:
 
     - weights: parameters of transformer and codec
     - caches: 2 L W n D (keys and values), 2 L T D (of the text), L c n D (the mask cache), 0.94e9
-      numbers for each 480x832 pixels (the codec's state)
-    - activations of the transformer: c n (2 F + 8 D) + 2 W n D (rotated keys, and values)
-    - activations of the codec: 3 tensors of one chunk's frames at full size and decoder width
+      numbers for each 480x832 pixels (the codec's state); as the window rolls, L (W - c) n D more
+      for a moment, which the activations' place holds
+    - activations: the most of the transformer, c n (2 F + 8 D) + 2 W n D (rotated keys, and
+      values), of the codec (``codec_numbers``), and of the rolling window
 
     The CUDA context and the allocator's reserve come on top.
     """
@@ -97,11 +126,13 @@ def vram_need(config: ModelConfig, num_codec_parameters: int) -> VramNeed:
         + round(_CODEC_NUMBERS_PER_PIXEL * pixels)
     )
     transformer = chunk * (2 * config.ffn_dim + 8 * d) + 2 * window * d
-    codec = _BUFFERS_AT_ONCE * config.codec.decoder_width * config.chunk_frames * pixels
+    sinks = config.num_sink_latents * n
+    rolled = config.num_layers * (window - chunk - sinks) * d
+    codec = codec_numbers(config, 1 if one_by_one else config.chunk_latents)
     return VramNeed(
         weights=_BFLOAT16 * (num_parameters(config) + num_codec_parameters),
         caches=_BFLOAT16 * caches,
-        activations=_BFLOAT16 * max(transformer, codec),
+        activations=_BFLOAT16 * max(transformer, codec, rolled),
     )
 
 

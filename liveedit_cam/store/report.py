@@ -100,7 +100,7 @@ def _file_lines(entry: ModelEntry, folder: Path) -> Iterator[str]:
 
 
 def _need_lines(entry: ModelEntry, machine: Machine) -> Iterator[str]:
-    need = _vram(entry)
+    need, least = _vram(entry), _vram(entry, one_by_one=True)
     gpu = f"{machine.gpu}, {in_words(machine.vram_bytes)}" if machine.gpu else "no CUDA GPU"
     ram = in_words(machine.ram_bytes) if machine.ram_bytes else "unknown"
     disk = in_words(machine.disk_bytes)
@@ -108,7 +108,8 @@ def _need_lines(entry: ModelEntry, machine: Machine) -> Iterator[str]:
     yield (
         f"GPU memory: {in_words(need.total)} ({_COMPUTED}: weights {in_words(need.weights)}, "
         f"caches {in_words(need.caches)}, activations {in_words(need.activations)}; CUDA's own "
-        f"comes on top); this machine has {gpu}"
+        f"comes on top), {in_words(least.total)} with its codec latent by latent; this machine has "
+        f"{gpu}"
     )
     yield (
         f"memory while a text is encoded: {in_words(text_bytes(entry))} ({_COMPUTED}); this "
@@ -117,20 +118,22 @@ def _need_lines(entry: ModelEntry, machine: Machine) -> Iterator[str]:
 
 
 def _verdict(entry: ModelEntry, machine: Machine) -> str:
-    need = in_words(_vram(entry).total)
+    least = _vram(entry, one_by_one=True).total  # it goes so by itself, for the same picture
+    need = in_words(least)
     if machine.gpu is None:
         return (
             f"This machine cannot run it live: torch sees no CUDA GPU, and it takes {need} of GPU "
             f"memory ({_COMPUTED}). Use --model nano."
         )
     has = f"{machine.gpu} has {in_words(machine.vram_bytes)} of the {need} it takes ({_COMPUTED})"
-    if machine.vram_bytes < _vram(entry).total:
+    if machine.vram_bytes < least:
         return f"This machine cannot hold it as it is: {has}. Use --model nano."
     return f"This machine can run it: {has}."
 
 
-def _vram(entry: ModelEntry) -> VramNeed:
-    return vram_need(PRESETS[entry.name], parameters_of(entry, Role.CODEC))
+def _vram(entry: ModelEntry, *, one_by_one: bool = False) -> VramNeed:
+    codec = parameters_of(entry, Role.CODEC)
+    return vram_need(PRESETS[entry.name], codec, one_by_one=one_by_one)
 
 
 def _span(size: Estimate) -> str:

@@ -145,3 +145,36 @@ def test_the_bound_holds_where_there_is_no_room_for_a_copy(tmp_path: Path) -> No
     with pytest.raises(OSError, match="No space left"):
         rotate(path, 100)
     assert path.stat().st_size == 0
+
+
+SPEECH = """
+import os, subprocess, sys
+from pathlib import Path
+path, sys.stdout, sys.stderr = Path(sys.argv[1]), None, None
+os.close(1), os.close(2)
+from liveedit_cam.commands.log_file import LogFile, speak_into
+speak_into(path)
+log, longest = LogFile(path, max_bytes=1000), 0
+for number in range(100):
+    print("a line of the display", number)
+    os.write(2, b"a line of a library\\n")
+    longest = max(longest, path.stat().st_size)
+    log.poll()
+subprocess.run([sys.executable, "-c", "print('a line of a child')"], check=True)
+print("longest", longest, file=sys.stderr)
+"""
+
+
+def test_the_log_of_a_program_without_any_output_is_bounded_too(tmp_path: Path) -> None:
+    """Issue 18: under pythonw nothing is open to print to. Catches words that are lost there, and
+    a log that grows all day because nobody takes it for ours. launchd opens the log by itself, as
+    the tests above do.
+    """
+    path = tmp_path / "daemon.log"
+    subprocess.run([sys.executable, "-c", SPEECH, str(path)], check=True)
+    said = path.with_name("daemon.log.1").read_text() + path.read_text()
+    assert "a line of the display 99\n" in said
+    assert "a line of a library\na line of a child\n" in said
+    longest = int(said.split()[-1])
+    assert 1000 < longest < 1200
+    assert path.stat().st_size < 1200

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from liveedit_cam import cores
 from liveedit_cam.commands.run import with_own_token
-from liveedit_cam.commands.serve import serve, told
+from liveedit_cam.commands.serve import serve, share_with_cameras, told
 from liveedit_cam.config import Config
 from liveedit_cam.errors import ConfigError, MissingDependencyError, UsageError
 from liveedit_cam.service.plain import Listen
@@ -43,6 +45,28 @@ def test_a_wrong_number_is_named(options: dict[str, float], says: str) -> None:
     """Catches pydantic's own words."""
     with pytest.raises(ConfigError, match=says):
         serve(no_ray=True, **options)  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize(
+    ("listen", "is_beside"),
+    [
+        (Listen(), True),
+        (Listen("localhost"), True),
+        (Listen("0.0.0.0", certificate=Path("c.pem")), False),
+        (Listen(has_tls_in_front=True), False),
+    ],
+)
+def test_cameras_beside_the_server_come_first(
+    listen: Listen, is_beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a picture that waits for the model of its own computer, and a server that idles."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(cores, "usable_cores", lambda: 4)
+    nices: list[int] = []
+    monkeypatch.setattr(cores, "give_way", lambda: nices.append(cores.NICENESS))
+    share_with_cameras(listen)
+    assert nices == ([cores.NICENESS] if is_beside else [])
+    assert os.environ["OMP_NUM_THREADS"] == ("3" if is_beside else "4")
 
 
 def test_the_user_is_told_what_to_type() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from liveedit_cam.errors import ControlError, InstructionError, SourceError
+from liveedit_cam.errors import ControlError, DeviceError, InstructionError, SourceError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
@@ -16,6 +16,7 @@ from liveedit_cam.types import (
     Latency,
     LatencyMode,
     Mode,
+    OnFailure,
     Region,
     Settled,
     State,
@@ -52,7 +53,7 @@ class FakeController:
     instructions: list[EditInstruction] = field(default_factory=list)
     frame: Frame | None = None
     presets: PresetBook = field(default_factory=lambda: PresetBook(Path("/nowhere/presets.toml")))
-    recordings: list[tuple[Path, bool, bool]] = field(default_factory=list)
+    recordings: list[tuple[Path, bool, bool, str | None]] = field(default_factory=list)
     chosen: list[tuple[Choice, str, bool]] = field(default_factory=list)
     num_looks: int = 0
     """How often somebody asked what became of an instruction."""
@@ -93,6 +94,9 @@ class FakeController:
     def set_latency(self, latency: LatencyMode) -> None:
         self.found = replace(self.found, latency=latency)
 
+    def set_on_failure(self, rule: OnFailure) -> None:
+        self.found = replace(self.found, on_failure=rule)
+
     def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
         self.found = replace(
             self.found,
@@ -114,11 +118,20 @@ class FakeController:
             Choice.STEPS: [("auto", "as many as fit"), ("2", "")],
         }
 
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
+    def start_recording(
+        self,
+        path: Path | None,
+        *,
+        with_source: bool,
+        has_badge: bool,
+        microphone: str | None = None,
+    ) -> Path:
         if self.found.recording is not None:
             raise ControlError("A recording runs already.", hint="End it first.")
+        if microphone == "gone":
+            raise DeviceError("There is no microphone 'gone'; there are: none.")
         path = path or Path("/videos/show.mp4")
-        self.recordings.append((path, with_source, has_badge))
+        self.recordings.append((path, with_source, has_badge, microphone))
         self.found = replace(self.found, recording=str(path), recorded_s=0.0)
         return path
 

@@ -272,8 +272,15 @@ def test_the_status_survives_the_journey(client: TestClient) -> None:
 
 def test_the_mode_is_set_and_answered(client: TestClient, controller: FakeController) -> None:
     """Catches a mode that is answered but not set, and an unknown one that passes."""
-    assert client.post("/api/mode", json={"mode": "slate"}).json() == {"mode": "slate"}
+    assert client.post("/api/mode", json={"mode": "slate"}).json() == {
+        "mode": "slate",
+        "revision": 3,
+        "visible_after_s": None,  # nothing is shown yet
+    }
     assert controller.found.mode is Mode.SLATE
+    controller.found = replace(controller.found, sink_fps=25.0, pending_revision=4)
+    again = client.post("/api/mode", json={"mode": "slate"}).json()
+    assert (again["revision"], again["visible_after_s"]) == (4, 0.08)
     assert client.post("/api/mode", json={"mode": "black"}).status_code == 422
     assert controller.found.mode is Mode.SLATE
 
@@ -357,7 +364,7 @@ def test_an_unknown_route_is_answered_as_json(
 def test_the_latency_is_switched(controller: FakeController, latency: str) -> None:
     """Catches a switch on the page that changes nothing."""
     answer = client_of(controller).post("/api/latency", json={"latency": latency})
-    assert answer.json() == {"latency": latency}
+    assert (answer.json()["latency"], answer.json()["revision"]) == (latency, 3)
     assert controller.status().latency == latency
 
 

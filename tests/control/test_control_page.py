@@ -6,128 +6,36 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import PATIENCE_S, PROGRAM, Browser, Tab
-from control_fakes import FakeController
+from browser import PROGRAM, Browser
+from page_stage import (
+    BLUE,
+    COLOUR,
+    RED,
+    Daemon,
+    click,
+    drag,
+    frame,
+    opened,
+    pick,
+    press,
+    wait_for_colour,
+    wait_for_text,
+    wait_until,
+)
 
-from liveedit_cam.control.app import create_app
 from liveedit_cam.control.client import ControlClient
-from liveedit_cam.control.history import History
-from liveedit_cam.control.server import ControlServer, bind
-from liveedit_cam.control.state import DaemonAddress
 from liveedit_cam.presets import Preset, PresetBook
-from liveedit_cam.types import Choice, Fit, Frame, LatencyMode, Mode
+from liveedit_cam.types import Choice, Fit, LatencyMode, Mode
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt install chromium")
 
 AXE = os.environ.get("AXE")
-RED, BLUE = (220, 20, 20), (20, 20, 220)
-COLOUR = """(() => {
-  const canvas = document.getElementById("picture");
-  if (!canvas || !document.getElementById("no-picture").hidden) return null;
-  const x = Math.floor(%s * canvas.width), y = Math.floor(0.5 * canvas.height);
-  return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data.slice(0, 3));
-})()"""
-PLACES = {"source": 0.25, "edited": 0.75}
-"""Where each side is seen while the divider is in the middle, as shares of the width."""
-
-
-def frame(edited: tuple[int, int, int], source: tuple[int, int, int] | None) -> Frame:
-    def flat(colour: tuple[int, int, int]) -> np.ndarray:
-        return np.broadcast_to(np.array(colour, np.uint8), (36, 64, 3)).copy()
-
-    return Frame(flat(edited), 0, 0.0, revision=1, source=None if source is None else flat(source))
-
-
-@dataclass
-class Daemon:
-    """A served controller."""
-
-    token: str
-
-    def __post_init__(self) -> None:
-        self.controller = FakeController(frame=frame(RED, BLUE))
-        self.history = History()
-        app = create_app(self.controller, self.token, lambda: None, history=self.history)
-        self.server = ControlServer(app, bind(0))
-        self.server.start()
-        self.address = DaemonAddress(1, self.server.port, self.token)
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    served = Daemon("the-token")
-    yield served
-    served.server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    started = Browser(tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()
-
-
-def wait_for_colour(tab: Tab, side: str, colour: tuple[int, int, int]) -> None:
-    shown = COLOUR % PLACES[side]
-    tab.wait_for(f"{shown}?.every((value, at) => Math.abs(value - {list(colour)}[at]) < 12)")
-
-
-def wait_for_text(tab: Tab, name: str, text: str) -> None:
-    tab.wait_for(f"document.getElementById('{name}')?.textContent.includes({json.dumps(text)})")
-
-
-def wait_until(is_so: Callable[[], object]) -> None:
-    """For what the page asks of the daemon by itself."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < give_up_at, "the page did not ask"
-        time.sleep(0.05)
-
-
-def click(tab: Tab, selector: str) -> None:
-    tab.run(f"document.querySelector({json.dumps(selector)}).click()")
-
-
-def pick(tab: Tab, selector: str, value: str) -> None:
-    """An entry of a list, or a tick in a box."""
-    name = json.dumps(selector)
-    tab.run(
-        f"(() => {{ const one = document.querySelector({name}); one.value = {json.dumps(value)};"
-        " one.dispatchEvent(new Event('change', {bubbles: true})); })()"
-    )
-
-
-def press(tab: Tab, key: str) -> None:
-    text = {"text": key} if len(key) == 1 else {}
-    tab.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
-    tab.call("Input.dispatchKeyEvent", type="keyUp", key=key)
-
-
-def drag(tab: Tab, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """With the mouse over the picture, from and to shares of its width and height."""
-    left, top, width, height = tab.run(
-        "(() => { const box = document.getElementById('stage').getBoundingClientRect();"
-        " return [box.left, box.top, box.width, box.height]; })()"
-    )
-    steps = [("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)]
-    for kind, (x, y) in steps:
-        at = {"x": left + x * width, "y": top + y * height}
-        tab.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, **at)
-
-
-def opened(browser: Browser, daemon: Daemon) -> Tab:
-    """The page with its first picture, in front: a tab behind another one asks for nothing."""
-    tab = browser.open(daemon.address.page_url)
-    tab.call("Page.bringToFront")
-    wait_for_colour(tab, "edited", RED)
-    return tab
 
 
 def test_the_page_shows_both_pictures_and_keeps_its_secret(
@@ -507,20 +415,36 @@ def test_another_port_of_this_computer_learns_nothing(browser: Browser, daemon: 
 
 
 @pytest.mark.skipif(AXE is None, reason="no axe-core: npm install axe-core, AXE=.../axe.min.js")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-def test_axe_finds_nothing(browser: Browser, daemon: Daemon, scheme: str, width: int) -> None:
-    """Issue 20: contrast, labels, names and order, as axe-core checks them."""
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize(
+    ("scheme", "theme"), [("light", "auto"), ("dark", "auto"), ("dark", "light"), ("light", "dark")]
+)
+def test_axe_finds_nothing(
+    browser: Browser, daemon: Daemon, scheme: str, theme: str, width: int
+) -> None:
+    """Issue 20: contrast, labels, names and order, as axe-core checks them; all parts are open."""
+    daemon.controller.found = replace(
+        daemon.controller.found, pending="golden light", last_error="The disk is full."
+    )
     tab = opened(browser, daemon)
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     tab.call("Emulation.setDeviceMetricsOverride", **size)
     features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
     wanted = [{"name": name, "value": value} for name, value in features.items()]
     tab.call("Emulation.setEmulatedMedia", features=wanted)  # no colour half-way to another
+    tab.run(f"document.documentElement.dataset.theme = '{theme}'")
     tab.wait_for("document.querySelectorAll('#looks [data-look]').length === 8")
+    click(tab, "#open-choices")
+    tab.wait_for("!document.getElementById('choices').hidden")
+    click(tab, "#region")
+    click(tab, "#record")
+    wait_for_text(tab, "record", "stop")
     assert AXE is not None
     tab.run(Path(AXE).read_text("utf-8") + "; 1")
     kinds = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+    assert tab.run(kinds) == []
+    click(tab, "#add-look")
+    tab.wait_for("document.getElementById('save-dialog').open")
     assert tab.run(kinds) == []
 
 

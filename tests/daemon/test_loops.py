@@ -6,7 +6,17 @@ from threading import Event
 
 import numpy as np
 import pytest
-from daemon_fakes import MARK, MODEL_SIZE, SIZE, EchoLink, FakeSource, frame, small
+from daemon_fakes import (
+    CHUNK_FRAMES,
+    MARK,
+    MODEL_SIZE,
+    REPORT,
+    SIZE,
+    EchoLink,
+    FakeSource,
+    frame,
+    small,
+)
 from fake_clock import Clock
 
 from liveedit_cam.daemon.board import Board
@@ -19,7 +29,7 @@ from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.run import Run
-from liveedit_cam.engine.messages import Fatal
+from liveedit_cam.engine.messages import Edited, Fatal
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.errors import SourceError, WeightsError
 from liveedit_cam.types import EditInstruction, Frame, LatencyMode, ModelSize, State, Status
@@ -362,6 +372,23 @@ def test_all_of_a_source_with_an_end_is_edited() -> None:
     assert desk.ends.composing.is_set()
     assert desk.metrics.snapshot(desk.clock.now_s).frames_edited == 1
     assert [f.index for f in desk.link.submitted[0][0]] == [0, 0]
+
+
+def test_an_answer_without_a_field_is_no_edit() -> None:
+    """Catches a rate of edits that counts answers of a far model that has nothing yet."""
+    desk = Desk(FakeSource([]))
+    desk.ledger.accept(EditInstruction("mark"))
+    desk.edit(4)
+    desk.inbox.put(small(0, desk.clock.now_s))
+    desk.inbox.put(small(1, desk.clock.now_s))
+    desk.edit(1)
+    before = desk.board.status().field_map
+    desk.link.answers.append(Edited((), 0.1, REPORT, CHUNK_FRAMES, MODEL_SIZE))
+    desk.edit(1)
+    assert before is not None
+    assert desk.board.status().field_map == before
+    assert len(desk.work.take(0.0).fields) == 1
+    assert desk.metrics.snapshot(desk.clock.now_s).fields_per_second == 0, "two events are a rate"
 
 
 def test_the_first_chunk_is_of_the_newest_frames() -> None:

@@ -28,7 +28,7 @@ from liveedit_cam.daemon.present import (
 )
 from liveedit_cam.daemon.run import Run
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.types import EditInstruction, Frame, Mode, State, Status
+from liveedit_cam.types import EditInstruction, Frame, Mode, OnFailure, State, Status
 
 CARD, RAW, EDITED = Picture.SLATE, Picture.RAW, Picture.EDITED
 NEVER, FRESH, OLD = None, 0.1, 2.1
@@ -81,7 +81,8 @@ class Stage:
         self.raw: Latest[Frame] = Latest()
         self.shown: Latest[Frame] = Latest()
         self.ledger = EditLedger(self.clock.now)
-        self.board = Board(Status(state=State.LIVE))
+        rule = OnFailure.RAW if is_raw_on_failure else OnFailure.SLATE
+        self.board = Board(Status(state=State.LIVE, on_failure=rule))
         self.metrics = Metrics()
         run = Run(self.board, self.metrics, self.clock.now)
         self.drained, self.done = run.ends.composing, run.ends.run
@@ -90,7 +91,7 @@ class Stage:
         self.presenter = Presenter(
             self.outlets,
             Screens(SIZE, self.playout, self.raw, self.shown),
-            Rules(is_raw_on_failure, 2.0),
+            2.0,
             Pacer(10, now=self.clock.now, sleep=self.clock.wait),
             run,
         )
@@ -128,6 +129,46 @@ def test_modes_switch_with_the_next_picture() -> None:
     assert card.shape == (SIZE[1], SIZE[0], 3)
     assert len(np.unique(card)) > 2
     assert stage.shown.get() is sink.frames[3]
+
+
+@pytest.mark.parametrize("mode", [Mode.BYPASS, Mode.SLATE])
+def test_a_mode_is_at_the_sink_within_two_ticks(mode: Mode) -> None:
+    """Issue 20: counted in ticks, no clock; catches pictures that are queued before the switch.
+
+    The switch comes at the worst moment, after the presenter chose its picture, and the sink's
+    thread is a tick behind.
+    """
+    sink = FakeSink()
+    stage = Stage([sink])
+    stage.ledger.accept(EditInstruction("mark"))
+    stage.raw.put(frame(20, stage.clock.now_s))
+    queued = [edited(number, stage.clock.now_s) for number in range(10)]
+    stage.playout.put(queued, stage.clock.now_s)
+    stage.tick(3)
+    assert sink.frames[-1].revision == 1
+    assert stage.presenter.step()  # an edited picture was offered, and not written yet
+    stage.board.update(mode=mode)
+    num_before = len(sink.frames)
+    for _ in range(2):
+        stage.outlets[0].step()
+        assert stage.presenter.step()
+    stage.outlets[0].step()
+    written = sink.frames[num_before:]
+    assert [one.revision for one in written] == [1, 0, 0]
+    assert (written[1].index == 20) is (mode is Mode.BYPASS)
+
+
+def test_a_rule_for_failures_is_changed_while_it_runs() -> None:
+    """Issue 20: a preset may say so; catches a rule read once, at the start."""
+    sink = FakeSink()
+    stage = Stage([sink])
+    stage.raw.put(frame(20, stage.clock.now_s))
+    stage.tick()
+    stage.board.update(on_failure=OnFailure.RAW)
+    stage.tick()
+    stage.board.update(on_failure=OnFailure.SLATE)
+    stage.tick()
+    assert [one.index == 20 for one in sink.frames] == [False, True, False]
 
 
 def test_without_new_frames_the_last_one_stays_then_the_card() -> None:

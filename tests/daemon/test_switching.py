@@ -100,6 +100,8 @@ def test_a_source_is_tried_and_then_taken(run: Run) -> None:
     run.choose(Choice.SOURCE, "camera:bright", is_trial=False)
     run.until(lambda: run.level() == 200)
     assert run.sources[0].closed.is_set()
+    assert run.choose(Choice.SOURCE, "camera:bright", is_trial=False).endswith("in use already")
+    assert len(run.sources) == 3  # a device that is open cannot be opened twice
     run.sources[-1].is_dead = True  # it fails later on: the same one is opened again
     run.until(lambda: len(run.sources) == 4)
     assert run.sources[-1].name == "camera:bright"
@@ -128,6 +130,9 @@ def test_the_first_output_is_exchanged(run: Run) -> None:
     run.until(lambda: bool(run.sinks[-1].frames))
     assert (first.num_closes, second.num_closes) == (1, 0)
     run.until(lambda: run.service.controller.status().sinks == ("other", "second"))
+    num_opened = len(run.sinks)
+    assert run.choose(Choice.SINK, "other", is_trial=False).endswith("in use already")
+    assert len(run.sinks) == num_opened
 
 
 def test_steps_change_without_a_new_engine_and_a_model_with_one(run: Run) -> None:

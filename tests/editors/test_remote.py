@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -15,12 +16,13 @@ from fake_clock import Clock
 from scripted_editors import CHUNK_FRAMES, MARK, ScriptedEditor
 from serving import HEIGHT, PATIENCE_S, SECRET, WIDTH, serving
 
-from liveedit_cam.editors.remote import LEAST_WAIT_S, TRIAL_S, RemoteEditor, create
+from liveedit_cam.editors.remote import TRIAL_S, RemoteEditor, create
 from liveedit_cam.engine import messages as engine
-from liveedit_cam.engine.worker import check
+from liveedit_cam.engine.worker import check, check_values
 from liveedit_cam.errors import EditorError, InstructionError, UsageError
-from liveedit_cam.protocols import EditorOptions
+from liveedit_cam.protocols import Conditioning, EditorOptions
 from liveedit_cam.remote.address import ServerAddress
+from liveedit_cam.remote.flight import BRIDGE_S, LEAST_WAIT_S, MAX_FLYING
 from liveedit_cam.remote.keeper import LinkKeeper
 from liveedit_cam.remote.link import Answer, LinkLost, connect
 from liveedit_cam.remote.messages import (
@@ -34,17 +36,24 @@ from liveedit_cam.remote.messages import (
     Welcome,
 )
 from liveedit_cam.remote.planes import packed
-from liveedit_cam.types import EditInstruction, ModelFrame
+from liveedit_cam.types import EditField, EditInstruction, ModelFrame
 
 SIZE = Size(chunk_frames=CHUNK_FRAMES, token_px=16, num_tokens=12)
 
 
-def frames(size: tuple[int, int] = (HEIGHT, WIDTH)) -> list[ModelFrame]:
-    return [ModelFrame(np.full((*size, 3), 60, np.uint8), 5 + n, 0.1 * n) for n in range(2)]
+CHUNK_S = 0.2
+"""Of ``frames``: two, a tenth of a second apart."""
+
+
+def frames(size: tuple[int, int] = (HEIGHT, WIDTH), first: int = 5) -> list[ModelFrame]:
+    return [ModelFrame(np.full((*size, 3), 60, np.uint8), first + n, 0.1 * n) for n in range(2)]
 
 
 class FakeLink:
-    """A server in a few lines; ``answers`` makes what comes for an edit, None = nothing comes."""
+    """A server in a few lines; ``answers`` makes what comes for an edit, None = nothing comes.
+
+    It comes ``took_s`` after the edit was sent.
+    """
 
     class address:
         host = "gpu"
@@ -56,7 +65,13 @@ class FakeLink:
         self.lost: LinkLost | None = None
         self.sent: list[Edit | Encode] = []
         self.answers = answers
+        self.took_s = 0.1
+        self._sent_at: dict[int, float] = {}
         self._clock = clock
+
+    @property
+    def edits(self) -> list[Edit]:
+        return [one for one in self.sent if isinstance(one, Edit)]
 
     def next_number(self) -> int:
         return len(self.sent) + 1
@@ -65,14 +80,21 @@ class FakeLink:
         if self.lost is not None:
             raise self.lost
         self.sent.append(message)
+        self._sent_at[message.number] = self._clock.now()
 
-    def wait(self, message: Edit | Encode, timeout_s: float) -> tuple[Answer, float] | None:
-        answer = self.answers(message) if isinstance(message, Edit) else None
-        if answer is None:
-            self._clock.wait(timeout_s)
-            return None
-        self._clock.wait(0.1)
-        return answer, self._clock.now()
+    def wait(
+        self, messages: Sequence[Edit | Encode], timeout_s: float
+    ) -> tuple[Answer, float] | None:
+        edits = [one for one in messages if isinstance(one, Edit)]
+        comes = {
+            self._sent_at[one.number] + self.took_s: answer
+            for one in edits
+            if (answer := self.answers(one)) is not None
+        }
+        first = min(comes, default=float("inf"))
+        self._clock.wait(min(timeout_s, max(0.0, first - self._clock.now())))
+        there = [at for at in comes if at <= self._clock.now() + 1e-9]
+        return (comes[max(there)], max(there)) if there else None
 
     def end(self, why: LinkLost) -> None:
         self.lost = self.lost or why
@@ -102,6 +124,20 @@ def edited(request: Edit, **changes: object) -> Answer:
     return Edited.model_validate(values | changes), [packed(cells), b""]
 
 
+class TimedEditor(ScriptedEditor):
+    """A local model that takes a tenth of a second."""
+
+    def __init__(self, memory: Path, clock: Clock) -> None:
+        super().__init__(memory, "cpu")
+        self._clock = clock
+
+    def edit(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
+    ) -> list[EditField]:
+        self._clock.wait(0.1)
+        return super().edit(frames, conditioning, every_frame=every_frame)
+
+
 class Rig:
     """A remote editor whose server is a function."""
 
@@ -109,7 +145,7 @@ class Rig:
         self.clock = Clock()
         self.link = FakeLink(self.clock, edited)
         self.keeper = FakeKeeper(self.link)
-        self.local = ScriptedEditor(folder / "memory", "cpu")
+        self.local = TimedEditor(folder / "memory", self.clock)
         self.editor = RemoteEditor(self.local, self.keeper, "gpu", self.clock.now)  # type: ignore[arg-type]  # fakes of the same shape
         self.conditioning = self.local.encode(EditInstruction("mark", revision=3))
 
@@ -119,6 +155,14 @@ class Rig:
         fields = self.editor.edit(chunk, self.conditioning, every_frame=every_frame)
         check(engine.Edit(tuple(chunk), every_frame), 3, fields)
         return "there" if fields[-1].cells[0, 0, 0] == pytest.approx(0.5, abs=0.01) else "here"
+
+    def late(self, first: int) -> list[int]:
+        """Edit frames of these numbers as the daemon does; the numbers of the fields that came."""
+        began = self.clock.now_s
+        fields = self.editor.edit(frames(first=first), self.conditioning, every_frame=False)
+        check_values(fields)
+        self.clock.wait(max(0.0, began + CHUNK_S - self.clock.now_s))
+        return [field.index for field in fields]
 
 
 @pytest.fixture
@@ -136,18 +180,99 @@ def test_a_new_link_edits_from_the_second_chunk_on(rig: Rig) -> None:
 
 
 def test_silence_is_answered_here_before_a_field_gets_too_old(rig: Rig) -> None:
-    """Catches a chunk that is lost with the link, and a wait longer than the promised 2 s."""
+    """Catches a picture that waits for a dead link, and a wait longer than the promised 2 s."""
     rig.edit()
     rig.edit()
     rig.link.answers = lambda request: None
-    began = rig.clock.now_s
-    assert rig.edit() == "here"
-    assert rig.clock.now_s - began <= LEAST_WAIT_S + 0.01
-    assert rig.link.lost is not None
+    began, here_after_s = rig.clock.now_s, None
+    while rig.link.lost is None:
+        is_here = bool(rig.late(7))
+        here_after_s = here_after_s or (is_here and rig.clock.now_s - began) or None
+        assert rig.clock.now_s - began < LEAST_WAIT_S + 3 * CHUNK_S
+    assert here_after_s is not None
+    assert here_after_s < BRIDGE_S + 3 * CHUNK_S
     assert rig.editor.report().edited_by == "this computer; gpu is away: nobody listens there"
     assert rig.editor.report().model == "scripted"
     rig.keeper.one = FakeLink(rig.clock, edited)
     assert [rig.edit(), rig.edit()] == ["here", "there"]
+
+
+def test_a_long_way_costs_age_and_no_rate(rig: Rig) -> None:
+    """Catches a camera that lets the round trip pass before its next chunk leaves."""
+    rig.edit()
+    rig.link.took_s = 2.2 * CHUNK_S
+    for _ in range(12):
+        rig.late(5)  # it learns that this is usual
+    rig.editor.reset()
+    began = rig.clock.now_s
+    came = [rig.late(first) for first in range(0, 40, 2)]
+    assert rig.clock.now_s - began < 21 * (CHUNK_S + 0.03)
+    numbers = [number for one in came for number in one]
+    assert numbers == list(range(1, numbers[-1] + 1, 2)), "each chunk's field once, in order"
+    assert numbers[-1] >= 35
+    assert [one.number for one in rig.link.edits] == sorted(one.number for one in rig.link.edits)
+
+
+def test_a_pause_of_the_link_is_bridged_here_and_the_link_is_kept(rig: Rig) -> None:
+    """Catches a field too old to be shown, chunks that pile up, and a link given up for once."""
+    rig.edit()
+    for first in range(0, 20, 2):
+        rig.late(first)
+    sent, answers = len(rig.link.edits), rig.link.answers
+    rig.link.answers = lambda request: None
+    came = [rig.late(first) for first in (20, 22, 24)]
+    assert came == [[], [23], [25]], "the newest, edited here"
+    assert len(rig.link.edits) == sent + 3
+    assert rig.link.lost is None
+    rig.link.answers = answers
+    assert [rig.late(26), rig.late(28)] == [[25], [29]], "at once what had come meanwhile"
+
+
+def test_while_this_computer_bridges_it_does_not_wait_between_two_chunks(rig: Rig) -> None:
+    """Catches edits that get rarer the slower this computer is, as frames cover more time then."""
+    rig.edit()
+    for first in range(0, 20, 2):
+        rig.late(first)
+    rig.link.answers = lambda request: None
+    while not rig.late(20):
+        pass
+    began = rig.clock.now_s
+    spread = [replace(frame, captured_at=5 * n) for n, frame in enumerate(frames())]
+    assert rig.editor.edit(spread, rig.conditioning, every_frame=False)
+    assert rig.clock.now_s - began == pytest.approx(0.1), "what an edit takes here"
+
+
+def test_no_more_are_on_their_way_than_may_be(rig: Rig) -> None:
+    """Catches requests that pile up on a link that takes long."""
+    rig.edit()
+    rig.link.took_s = 0.9
+    for _ in range(20):
+        rig.late(5)  # the usual time rises: this is slow, not dead
+    rig.link.answers = lambda request: None
+    sent = len(rig.link.edits)
+    for _ in range(5):
+        rig.late(5)
+    assert len(rig.link.edits) - sent <= MAX_FLYING
+
+
+def test_frames_of_a_size_the_server_no_longer_takes_are_not_waited_for(rig: Rig) -> None:
+    """Catches failures counted for chunks that left before the size was known."""
+    rig.edit()
+    rig.link.took_s = 2.2 * CHUNK_S
+    for _ in range(6):
+        rig.late(5)
+    last = rig.link.edits[-1].number
+    small = SIZE.model_copy(update={"num_tokens": 11})
+    failed = Failed(number=0, reason="got 4 frames of another size", size=small)
+    rig.link.answers = lambda request: (
+        (failed.model_copy(update={"number": request.number}), [])
+        if request.number <= last
+        else edited(request, size=small)
+    )
+    for _ in range(8):
+        rig.late(5)
+    assert rig.link.lost is None
+    assert rig.editor.size.num_tokens == 11
 
 
 @pytest.mark.parametrize(
@@ -209,6 +334,8 @@ def test_frames_that_only_the_server_takes_cost_one_chunk(rig: Rig) -> None:
     rig.edit()
     assert rig.editor.size.num_tokens == 48
     rig.link.answers = lambda request: None
+    for _ in range(3):
+        assert not rig.editor.edit(frames((96, 128)), rig.conditioning, every_frame=False)
     with pytest.raises(EditorError, match="did not edit this chunk"):
         rig.editor.edit(frames((96, 128)), rig.conditioning, every_frame=False)
     assert rig.editor.size.num_tokens == 12
@@ -248,8 +375,8 @@ def until(editor: RemoteEditor, says: str) -> None:
     conditioning = editor.encode(EditInstruction("mark", revision=1))
     while says not in str(editor.report().edited_by):
         assert time.monotonic() < give_up_at, editor.report()
-        fields = editor.edit(frames(), conditioning, every_frame=False)
-        assert fields[-1].cells[9:].max() == pytest.approx(MARK / 255, rel=0.01)
+        for field in editor.edit(frames(), conditioning, every_frame=False):
+            assert field.cells[9:].max() == pytest.approx(MARK / 255, rel=0.01)
         Event().wait(0.01)
 
 
@@ -284,13 +411,13 @@ def test_an_instruction_only_the_server_takes_is_edited_there(rig: Rig) -> None:
     rig.link.lost = None
     rig.edit()
     wait = rig.link.wait
-    rig.link.wait = lambda message, timeout_s: (  # type: ignore[method-assign]  # one more answer
-        ((Encoded(number=message.number), []), rig.clock.now())
-        if isinstance(message, Encode)
-        else wait(message, timeout_s)
+    rig.link.wait = lambda messages, timeout_s: (  # type: ignore[method-assign]  # one more answer
+        ((Encoded(number=messages[0].number), []), rig.clock.now())
+        if isinstance(messages[0], Encode)
+        else wait(messages, timeout_s)
     )
     rig.conditioning = rig.editor.encode(EditInstruction("refuse", revision=3))
     assert rig.edit() == "there"
     rig.link.answers = lambda request: None
     with pytest.raises(EditorError, match="cannot use this instruction"):
-        rig.edit()
+        rig.edit(every_frame=True)

@@ -64,6 +64,50 @@ def test_six_steps_down_a_ladder_are_no_failure() -> None:
     assert num_failures(EditorError("no picture")) == NUM_EDITS
 
 
+class OneBehind(Failing):
+    """Answers with the field of the chunk before, at first with none."""
+
+    def __init__(self) -> None:
+        self._before: list[EditField] = []
+
+    def edit(
+        self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
+    ) -> list[EditField]:
+        before, one = self._before, frames[-1]
+        cells = np.zeros((12, 8, 12), np.float32)
+        grey = one.pixels[..., 1]
+        revision = conditioning.instruction.revision
+        self._before = [EditField(cells, None, grey, one.index, one.captured_at, revision)]
+        return before
+
+
+class Late(OneBehind):
+    """And says so."""
+
+    may_be_late = True
+
+
+def test_only_who_says_so_may_be_late_and_only_where_one_field_is_enough() -> None:
+    """Catches a field of the wrong frame in an exact run, and one that no editor answered for."""
+    ours, theirs = Pipe()
+    for editor, every_frame, wanted in (
+        (Late(), False, [[], [0], [1]]),
+        (Late(), True, [None, None, None]),
+        (OneBehind(), False, [None, None, None]),
+    ):
+        worker = _Worker(theirs, editor)
+        worker._encode(EditInstruction("make it blue", revision=1))
+        ours.recv()
+        for index, fields in enumerate(wanted):
+            frame = ModelFrame(np.zeros((32, 48, 3), np.uint8), index, 0.1 * index)
+            worker._edit(Edit((frame,), every_frame))
+            event = ours.recv()
+            if fields is None:
+                assert isinstance(event, Failed)
+            else:
+                assert [field.index for field in event.fields] == fields
+
+
 def test_a_target_of_an_editors_name_reaches_it() -> None:
     """Catches a target taken for a function of a module, and one that is dropped."""
     with pytest.raises(ModuleNotFoundError):

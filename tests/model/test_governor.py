@@ -20,11 +20,14 @@ from liveedit_cam.model.governor import (
 from liveedit_cam.model.schedule import FlowSchedule
 
 
-def test_the_order_is_window_size_codec_text() -> None:
+def test_the_order_is_decoding_window_size_codec_text() -> None:
     """Catches a smaller picture while there is still history to give up."""
-    ladder = memory_ladder(WAN_1_3B, has_light_codec=True, has_large_text=True)
+    ladder = memory_ladder(
+        WAN_1_3B, has_frugal_codec=True, has_light_codec=True, has_large_text=True
+    )
     told = [b.differences(a) for a, b in itertools.pairwise(ladder)]
     assert told == [
+        "latents one by one",
         "window 12 -> 9 latents",
         "picture 832x480 -> 624x352",
         "picture 624x352 -> 416x240",

@@ -18,8 +18,10 @@ from liveedit_cam.model.sampling import sample_offline
 from liveedit_cam.model.whole import WholeClips
 
 
-def clips(num_steps: int = 3) -> WholeClips:
-    return WholeClips(tiny_stream(), num_latents=4, num_steps=num_steps, guidance=3.0)
+def clips(num_steps: int = 3, *, is_causal: bool = False) -> WholeClips:
+    return WholeClips(
+        tiny_stream(), num_latents=4, num_steps=num_steps, guidance=3.0, is_causal=is_causal
+    )
 
 
 def test_a_clip_is_edited_whole_and_alike_each_time() -> None:
@@ -46,6 +48,20 @@ def test_every_latent_sees_the_last_one() -> None:
     other[-4:] = 255 - other[-4:]
     before, after = clip.edit(frames, text), clip.edit(other, text)
     assert not np.array_equal(before[0], after[0])
+
+
+def test_a_causal_clip_sees_its_past_alone() -> None:
+    """Catches a stage 2 checkpoint shown a future it never saw, or no past: 4 frames a chunk."""
+    clip = clips(is_causal=True)
+    frames = moving_frames(16, 64, 96)
+    text = clip.encode_text("make it blue")
+    base = clip.edit(frames, text)
+    for changed in (slice(0, 4), slice(12, 16)):
+        other = frames.copy()
+        other[changed] = 255 - other[changed]
+        edited = clip.edit(other, text)
+        assert np.array_equal(edited[:4], base[:4]) == (changed.start > 0)
+        assert np.array_equal(edited[4:8], base[4:8]) == (changed.start > 0)
 
 
 def test_guidance_goes_away_from_no_text() -> None:
@@ -77,10 +93,10 @@ def test_a_file_is_edited_by_whole_clips(tmp_path: Path, monkeypatch: pytest.Mon
     write_bars(tmp_path / "in.mp4", num_frames=20)
     folder = str(write_folder(tmp_path / "tiny"))
     made = {}
-    for quality in ("fast", "best"):
+    for quality in ("fast", "best", "causal"):
         out = tmp_path / f"{quality}.mp4"
         arguments = [str(tmp_path / "in.mp4"), str(out), "make it blue", "--model", folder]
         done = CliRunner().invoke(app, ["process", *arguments, "--quality", quality])
         assert done.exit_code == 0, done.output
         made[quality] = out.read_bytes()
-    assert made["fast"] != made["best"]
+    assert len(set(made.values())) == 3

@@ -10,7 +10,7 @@ from liveedit_cam.errors import ConfigError, UsageError
 from liveedit_cam.presets import Preset, PresetBook, checked
 from liveedit_cam.presets.book import as_file, shipped
 from liveedit_cam.presets.table import read_tables
-from liveedit_cam.types import LatencyMode, Mode, Region
+from liveedit_cam.types import LatencyMode, Mode, OnFailure, Region
 
 WHOLE = """# mine
 [[preset]]
@@ -20,6 +20,7 @@ strength = 0.8
 region = [0, 0, 0.5, 1]
 mode = "edit"
 latency = "exact"
+on_failure = "raw"
 transition_s = 2
 hotkey = "s"
 """
@@ -30,6 +31,7 @@ STUDIO = Preset(
     Region(0, 0, 0.5, 1),
     Mode.EDIT,
     LatencyMode.EXACT,
+    OnFailure.RAW,
     2.0,
     "s",
 )
@@ -62,6 +64,7 @@ def test_eight_are_shipped_each_with_its_own_key() -> None:
         ('name = "b"\nedit = "x"\nregion = [0.5, 0, 0.7, 1]', 8, "inside of it"),
         ('name = "b"\nedit = "x"\nregion = [0, 0, 1]', 8, "inside of it"),
         ('name = "b"\nedit = "x"\nmode = "loud"', 8, "edit or bypass or slate"),
+        ('name = "b"\nedit = "x"\non_failure = "show"', 8, "slate or raw"),
         ('name = "b"\nedit = "x"\nhotkey = "F13"', 8, "one letter"),
         ('name = "b"\nedit = "x"\ntransition_s = -1', 8, "from 0 to 10"),
         ('name = ""\nedit = "x"', 6, "a short name"),

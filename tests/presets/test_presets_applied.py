@@ -7,7 +7,7 @@ from pathlib import Path
 
 from liveedit_cam.presets import Preset, PresetBook, apply
 from liveedit_cam.presets.ahead import Ahead
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region
+from liveedit_cam.types import EditInstruction, LatencyMode, Mode, OnFailure, Region
 
 
 @dataclass
@@ -38,16 +38,21 @@ class Commands:
     def set_latency(self, latency: LatencyMode) -> None:
         self.told.append(latency)
 
+    def set_on_failure(self, rule: OnFailure) -> None:
+        self.told.append(rule)
+
 
 def test_all_of_a_preset_is_put_into_force_the_mode_first() -> None:
     """Catches a camera that is shown for a moment before the card, and a field that is left out."""
     commands = Commands()
     left = Region(0, 0, 0.5, 1)
-    preset = Preset("p", "make it night", 0.5, left, Mode.EDIT, LatencyMode.EXACT, 2.0)
+    raw = OnFailure.RAW
+    preset = Preset("p", "make it night", 0.5, left, Mode.EDIT, LatencyMode.EXACT, raw, 2.0)
     assert apply(preset, commands, "web").revision == 3
     assert commands.told == [
         Mode.EDIT,
         LatencyMode.EXACT,
+        OnFailure.RAW,
         EditInstruction("make it night", 0.5, left, 0, "web:p", revision=3, transition_s=2.0),
     ]
 

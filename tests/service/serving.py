@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import websocket
@@ -25,23 +26,24 @@ PATIENCE_S = 60.0
 
 
 class Cameras:
-    """Opens sockets to one server; ``close`` closes those a test left open."""
+    """Opens sockets to one server; ``close`` closes those a test still holds."""
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address
-        self._open = ExitStack()
+        self._open: WeakSet[websocket.WebSocket] = WeakSet()
 
     def __call__(self, hello: Hello) -> tuple[websocket.WebSocket, FromServer]:
         """A socket on which hello was said, and the answer."""
         socket = websocket.create_connection(
             self.address.url, timeout=PATIENCE_S, suppress_origin=True
         )
-        self._open.callback(socket.shutdown)
+        self._open.add(socket)
         socket.send_binary(pack(hello))
         return socket, from_server(socket.recv())[0]
 
     def close(self) -> None:
-        self._open.close()
+        for socket in self._open:
+            socket.shutdown()
 
 
 @contextmanager
@@ -75,6 +77,7 @@ def request(
     width: int = WIDTH,
     height: int = HEIGHT,
     said_width: int | None = None,
+    is_new_stream: bool = False,
 ) -> bytes:
     """A chunk of grey frames as bytes; ``said_width`` is told instead of the true one."""
     edit = Edit(
@@ -82,6 +85,7 @@ def request(
         instruction=Instruction(prompt=prompt),
         width=said_width or width,
         height=height,
+        is_new_stream=is_new_stream,
     )
     grey = jpeg(np.full((height, width, 3), 99, np.uint8))
     return pack(edit, [grey] * frames)

@@ -6,14 +6,19 @@ import asyncio
 import gc
 import random
 import re
+import socket as socket_
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 import websocket
+from scripted_editors import ScriptedEditor
 from serving import PATIENCE_S, SECRET, request, serving
 
 from liveedit_cam.remote.messages import (
@@ -30,9 +35,11 @@ from liveedit_cam.remote.messages import (
     from_server,
     pack,
 )
-from liveedit_cam.service.app import Sender
+from liveedit_cam.service.app import SEND_S, Sender
 from liveedit_cam.service.host import SessionHost
+from liveedit_cam.service.scheduler import Job, OneByOne
 from liveedit_cam.service.tokens import Token
+from liveedit_cam.types import EditField
 
 HELLO = Hello(token=SECRET)
 SIZE = Size(chunk_frames=2, token_px=16, num_tokens=12)
@@ -124,7 +131,6 @@ def test_an_edit_that_fails_costs_a_chunk_and_a_bad_instruction_nothing(tmp_path
     [
         (b"\x00", "within a length"),
         (request(1, said_width=32), "no JPEG of 32x48"),
-        (request(1, width=128), "tokens"),
         (pack(HELLO), "second hello"),
         ("text", "text message"),
     ],
@@ -159,6 +165,99 @@ def test_the_newest_chunk_wins(tmp_path: Path) -> None:
             numbers.append(answer.number)
         assert numbers == sorted(numbers)
         assert host.health().edits == len(numbers)
+
+
+def test_a_chunk_that_is_dropped_still_begins_the_stream_anew(tmp_path: Path) -> None:
+    """Catches a history of before that goes on, since the chunk that said so was replaced."""
+    with serving(tmp_path) as (_, say):
+        socket, _ = say(HELLO)
+        numbers = list(range(100))
+        for number in numbers:
+            socket.send_binary(request(number, is_new_stream=number % 3 == 0))
+        num_resets, edits, number = 0, 0, -1
+        while number != numbers[-1]:
+            answer, _ = from_server(socket.recv())
+            assert isinstance(answer, Edited)
+            before, number = number, answer.number
+            num_resets += any(one % 3 == 0 for one in range(before + 1, number + 1))
+            edits += 1
+        assert edits < len(numbers), "nothing was dropped: this tests nothing"
+        assert answer.report.device == f"served/{num_resets}"
+
+
+def test_frames_of_another_size_cost_a_chunk(tmp_path: Path) -> None:
+    """Catches a session that ends since frames left before the camera knew of another size."""
+    with serving(tmp_path) as (_, say):
+        socket, _ = say(HELLO)
+        for number, wrong in enumerate((request(0, width=128), request(1, frames=3))):
+            socket.send_binary(wrong)
+            answer, _ = from_server(socket.recv())
+            assert isinstance(answer, Failed)
+            assert (answer.number, answer.size) == (number, SIZE)
+        socket.send_binary(request(2))
+        assert isinstance(from_server(socket.recv())[0], Edited)
+
+
+class Noise(OneByOne):
+    """Fields that no compression makes small, so that buffers fill up."""
+
+    def edit(self, jobs: Sequence[Job]) -> list[list[EditField] | Exception]:
+        results = super().edit(jobs)
+        for result in results:
+            assert isinstance(result, list)
+            cells = result[-1].cells
+            cells[:] = np.random.default_rng(0).normal(0, 1, cells.shape)
+        return results
+
+
+@pytest.mark.slow
+def test_a_camera_that_sends_and_never_reads_loses_its_session(tmp_path: Path) -> None:
+    """Catches answers kept for it, and others that wait for it."""
+    hosted = Noise(lambda: ScriptedEditor(tmp_path / "memory", "served"))
+    with serving(tmp_path, hosted=hosted) as (host, say):
+        deaf = websocket.create_connection(
+            say.address.url,
+            timeout=PATIENCE_S,
+            suppress_origin=True,
+            sockopt=[(socket_.SOL_SOCKET, socket_.SO_RCVBUF, 4096)],
+        )
+        deaf.send_binary(pack(HELLO))
+        deaf.recv()
+        wait_for_sessions(host, 1)
+        number, until = 0, time.monotonic() + SEND_S + PATIENCE_S
+        with suppress(OSError, websocket.WebSocketException):
+            while host.health().sessions and time.monotonic() < until:
+                deaf.send_binary(request(number := number + 1))
+                threading.Event().wait(0.001)
+        wait_for_sessions(host, 0)
+        edits = host.health().edits
+        assert edits < number, "everything was edited: its buffers never filled up"
+        good, _ = say(HELLO)
+        good.send_binary(request(1))
+        assert isinstance(from_server(good.recv())[0], Edited)
+        deaf.shutdown()
+
+
+@pytest.mark.slow
+def test_a_thousand_cameras_come_and_go(tmp_path: Path) -> None:
+    """Catches a place, a thread, a file or memory that a session leaves behind."""
+    left: list[tuple[int, int, int]] = []
+    with serving(tmp_path) as (host, say):
+        for count in range(1000):
+            socket, answer = say(HELLO)
+            assert isinstance(answer, Welcome)
+            if count % 2:
+                socket.send_binary(request(1))
+            socket.shutdown() if count % 3 else socket.close()
+            wait_for_sessions(host, 0)
+            if count in (200, 999):
+                gc.collect()
+                files = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc").exists() else 0
+                left.append((len(gc.get_objects()), threading.active_count(), files))
+    (objects, threads, files), (more_objects, more_threads, more_files) = left
+    assert more_objects < 1.05 * objects
+    assert more_threads <= threads + 2
+    assert more_files <= files + 4
 
 
 @pytest.mark.slow

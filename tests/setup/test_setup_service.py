@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from computers import computer
 
+from liveedit_cam.control.state import LOG_NAME, runtime_path
 from liveedit_cam.errors import ControlError, DeviceError
 from liveedit_cam.setup import morning, service, units
 from liveedit_cam.setup.computer import Answer
@@ -114,6 +115,14 @@ def test_launchd_gets_every_word_as_it_is() -> None:
     assert job["ProgramArguments"] == WORDS
     assert job["KeepAlive"] == {"SuccessfulExit": False}
     assert job["StandardOutPath"] == "/tmp/daemon.log"
+
+
+def test_launchd_writes_into_the_log_that_the_daemon_keeps_short(tmp_path: Path) -> None:
+    """Issue 18: catches two ideas of where the log is: one grows, the other is looked after."""
+    home = str(tmp_path)
+    job = plistlib.loads(manager(tmp_path, "darwin").text(WORDS).encode())
+    kept = runtime_path({"HOME": home}, "darwin") / LOG_NAME
+    assert job["StandardOutPath"] == job["StandardErrorPath"] == str(kept)
 
 
 def test_the_windows_task_is_well_formed() -> None:

@@ -212,3 +212,27 @@ def test_what_cannot_be_recorded_is_refused_at_once(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"ends in \.mp4"):
             create(target, width=96, height=64, fps=30)
     assert [entry.name for entry in tmp_path.iterdir()] == ["there.mp4"]
+
+
+@pytest.mark.parametrize(("rate_hz", "kept_hz"), [(44_100, 44_100), (192_000, 48_000)])
+def test_sound_is_as_long_as_it_was_given(tmp_path: Path, rate_hz: int, kept_hz: int) -> None:
+    """Catches a rate that AAC does not have, and the last samples left in the encoder."""
+    sink = VideoFile(tmp_path / "out.mp4", 96, 64, 30.0)
+    sink.begin_sound(rate_hz, 2)
+    for _ in range(30):
+        sink.write(frame())
+        sink.write_sound(np.zeros((rate_hz // 30, 2), np.float32))
+    sink.close()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        pieces = list(container.decode(audio=0))
+    assert {one.sample_rate for one in pieces} == {kept_hz}
+    num_samples = sum(one.samples for one in pieces)
+    assert num_samples == pytest.approx(kept_hz, abs=2 * 1024)  # AAC's frames are of 1024
+
+
+def test_a_file_without_sound_takes_none(tmp_path: Path) -> None:
+    """Catches samples that vanish without a word."""
+    sink = VideoFile(tmp_path / "out.mp4", 96, 64, 30.0)
+    with pytest.raises(SinkError, match="takes no sound"):
+        sink.write_sound(np.zeros((480, 1), np.float32))
+    sink.close()

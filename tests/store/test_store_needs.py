@@ -59,6 +59,8 @@ def test_more_of_anything_needs_more_memory() -> None:
     assert vram_need(replace(WAN_1_3B, width=848), 0).activations > base.activations
     assert vram_need(replace(WAN_1_3B, num_layers=31), 0).caches > base.caches
     assert base.total == base.weights + base.caches + base.activations
+    one_by_one = vram_need(WAN_1_3B, 0, one_by_one=True)
+    assert one_by_one.activations == pytest.approx(base.activations / 3, rel=0.01)
 
 
 def test_a_download_is_bounded_until_sizes_are_known() -> None:
@@ -83,7 +85,7 @@ def test_the_message_for_missing_weights_says_all_of_it() -> None:
 
 def test_the_message_compares_the_gpu_with_the_need() -> None:
     """Catches a verdict the wrong way round; the bound is exact."""
-    need = vram_need(WAN_1_3B, parameters_of(ENTRY, Role.CODEC)).total
+    need = vram_need(WAN_1_3B, parameters_of(ENTRY, Role.CODEC), one_by_one=True).total
     enough = missing_message("liveedit-1.3b", with_gpu(need))
     assert "This machine can run it: Some GPU has" in enough
     assert "computed, not measured" in enough
@@ -95,7 +97,8 @@ def test_info_tells_need_against_machine(tmp_path: Path) -> None:
     """Catches a need without what is there beside it, and a figure that looks measured."""
     text = "\n".join(info_lines(ENTRY, tmp_path / "none", NO_GPU))
     assert "installed: no" in text
-    assert "GPU memory: 11.7 GB (computed, not measured: weights 3.09 GB" in text
+    assert "GPU memory: 13.5 GB (computed, not measured: weights 3.09 GB" in text
+    assert "10.5 GB with its codec latent by latent" in text
     assert "this machine has no CUDA GPU" in text
     assert f"memory while a text is encoded: {in_words(text_bytes(ENTRY))}" in text
     assert "this machine has 16 GB" in text

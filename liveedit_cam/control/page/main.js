@@ -8,6 +8,7 @@ import {Setup} from "/page/setup.js";
 import {Stage} from "/page/stage.js";
 
 const byId = (id) => document.getElementById(id);
+const STATES = {warming: "loading", holding: "no new edit", recovering: "starting again"};
 const THEMES = {auto: "◐ auto", light: "☀ light", dark: "☾ dark"};
 let current = {edit: null, region: null, seed: 0}; // what strength and region apply to
 let isDragging = false; // the strength slider; it follows the status otherwise
@@ -92,14 +93,16 @@ function lost(reason) {
 
 function show(status) {
   const badge = byId("state");
-  badge.textContent = status.mode === "edit" ? status.state : `${status.state}, ${status.mode}`;
+  const state = STATES[status.state] || status.state;
+  badge.textContent = status.mode === "edit" ? state : `${state}, ${status.mode}`;
   badge.className = {live: "good", holding: "bad", recovering: "bad", stopped: "bad"}[status.state]
     || "wait";
   const by = status.edited_by ? `, edited by ${status.edited_by}` : "";
   byId("device").textContent = [status.model, status.device].filter(Boolean).join(" on ") + by;
   showShown(status);
   showText("notice", status.notice);
-  byId("glass").textContent = `${Math.round(status.glass_to_sink.p50_ms)} ms`;
+  const glass = Math.round(status.glass_to_sink.p50_ms);
+  byId("glass").textContent = glass ? `${glass} ms from the camera to the output` : "";
   for (const button of byId("modes").children) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === status.mode));
   }
@@ -163,7 +166,7 @@ function showRecording({recording, recorded_s: seconds}) {
   const time = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   button.textContent = isRunning ? `stop, ${time}` : "record";
   button.title = isRunning ? recording : "Record what the outputs show";
-  byId("with-source").parentElement.hidden = isRunning;
+  for (const id of ["with-sound", "with-source"]) byId(id).parentElement.hidden = isRunning;
 }
 
 // Says where it lies: nobody should have to look for it.
@@ -175,7 +178,8 @@ async function record() {
       const {files} = await call("/api/recording", undefined, "DELETE");
       showText("recorded", `Recorded: ${files.join(", ")}`);
     } else {
-      await call("/api/recording", {with_source: byId("with-source").checked});
+      await call("/api/recording", {with_source: byId("with-source").checked,
+        microphone: byId("with-sound").checked ? "" : null});
       showText("recorded", "");
     }
   } catch (error) { refusal = error.message; }

@@ -8,10 +8,11 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 export class Stage {
   #canvas = byId("picture");
   #context = this.#canvas.getContext("2d");
-  #patch = new OffscreenCanvas(1, 1);
+  #patch = document.createElement("canvas");
   #drawn = {}; // side -> ImageBitmap
   #share = 0.5; // of the divider
   #start = null; // corner of the region being drawn
+  #keyed = null; // region being drawn with the keys
 
   // `wish` is told which sides are needed, `chosen` a region {x, y, width, height} that was drawn.
   constructor({wish, chosen}) {
@@ -59,9 +60,9 @@ export class Stage {
   // A small picture of what is shown now, for a tile.
   thumbnail(width = 240, height = 135) {
     if (!this.#drawn.edited) return null;
-    const small = new OffscreenCanvas(width, height);
+    const small = Object.assign(document.createElement("canvas"), {width, height});
     small.getContext("2d").drawImage(this.#drawn.edited, 0, 0, width, height);
-    return small.convertToBlob({type: "image/jpeg", quality: 0.8});
+    return new Promise((take) => small.toBlob(take, "image/jpeg", 0.8));
   }
 
   #draw() {
@@ -136,6 +137,8 @@ export class Stage {
   setDrawing(isWanted) {
     byId("region").setAttribute("aria-pressed", String(isWanted));
     byId("stage").classList.toggle("drawing", isWanted);
+    byId("region-hint").hidden = !isWanted;
+    this.#keyed = null;
   }
 
   showRegion(region) {
@@ -158,6 +161,30 @@ export class Stage {
     const x = Math.min(start.x, end.x), y = Math.min(start.y, end.y);
     const width = Math.abs(end.x - start.x), height = Math.abs(end.y - start.y);
     return width < LEAST || height < LEAST ? null : {x, y, width, height};
+  }
+
+  // The arrows move it, with Shift its lower right corner; Enter takes it.
+  #key(event) {
+    if (!this.isDrawing) return;
+    const [across, down] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1],
+      ArrowDown: [0, 1]}[event.key] || [0, 0];
+    if (event.key === "Enter" && this.#keyed) {
+      const region = this.#keyed;
+      this.setDrawing(false);
+      this.chosen(region);
+    } else if (across || down) {
+      const box = this.#keyed || {x: 0.25, y: 0.25, width: 0.5, height: 0.5};
+      if (event.shiftKey) {
+        box.width = clamp(box.width + 0.05 * across, 0.05, 1 - box.x);
+        box.height = clamp(box.height + 0.05 * down, 0.05, 1 - box.y);
+      } else {
+        box.x = clamp(box.x + 0.05 * across, 0, 1 - box.width);
+        box.y = clamp(box.y + 0.05 * down, 0, 1 - box.height);
+      }
+      this.#keyed = box;
+      this.showRegion(box);
+    } else return;
+    event.preventDefault();
   }
 
   #listen() {
@@ -193,6 +220,7 @@ export class Stage {
     byId("compare").addEventListener("click", () => this.compare(!this.isComparing));
     byId("overlay").addEventListener("change", ({target}) => this.lay(target.value));
     byId("region").addEventListener("click", () => this.setDrawing(!this.isDrawing));
+    byId("region").addEventListener("keydown", (event) => this.#key(event));
     byId("whole").addEventListener("click", () => this.chosen(null));
   }
 }

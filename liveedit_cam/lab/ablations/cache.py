@@ -11,7 +11,14 @@ from torch import Tensor
 
 from liveedit_cam.lab.ablations.cases import LOCAL, NOTHING, WHOLE
 from liveedit_cam.lab.ablations.records import SimilarityRow, VariantRow
-from liveedit_cam.lab.ablations.rig import NUM_CHUNKS, Setup, Variant, compare, make_stream
+from liveedit_cam.lab.ablations.rig import (
+    NUM_CHUNKS,
+    Setup,
+    Variant,
+    compare,
+    decoded_edit,
+    make_stream,
+)
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.config import ReusePart
 from liveedit_cam.model.mask_cache import MaskCache
@@ -28,7 +35,10 @@ def no_cache(config: ModelConfig) -> Variant:
 
 
 def cache_part(setup: Setup) -> tuple[VariantRow, ...]:
-    """Where does the mask cache sit? Self-attention, FFN (the paper's table 3), all of it."""
+    """Where does the mask cache sit? Self-attention, FFN (the paper's table 3), all of it.
+
+    Measured on decoded edits: composited, all places look alike.
+    """
     config = setup.networks.config
     variants = (
         no_cache(config),
@@ -37,7 +47,7 @@ def cache_part(setup: Setup) -> tuple[VariantRow, ...]:
         Variant("whole network", replace(config, mask_target="network")),
     )
     cases = setup.cases((LOCAL, WHOLE))
-    return compare(setup.networks, variants, cases, setup.steps)
+    return compare(setup.networks, variants, cases, setup.steps, edit=decoded_edit)
 
 
 def keep_part(setup: Setup) -> tuple[VariantRow, ...]:
@@ -47,7 +57,7 @@ def keep_part(setup: Setup) -> tuple[VariantRow, ...]:
         Variant(f"threshold {value:g}", replace(config, mask_threshold=value))
         for value in THRESHOLDS
     ]
-    shares = [Variant(f"fixed {share:.0%}", config, share=share) for share in SHARES]
+    shares = [Variant(f"fixed {share:.0%}", replace(config, mask_share=share)) for share in SHARES]
     cases = setup.cases((LOCAL, WHOLE), per_clip=1)
     return compare(setup.networks, (no_cache(config), *thresholds, *shares), cases, setup.steps)
 
@@ -58,7 +68,7 @@ def adaptive_part(setup: Setup) -> tuple[VariantRow, ...]:
     variants = (
         no_cache(config),
         Variant(f"threshold {config.mask_threshold:g}", config),
-        Variant(f"fixed {PAPER_SHARE:.0%}", config, share=PAPER_SHARE),
+        Variant(f"fixed {PAPER_SHARE:.0%}", replace(config, mask_share=PAPER_SHARE)),
     )
     cases = setup.cases((LOCAL, WHOLE, NOTHING))
     return compare(setup.networks, variants, cases, setup.steps)

@@ -178,6 +178,8 @@ def stamp_of(name: str, options: Options) -> str:
     made = f"edits of {options.least_gain:g} dB"
     if name == "stages":
         return f"{made}, {checkpoints_stamp(options.runs)}"
+    if name == "cache":
+        return f"{made}, decoded"
     return f"{made}, {options.minutes:g} minutes" if name == "drift" else made
 
 

@@ -8,7 +8,7 @@ next one, so that whatever else the machine does falls on all of them. Always th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -27,8 +27,8 @@ from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.lab.evaluation.metrics import PictureFigures, capped_psnr, picture_figures
 from liveedit_cam.model import EditStream, ModelConfig
 from liveedit_cam.model.codec import Codec, CodecStream
-from liveedit_cam.model.conditioning import KVPolicy
-from liveedit_cam.model.config import PRESETS
+from liveedit_cam.model.conditioning import KVPolicy, TextConditioning
+from liveedit_cam.model.config import PRESETS, model_size
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.governor import FULL_STEPS
 from liveedit_cam.model.mask_cache import MaskCache
@@ -42,6 +42,7 @@ from liveedit_cam.model.weights import (
     named_folder,
     read_config,
 )
+from liveedit_cam.pixels import shrink
 
 LEAST_GAIN_DB = 6.0
 """Gain inside the mask, over the source, from which on an edit counts as made: half the error."""
@@ -69,8 +70,10 @@ class Variant:
     name: str
     config: ModelConfig
     policy: KVPolicy = "keep"
-    share: float | None = None
-    """Share of tokens that are always kept, as the paper does; None = the config's threshold."""
+
+
+Edit = Callable[[EditStream, Video, TextConditioning], Video]
+"""One chunk, uint8 (T, H, W, 3), to what is measured of it."""
 
 
 class Steps:
@@ -179,32 +182,11 @@ def make_stream(
         kv_policy=variant.policy,
         speed=Speed(),
     )
-    if mask is None and variant.share is not None:
-        mask = FixedShare(variant.config, variant.share)
     if mask is not None:
         stream._mask = mask
     if not holds:
         stream._steadier = None
     return stream
-
-
-class FixedShare(MaskCache):
-    """The paper's mask: always the same share of tokens, those whose latents changed most."""
-
-    def __init__(self, config: ModelConfig, share: float) -> None:
-        """``share`` in 0..1 of the tokens of every latent are recomputed."""
-        super().__init__(config)
-        self.share = share
-
-    def observe(self, edited: Tensor, source: Tensor) -> None:
-        """Keep the ``share`` of largest change in every latent of the chunk, (1, C, T, H, W)."""
-        super().observe(edited, source)
-        distance = (edited - source).float().square().mean(dim=1)  # (1, T, H, W)
-        token = F.max_pool2d(distance, self.config.patch)[0].flatten(1)  # (T, n)
-        count = max(1, round(self.share * token.shape[1]))
-        mask = torch.zeros_like(token, dtype=torch.bool)
-        mask.scatter_(1, token.topk(count, dim=1).indices, True)
-        self.edit_mask = mask.flatten()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,15 +216,21 @@ def compare(
     steps: Steps,
     num_chunks: int = NUM_CHUNKS,
     first_measured: int = FIRST_MEASURED,
+    edit: Edit = EditStream.edit,
 ) -> tuple[VariantRow, ...]:
-    """Run all ``variants`` on all ``cases``; the first is the base. A row per variant and group."""
+    """Run all ``variants`` on all ``cases``; the first is the base. A row per variant and group.
+
+    ``edit`` is what is timed and measured: composited frames, or ``decoded_edit``.
+    """
     streams = [make_stream(networks, variant) for variant in variants]
     clock = BlockClock(networks.device)
     clock.watch(networks.dit)
     steps.begin(len(cases) * num_chunks)
     courses: defaultdict[str, list[list[Course]]] = defaultdict(list)
     for case in cases:
-        courses[case.edits].append(_race(streams, case, clock, steps, num_chunks, first_measured))
+        courses[case.edits].append(
+            _race(streams, case, clock, steps, num_chunks, first_measured, edit)
+        )
     rows = []
     for edits, races in courses.items():
         for number, variant in enumerate(variants):
@@ -257,6 +245,7 @@ def _race(
     steps: Steps,
     num_chunks: int,
     first_measured: int,
+    edit: Edit,
 ) -> list[Course]:
     """All streams over one case, chunk by chunk; each chunk begins with another stream."""
     for stream in streams:
@@ -272,7 +261,7 @@ def _race(
             stream = streams[place]
             clock.begin_chunk()
             began = clock.read()
-            edited = stream.edit(source, conditioning)
+            edited = edit(stream, source, conditioning)
             seconds = clock.read() - began
             if chunk >= first_measured:
                 middle = clock.passes[1 : len(stream.config.timesteps) - 1]
@@ -286,9 +275,32 @@ def _race(
     courses = []
     for parts, own_times in zip(outputs, times, strict=True):
         output = np.concatenate(parts)
-        figures = picture_figures(as_tensor(output), source_, target, mask)
+        size = output.shape[1:3]
+        exact = (_resized(one, size) for one in (source_, target, mask[..., None]))
+        figures = picture_figures(as_tensor(output), *exact)
         courses.append(Course(output, tuple(own_times), figures))
     return courses
+
+
+def decoded_edit(stream: EditStream, source: Video, conditioning: TextConditioning) -> Video:
+    """An edit as the codec decodes it, uint8 (T, h, w, 3) at model size.
+
+    Compositing takes a smooth change from the model and all detail from the source: what a cache
+    does to detail does not get through it.
+    """
+    height, width = model_size(stream.config, *source.shape[1:3])
+    small = np.stack([shrink(one, width, height) for one in source])
+    edited = stream.decoded(small, conditioning)[1].permute(0, 2, 3, 1)
+    found: Video = (255 * edited.clamp(0, 1)).round().byte().cpu().numpy()
+    return found
+
+
+def _resized(pictures: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Float (T, H, W, C) by areas to (T, h, w, C), or (T, h, w) where C is 1."""
+    if tuple(pictures.shape[1:3]) != size:
+        moved = pictures.permute(0, 3, 1, 2)
+        pictures = F.interpolate(moved, size, mode="area").permute(0, 2, 3, 1)
+    return pictures.squeeze(-1)
 
 
 def _row(

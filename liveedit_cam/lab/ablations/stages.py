@@ -6,7 +6,6 @@ composited alike; codec and text encoder are the model's own, so the stages must
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +34,8 @@ from liveedit_cam.model.codec import CodecStream
 from liveedit_cam.model.config import model_size
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.field import bind, fit
-from liveedit_cam.model.generator import denoise_chunk, predict_x0
-from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.sampling import sample_offline
+from liveedit_cam.model.generator import denoise_chunk
+from liveedit_cam.model.sampling import new_cache, sample_causal, sample_offline
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.types import ModelFrame
 
@@ -208,59 +206,13 @@ def edit_clip(networks: Networks, dit: CausalDiT, edit: Edit, case: Case) -> tup
 def sample_live(dit: CausalDiT, source: Tensor, text: Text, no_text: Text) -> Tensor:
     """Chunk by chunk by the model's own few steps, as live but without mask cache."""
     config = dit.config
-    cache, schedule = _cache(dit, source), FlowSchedule(config.timesteps, config.shift)
+    cache, schedule = new_cache(dit, source), FlowSchedule(config.timesteps, config.shift)
     noise = _noise()
     chunks = [
         denoise_chunk(dit, part, text, schedule, cache, None, noise)
         for part in source.split(config.chunk_latents, dim=2)
     ]
     return torch.cat(chunks, dim=2)
-
-
-def sample_causal(
-    dit: CausalDiT,
-    source: Tensor,
-    text: Text,
-    no_text: Text,
-    *,
-    num_steps: int,
-    guidance: float,
-    shift: float,
-    noise: torch.Generator,
-) -> Tensor:
-    """Chunk by chunk over the KV cache, each chunk by Euler steps: the paper's stage 2.
-
-    As ``sample_offline`` but causal. With guidance the history is kept twice, once under the
-    instruction and once without.
-    """
-    u = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    sigmas = (shift * u / (1 + (shift - 1) * u)).tolist()
-    sides = [(text, _cache(dit, source))]
-    if guidance != 1.0:
-        sides.append((no_text, _cache(dit, source)))
-    chunks = []
-    for part in source.split(dit.config.chunk_latents, dim=2):
-        for _, cache in sides:
-            cache.make_room()
-        x = torch.randn(part.shape, generator=noise).to(part)
-        for sigma, following in itertools.pairwise(sigmas):
-            levels = part.new_full((len(part), part.shape[2]), sigma)
-            asked, *plain = [
-                predict_x0(dit, x, part, levels, 1000 * levels, side, cache)
-                for side, cache in sides
-            ]
-            x0 = plain[0] + guidance * (asked - plain[0]) if plain else asked
-            x = x + (following - sigma) * (x - x0) / sigma
-        for side, cache in sides:
-            dit.write_context(x, part, side, cache)
-            cache.commit()
-        chunks.append(x)
-    return torch.cat(chunks, dim=2)
-
-
-def _cache(dit: CausalDiT, source: Tensor) -> KVCache:
-    dtype = dit.patch_embedding.weight.dtype
-    return KVCache(dit.config, dit.grid(source), source.device, dtype)
 
 
 def _noise() -> torch.Generator:

@@ -118,7 +118,8 @@ def measure(
         if paper is None:
             yield measured
             continue
-        figures = paper.figures(measured.output, pair.prompt)
+        fps = shelf.get(pair.clip).fps
+        figures = paper.figures(measured.output, pair.prompt, fps)
         yield replace(measured, result=replace(measured.result, paper=figures))
 
 

@@ -32,7 +32,7 @@ from liveedit_cam.lab.evaluation.named_report import (
     named_tile,
 )
 from liveedit_cam.lab.evaluation.pairs import NUM_PAIRS, Shelf, VideoPair, draw_pairs
-from liveedit_cam.lab.evaluation.paper_metrics import NotRun, PaperMetrics
+from liveedit_cam.lab.evaluation.paper_metrics import NotRun, PaperMetrics, PaperWeights
 from liveedit_cam.lab.evaluation.peer import peer_iou
 from liveedit_cam.lab.evaluation.plots import draw_plots
 from liveedit_cam.lab.evaluation.records import (
@@ -67,6 +67,12 @@ Pictures = Annotated[
     Path | None,
     typer.Option(help="Folder of labelled pictures: also 120 edits of things by their name."),
 ]
+ClipFolder = Annotated[
+    Path | None, typer.Option(help="Folder with both CLIP models; none = the hub's cache.")
+]
+Laion = Annotated[Path | None, typer.Option(help="LAION's aesthetic head.")]
+Musiq = Annotated[Path | None, typer.Option(help="MUSIQ's weights (SPAQ); takes pyiqa.")]
+Raft = Annotated[Path | None, typer.Option(help="RAFT's weights (C_T_V1); takes torchvision.")]
 Peer = Annotated[
     Path | None,
     typer.Option(help="Folder of another program's person masks, NAME.png, for --pictures."),
@@ -106,9 +112,10 @@ def quality(
     paper: Annotated[
         bool, typer.Option("--paper", help="Also the paper's own metrics, where their models are.")
     ] = False,
-    paper_weights: Annotated[
-        Path | None, typer.Option(help="Folder with those models; none = the hub's cache.")
-    ] = None,
+    clip: ClipFolder = None,
+    laion: Laion = None,
+    musiq: Musiq = None,
+    raft: Raft = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure all pairs again.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
@@ -121,7 +128,9 @@ def quality(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     stream = load(model, device)
-    metrics = PaperMetrics(_existing(paper_weights)) if paper else None
+    given = {"clip": clip, "laion": laion, "musiq": musiq, "raft": raft}
+    wanted = PaperWeights(**{name: _existing(name, path) for name, path in given.items()})
+    metrics = PaperMetrics(wanted) if paper or any(given.values()) else None
     shelf = Shelf(_real_clips(media))
     chosen = read_pairs(pairs) if pairs else tuple(draw_pairs(shelf, count, seed))
     identity = RunIdentity(
@@ -186,14 +195,14 @@ def _real_clips(media: Path | None) -> list[Clip]:
     return clips
 
 
-def _existing(folder: Path | None) -> Path | None:
-    if folder is not None and not folder.is_dir():
+def _existing(name: str, path: Path | None) -> Path | None:
+    if path is not None and not (path.is_dir() if name == "clip" else path.is_file()):
+        kind = "a folder with both CLIP models" if name == "clip" else "a file of weights"
         raise UsageError(
-            f"got --paper-weights {folder}, expected a folder that holds clip-vit-base-patch32, "
-            "clip-vit-large-patch14 and sa_0_4_vit_l_14_linear.pth",
-            hint="Leave it out to look in the hub's cache.",
+            f"got --{name} {path}, expected {kind}",
+            hint="Leave it out, and what needs it is not run.",
         )
-    return folder
+    return path
 
 
 def _pairs_digest(pairs: Sequence[VideoPair]) -> str:
@@ -219,7 +228,7 @@ def _codec_db(stream: EditStream, shelf: Shelf, pairs: Sequence[VideoPair]) -> f
 def _not_run(metrics: PaperMetrics | None) -> tuple[NotRun, ...]:
     if metrics is not None:
         return tuple(metrics.not_run)
-    return (NotRun("all six", "--paper, and their models in --paper-weights or the hub's cache"),)
+    return (NotRun("all six", "--paper, or their models by --clip, --laion, --musiq, --raft"),)
 
 
 def _write_report(out: Path, report: Report) -> None:

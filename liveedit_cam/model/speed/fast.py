@@ -60,13 +60,15 @@ class Speed:
     """Rotated keys are kept beside the others: a third more memory for the KV cache, less work."""
     channels_last: bool = False
     """The codec's convolutions keep their channels last, as tensor cores read them."""
+    compiles_codec: bool = False
+    """The exact codec's networks go through torch.compile; plain where that fails."""
     uses_fp8: bool = False
     """Matrix products of the blocks in 8-bit floats, where the GPU has them; costs accuracy."""
 
     @property
     def needs_warm_up(self) -> bool:
         """Whether the first chunks of a size take longer than all others."""
-        return self.compiles or self.replays or self.channels_last
+        return self.compiles or self.replays or self.channels_last or self.compiles_codec
 
     def __post_init__(self) -> None:
         if self.replays and self.num_buckets < 1:

@@ -157,7 +157,12 @@ def load_wan(
             hint=f"Pull it: `liveedit-cam models pull {config.name}`, or use --codec wan.",
         )
     is_light = codec == "tiny"
-    exact = partial(load_wan_vae, folder / "vae", is_channels_last=chosen.channels_last)
+    exact = partial(
+        load_wan_vae,
+        folder / "vae",
+        is_channels_last=chosen.channels_last,
+        compiler=torch.compile if chosen.compiles_codec else None,
+    )
     make_light = partial(load_taehv, light, device, dtype)
     return EditStream(
         config,

@@ -8,6 +8,8 @@ feeds pixels in [0, 1] to it as they are (its script's ``wo_scale``), not mapped
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
 FRAMES_PER_LATENT = 4
+
+_log = logging.getLogger(__name__)
+
+Compiler = Callable[[nn.Module], Callable[..., Tensor]]
+"""``torch.compile``, or what stands for it in a test."""
 
 _RENEW = "Pull the model again: `liveedit-cam models pull liveedit-1.3b`."
 
@@ -83,9 +90,19 @@ class WanCodec:
     | 3) gives what the whole clip at once gives, and holds one group.
     """
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
-        """Use ``vae`` on its device and in its dtype; another stream may use it too."""
+    one_by_one = False
+    """As FrugalCodec: the widest layers hold 4 frames at a time instead of 12."""
+
+    def __init__(self, vae: AutoencoderKLWan, compiler: Compiler | None = None) -> None:
+        """Use ``vae`` on its device and in its dtype; another stream may use it too.
+
+        ``compiler`` makes its networks faster, where it can.
+        """
         self.vae = vae
+        self._encoder, self._decoder = (
+            network if compiler is None else Guarded(network, compiler)
+            for network in (vae.encoder, vae.decoder)
+        )
         statistics = [vae.config["latents_mean"], vae.config["latents_std"]]
         self._mean, self._std = torch.tensor(statistics, device=vae.device).view(2, 1, -1, 1, 1, 1)
         self.reset()
@@ -119,9 +136,10 @@ class WanCodec:
         check_frames(frames, self._encoded.shape, FRAMES_PER_LATENT, self.spatial_stride)
         self._encoded.shape = tuple(frames.shape)
         pixels = self._laid_out(frames.to(self.vae.device, self.vae.dtype))
+        size = FRAMES_PER_LATENT if self.one_by_one else pixels.shape[2]
         groups = [
-            self.vae.quant_conv(self._run(self.vae.encoder, group, self._encoded))
-            for group in _groups(pixels, split_first=is_first)
+            self.vae.quant_conv(self._run(self._encoder, group, self._encoded))
+            for group in _groups(pixels, size, split_first=is_first)
         ]
         means = torch.cat(groups, dim=2)[:, : self.latent_channels]
         return (means.float() - self._mean) / self._std
@@ -134,9 +152,10 @@ class WanCodec:
         self._decoded.shape = tuple(latents.shape)
         z = latents.to(self.vae.device).float() * self._std + self._mean
         z = self.vae.post_quant_conv(self._laid_out(z.to(self.vae.dtype)))
+        size = 1 if self.one_by_one else z.shape[2]
         groups = [
-            self._run(self.vae.decoder, group, self._decoded).float().clamp(0, 1)
-            for group in _groups(z, split_first=is_first)
+            self._run(self._decoder, group, self._decoded).float().clamp(0, 1)
+            for group in _groups(z, size, split_first=is_first)
         ]
         return groups[0] if len(groups) == 1 else torch.cat(groups, dim=2)
 
@@ -151,16 +170,39 @@ class WanCodec:
         return x.contiguous(memory_format=torch.channels_last_3d) if is_last else x
 
     @staticmethod
-    def _run(network: nn.Module, group: Tensor, memory: _Memory) -> Tensor:
+    def _run(network: Callable[..., Tensor], group: Tensor, memory: _Memory) -> Tensor:
         """One call of diffusers' encoder or decoder, which renews ``memory.features`` in place."""
         return network(group, feat_cache=memory.features, feat_idx=[0])
 
 
-def _groups(x: Tensor, *, split_first: bool) -> tuple[Tensor, ...]:
-    """Parts of ``x`` along time that go through a network in one call each."""
+class Guarded:
+    """A network through a compiler; plain from the first thing on that the compiler cannot do."""
+
+    def __init__(self, network: nn.Module, compiler: Compiler) -> None:
+        """Nothing is compiled before the first call."""
+        self._plain = network
+        self._fast: Callable[..., Tensor] | None = compiler(network)
+
+    def __call__(self, x: Tensor, *, feat_cache: list[Feature], feat_idx: list[int]) -> Tensor:
+        """As the network, which renews ``feat_cache`` in place."""
+        before = list(feat_cache)
+        try:
+            if self._fast is not None:
+                return self._fast(x, feat_cache=feat_cache, feat_idx=feat_idx)
+        except torch.OutOfMemoryError:
+            feat_cache[:] = before
+            raise
+        except RuntimeError as error:  # what dynamo and inductor raise
+            _log.warning("the codec runs as it is: %s", str(error).partition("\n")[0])
+            self._fast, feat_cache[:] = None, before
+        return self._plain(x, feat_cache=feat_cache, feat_idx=[0])
+
+
+def _groups(x: Tensor, size: int, *, split_first: bool) -> tuple[Tensor, ...]:
+    """Parts of ``x`` of ``size`` along time that go through a network in one call each."""
     if not split_first or x.shape[2] == 1:
-        return (x,)
-    return x[:, :, :1], x[:, :, 1:]
+        return x.split(size, dim=2)
+    return x[:, :, :1], *x[:, :, 1:].split(size, dim=2)
 
 
 def _no_features(network: nn.Module) -> list[Feature]:
@@ -169,7 +211,12 @@ def _no_features(network: nn.Module) -> list[Feature]:
 
 
 def load_wan_vae(
-    folder: Path, device: torch.device, dtype: torch.dtype, *, is_channels_last: bool = False
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    is_channels_last: bool = False,
+    compiler: Compiler | None = None,
 ) -> WanCodec:
     """The codec in ``folder`` (config.json and safetensors of AutoencoderKLWan), as a new stream.
 
@@ -190,7 +237,7 @@ def load_wan_vae(
     keep_type_in_upsampling(vae)
     if is_channels_last:
         channels_last(vae)
-    return WanCodec(vae.eval().requires_grad_(False))
+    return WanCodec(vae.eval().requires_grad_(False), compiler)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

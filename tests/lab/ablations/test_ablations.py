@@ -25,13 +25,21 @@ from liveedit_cam.lab.ablations.records import (
     resume,
     write_results,
 )
-from liveedit_cam.lab.ablations.rig import FixedShare, Setup, Steps, Variant, compare, load_networks
+from liveedit_cam.lab.ablations.rig import (
+    Setup,
+    Steps,
+    Variant,
+    compare,
+    decoded_edit,
+    load_networks,
+)
 from liveedit_cam.lab.ablations.sampler import sizes
-from liveedit_cam.lab.ablations.stages import sample_causal, sample_live
+from liveedit_cam.lab.ablations.stages import sample_live
 from liveedit_cam.lab.commands import app
 from liveedit_cam.lab.evaluation.records import weights_digest
 from liveedit_cam.model.attention import MaskedAttend, rotation_table
-from liveedit_cam.model.sampling import sample_offline
+from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.sampling import sample_causal, sample_offline
 
 SWITCH_ROWS = (SwitchRow("keep", 3, 1.0, 0, 0.4, 1.0),)
 
@@ -46,7 +54,7 @@ def results(weights: str = "w") -> Results:
 
 def test_a_fixed_share_keeps_the_tokens_of_largest_change_in_every_latent() -> None:
     """Catches a rank over the whole chunk, and one that keeps the smallest changes."""
-    mask = FixedShare(PAIRED, 0.25)
+    mask = MaskCache(replace(PAIRED, mask_share=0.25))
     source = draw_latents(PAIRED, 2, 0)
     change = torch.zeros_like(source)
     change[:, :, 0, :2, :] = 1.0  # the first of four rows of tokens
@@ -142,12 +150,19 @@ def test_variants_are_compared_with_the_base(tmp_path: Path) -> None:
     variants = (
         Variant("none", replace(TINY, mask_target="none")),
         Variant("all", replace(TINY, mask_threshold=-1.0)),
-        Variant("few", TINY, share=0.1),
+        Variant("few", replace(TINY, mask_share=0.1)),
     )
     cases = draw_cases(choose_clips(None, 1), (WHOLE,), per_clip=1)
     base, same, few = compare(networks, variants, cases, Steps(), num_chunks=3, first_measured=2)
     assert (base.loss_db, base.same_db, base.chunk) == (0.0, None, 1.0)
     assert (same.same_db, same.kept) == (60.0, 1.0)
+    shown = compare(
+        networks, variants, cases, Steps(), num_chunks=3, first_measured=2, edit=decoded_edit
+    )
+    assert (shown[0].loss_db, shown[1].same_db) == (0.0, 60.0)
+    assert shown[2].same_db is not None
+    assert few.same_db is not None
+    assert shown[2].same_db < few.same_db  # compositing hides what the cache does to detail
     assert few.same_db is not None
     assert few.same_db < 60.0
     assert few.kept == pytest.approx(0.1, abs=0.05)

@@ -67,7 +67,7 @@ def test_metrics_without_their_models_say_what_they_need(model: Path, tmp_path: 
     """Catches a number that comes from anything but the named model."""
     empty = tmp_path / "weights"
     empty.mkdir()
-    run("--model", model, "--out", tmp_path, "--count", "1", "--paper", "--paper-weights", empty)
+    run("--model", model, "--out", tmp_path, "--count", "1", "--paper", "--clip", empty)
     paper = json.loads((tmp_path / "report.json").read_text())["paper"]
     assert len(paper) == 6
     assert all(text.startswith("not run: needs ") for text in paper.values())
@@ -79,7 +79,7 @@ def test_metrics_without_their_models_say_what_they_need(model: Path, tmp_path: 
     [
         (("--media", "nowhere"), "without clips.json"),
         (("--pairs", "nowhere.json"), "cannot be read"),
-        (("--paper", "--paper-weights", "nowhere"), "expected a folder"),
+        (("--clip", "nowhere"), "expected a folder"),
     ],
 )
 def test_wrong_values_are_refused(

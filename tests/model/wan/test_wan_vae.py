@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
+import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +17,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import nn
 
 from liveedit_cam.errors import EditorError, WeightsError
-from liveedit_cam.model.stream_codec import StreamCodec
+from liveedit_cam.model.stream_codec import FrugalCodec, StreamCodec
 from liveedit_cam.model.wan.vae import (
     SameTypeUpsample,
     WanCodec,
@@ -279,3 +283,64 @@ def test_channels_last_is_the_same_codec(vae: AutoencoderKLWan) -> None:
     assert torch.allclose(one.decode(latents), other.decode(latents), atol=1e-5)
     frames = torch.rand(1, 3, 9, 32, 48, generator=torch.Generator().manual_seed(1))
     assert torch.allclose(one.encode(frames), other.encode(frames), atol=1e-4)
+
+
+def test_latents_one_by_one_are_the_same(vae: AutoencoderKLWan) -> None:
+    """Catches a first latent coded twice, and features that a change in mid-stream loses."""
+    frames = clip(33)
+    latents = whole_latents(vae, frames)
+    expected = whole_frames(vae, latents)
+    codec = WanCodec(vae)
+    assert isinstance(codec, FrugalCodec)
+    codec.one_by_one = True
+    assert difference(encoded(codec, frames), latents) <= ROUNDING
+    assert difference(decoded(codec, latents), expected) <= ROUNDING
+    codec.reset()
+    parts = []
+    for number, part in enumerate(latents.split(3, dim=2)):
+        codec.one_by_one = number % 2 == 1
+        parts.append(codec.decode(part))
+    assert difference(torch.cat(parts, dim=2), expected) <= ROUNDING
+
+
+def compiled_by(fails_at: int) -> Callable[[nn.Module], Callable[..., torch.Tensor]]:
+    """A compiler whose networks raise at their ``fails_at``-th call, after they wrote features."""
+
+    def compiler(network: nn.Module) -> Callable[..., torch.Tensor]:
+        calls = itertools.count(1)
+
+        def run(x: torch.Tensor, **given: Any) -> torch.Tensor:
+            out: torch.Tensor = network(x, **given)
+            if next(calls) == fails_at:
+                raise RuntimeError("Triton found no compiler\nand more")
+            return out
+
+        return run
+
+    return compiler
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 99])
+def test_a_compiler_that_fails_costs_a_line(
+    vae: AutoencoderKLWan, fails_at: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Catches a load that dies of a compiler, and features written twice by the second try."""
+    frames = clip(21)
+    codec = WanCodec(vae, compiled_by(fails_at))
+    latents = encoded(codec, frames)
+    assert difference(latents, whole_latents(vae, frames)) <= ROUNDING
+    assert difference(decoded(codec, latents), whole_frames(vae, latents)) <= ROUNDING
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["the codec runs as it is: Triton found no compiler"] * (fails_at < 99) * 2
+
+
+@pytest.mark.slow
+def test_torch_compile_takes_the_codec(vae: AutoencoderKLWan) -> None:
+    """Catches networks that dynamo cannot trace with their lists of features; no code is made."""
+    frames = clip(21)
+    compiler = functools.partial(torch.compile, backend="eager", fullgraph=True, dynamic=False)
+    codec = WanCodec(copy.deepcopy(vae), compiler)
+    latents = encoded(codec, frames)
+    assert all(network._fast is not None for network in (codec._encoder, codec._decoder))
+    assert difference(latents, whole_latents(vae, frames)) <= ROUNDING
+    assert difference(decoded(codec, latents), whole_frames(vae, latents)) <= ROUNDING

@@ -1,12 +1,13 @@
 """The layouts of public sets of instruction edits, as pairs. Reads tables and paths, no video.
 
-What is known of each layout is said with it. Where a release names its columns otherwise, they are
-given by hand: ``--columns source=...,edited=...,instruction=...``.
+Where each layout was read is said with it; no set was downloaded. Where a release names its columns
+otherwise, they are given by hand: ``--columns source=...,edited=...,instruction=...``.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,56 +24,54 @@ class Layout:
     """How a set lists its pairs."""
 
     tables: tuple[str, ...]
-    """Patterns of the files that list pairs, below the set's folder."""
-    columns: Mapping[str, tuple[str, ...]]
-    """Names that the three columns go by, the likeliest first."""
+    """Patterns of the files that list pairs, below the set's folder; the first that is there."""
+    columns: Mapping[str, tuple[str | int, ...]]
+    """Names that the three columns go by, the likeliest first, or their places from 0."""
     roots: tuple[str, ...] = (".",)
     """Folders below the set's that paths may be relative to."""
-    about: str = ""
-    """Where the names come from."""
+    renamed: tuple[str, str] = ("", "")
+    """A folder as the tables call it, and as it lies on disk."""
+    names_folder: bool = False
+    """``edited`` names a folder beside the table, whose video goes by the source's file name."""
 
 
 LAYOUTS = {
+    # its card, "Dataset Structure": huggingface.co/datasets/QingyanBai/Ditto-1M; the CSVs as
+    # DiffSynth-Studio's trainer of VACE names them
     "ditto-1m": Layout(
-        ("training_metadata/*.json", "csvs_for_DiffSynth/*.csv", "*.json", "*.csv"),
+        ("training_metadata/*.json", "csvs_for_DiffSynth/*.csv"),
         {
-            "source": ("source_path", "vace_video", "source"),
-            "edited": ("edited_path", "video", "edited"),
+            "source": ("source_path", "vace_video"),
+            "edited": ("edited_path", "video"),
             "instruction": ("instruction", "prompt"),
         },
         (".", "videos"),
-        "its card names JSON metadata and CSVs for DiffSynth-Studio, whose columns are video, "
-        "prompt and vace_video",
     ),
+    # public scripts that filter it (updated_data_obj_removal.json and its like; those of VideoCoF's
+    # data); its card is behind a form
     "senorita-2m": Layout(
-        ("**/*.json", "**/*.csv"),
+        ("*.json", "**/*.json"),
         {
-            "source": ("source", "original_video", "src_video", "ori_video"),
-            "edited": ("edited", "edited_video", "tgt_video", "target"),
-            "instruction": ("instruction", "enhanced_instruction", "prompt"),
+            "source": ("source_video_path",),
+            "edited": ("target_video_path",),
+            "instruction": ("enhanced_instruction", "instruction"),
         },
-        about="columns guessed; without a table, x_org.mp4, x.mp4 and x.txt are taken",
+        renamed=("obj_swap_videos", "obj_swap_upload"),
     ),
+    # its own loader, SFTDataset_edit of github.com/langmanbusi/InsViE, which reads by place: video,
+    # source caption, instruction, edited caption, folder of the edited videos
     "insvie-1m": Layout(
-        ("**/*.csv", "**/*.jsonl", "**/*.json"),
-        {
-            "source": ("original_video", "source", "video_name", "video"),
-            "edited": ("edited_video", "edited", "edit_video"),
-            "instruction": ("instruction", "edit_prompt", "prompt"),
-        },
-        about="its code lists file names and instructions in CSV; names of columns guessed",
+        ("*.csv", "**/*.csv"), {"source": (0,), "edited": (4,), "instruction": (2,)},
+        names_folder=True,
     ),
+    # the trainer of ThinkV2V (github.com/Correr-Zhou/ThinkV2V, two authors in common), which reads
+    # its videos: one CSV a category, `video` the edited one
     "openve-3m": Layout(
         ("**/*.csv",),
-        {
-            "source": ("original_video", "source_video", "src_video"),
-            "edited": ("edited_video", "target_video", "tgt_video"),
-            "instruction": ("prompt", "instruction", "edit_instruction"),
-        },
+        {"source": ("original_video",), "edited": ("video",), "instruction": ("prompt",)},
         (".", "videos"),
-        "one CSV a category, by its discussions; columns guessed",
     ),
-}
+}  # fmt: skip
 """Name of a set -> its layout."""
 
 
@@ -91,9 +90,6 @@ def import_pairs(
     if strange:
         raise UsageError(f"got column {strange[0]}, expected {', '.join(KINDS)}")
     tables = next((found for p in layout.tables if (found := sorted(folder.glob(p)))), [])
-    if not tables and name == "senorita-2m":
-        yield from _beside_each_other(folder)
-        return
     if not tables:
         raise UsageError(
             f"got {folder}, which holds none of {', '.join(layout.tables)}, expected {name}"
@@ -108,32 +104,44 @@ def _read_table(
     rows = list(_rows(table))
     if not rows:
         return
-    chosen = {}
-    for kind in KINDS:
-        names = (columns[kind],) if kind in columns else layout.columns[kind]
-        found = next((name for name in names if name in rows[0]), None)
-        if found is None:
-            raise UsageError(
-                f"got {table} with the columns {', '.join(rows[0])}, none of which is its {kind} "
-                f"(known: {', '.join(names)})",
-                hint=f"Name it: --columns {kind}=...",
-            )
-        chosen[kind] = found
+    chosen = {
+        kind: _column(table, list(rows[0]), kind, (columns[kind],) if kind in columns else names)
+        for kind, names in layout.columns.items()
+    }
+    names_folder = layout.names_folder and "edited" not in columns
     for number, row in enumerate(rows, start=1):
-        source, edited, instruction = (str(row.get(chosen[kind], "")) for kind in KINDS)
+        source, edited, instruction = (str(row.get(chosen[kind]) or "") for kind in KINDS)
         if not (source and edited and instruction):
             raise UsageError(
                 f"got {table} row {number}, in which one of {', '.join(KINDS)} is empty"
             )
-        before, after = (_placed(folder, table, layout.roots, value) for value in (source, edited))
+        if names_folder:
+            before, after = _source_beside(table, source, edited), table.parent / edited / source
+        else:
+            before, after = (_placed(folder, table, layout, value) for value in (source, edited))
         yield VideoPair(f"{table.name}:{number}", before, after, instruction)
+
+
+def _column(table: Path, found: list[str], kind: str, names: tuple[str | int, ...]) -> str:
+    """Which of a table's columns holds ``kind``. Raises UsageError."""
+    places = [found[name] for name in names if isinstance(name, int) and name < len(found)]
+    named = [str(name) for name in names if name in found]
+    if not named + places:
+        raise UsageError(
+            f"got {table} with the columns {', '.join(found)}, none of which is its {kind} "
+            f"(known: {', '.join(map(str, names))})",
+            hint=f"Name it: --columns {kind}=...",
+        )
+    return (named + places)[0]
 
 
 def _rows(table: Path) -> Iterator[dict[str, object]]:
     try:
         text = table.read_text("utf-8-sig")
         if table.suffix == ".csv":
-            yield from csv.DictReader(text.splitlines())
+            head = text.partition("\n")[0]
+            delimiter = ";" if head.count(";") > head.count(",") else ","
+            yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         elif table.suffix == ".jsonl":
             yield from (json.loads(line) for line in text.splitlines() if line.strip())
         else:
@@ -144,17 +152,20 @@ def _rows(table: Path) -> Iterator[dict[str, object]]:
         raise UsageError(f"got {table}, which is no readable table ({error})") from error
 
 
-def _placed(folder: Path, table: Path, roots: tuple[str, ...], value: str) -> Path:
+def _placed(folder: Path, table: Path, layout: Layout, value: str) -> Path:
     """Where a path of a table leads: the first place there is, else below the set's folder."""
-    places = [*(folder / root / value for root in roots), table.parent / value]
+    value = value.replace(*layout.renamed) if layout.renamed[0] else value
+    places = [*(folder / root / value for root in layout.roots), table.parent / value]
     return next((place for place in places if place.is_file()), places[0])
 
 
-def _beside_each_other(folder: Path) -> Iterator[VideoPair]:
-    """Triples x_org.mp4, x.mp4 and x.txt anywhere below ``folder``."""
-    for source in sorted(folder.rglob("*_org.mp4")):
-        edited = source.with_name(source.name.replace("_org.mp4", ".mp4"))
-        text = edited.with_suffix(".txt")
-        if text.is_file():
-            name = str(edited.relative_to(folder))
-            yield VideoPair(name, source, edited, text.read_text("utf-8").strip())
+def _source_beside(table: Path, name: str, edited: str) -> Path:
+    """The video ``name`` in the one folder beside ``table`` that is not of edited ones."""
+    found = [one for one in sorted(table.parent.glob(f"*/{name}")) if one.parent.name != edited]
+    if len(found) != 1:
+        raise UsageError(
+            f"got {name} in {len(found)} folders beside {table}, {edited} left out; expected one, "
+            "of the source videos",
+            hint="Or name columns of whole paths: --columns source=...,edited=...",
+        )
+    return found[0]

@@ -45,25 +45,43 @@ def ditto_for_diffsynth(folder: Path) -> None:
 
 
 def senorita(folder: Path) -> None:
-    for n in range(10):
-        (folder / "swap").mkdir(exist_ok=True)
-        for name in (f"{n}.mp4", f"{n}_org.mp4"):
-            (folder / "swap" / name).touch()
-        (folder / f"swap/{n}.txt").write_text(f"edit {n}\n")
+    rows = [
+        {
+            "source_video_path": f"./obj_swap_videos/1/{n}_org.mp4",
+            "target_video_path": f"./obj_swap_videos/1/{n}.mp4",
+            "instruction": "Swap it",
+            "enhanced_instruction": f"edit {n}",
+        }
+        for n in range(10)
+    ]
+    (folder / "updated_data_obj_swap_videos.json").write_text(json.dumps(rows))
 
 
 def insvie(folder: Path) -> None:
-    write_table(folder / "train.csv", ("edited_video", "instruction", "original_video"))
+    """Columns by place: the names are ours. An instruction of two lines is one row."""
+    for kind in ("source", "edit_7"):
+        (folder / kind).mkdir()
+        for n in range(10):
+            (folder / f"{kind}/{n}.mp4").touch()
+    with (folder / "train.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("a", "b", "c", "d", "e"))
+        for n in range(10):
+            writer.writerow((f"{n}.mp4", "a cat,\nasleep", f"edit {n}", "a dog", "edit_7"))
 
 
 def openve(folder: Path) -> None:
-    write_table(folder / "local_change.csv", ("edited_video", "prompt", "original_video"))
+    write_table(folder / "local_change.csv", ("video", "prompt", "original_video"))
 
 
-def write_table(path: Path, names: tuple[str, str, str]) -> None:
+def openve_by_semicolons(folder: Path) -> None:
+    write_table(folder / "local_add.csv", ("video", "prompt", "original_video"), ";")
+
+
+def write_table(path: Path, names: tuple[str, str, str], delimiter: str = ",") -> None:
     """Ten rows: edited video, instruction, source video."""
     with path.open("w", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(names)
         writer.writerows((f"e/{n}.mp4", f"edit {n}", f"s/{n}.mp4") for n in range(10))
 
@@ -76,6 +94,7 @@ def write_table(path: Path, names: tuple[str, str, str]) -> None:
         ("senorita-2m", senorita),
         ("insvie-1m", insvie),
         ("openve-3m", openve),
+        ("openve-3m", openve_by_semicolons),
     ],
 )
 def test_ten_rows_of_each_set(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
@@ -91,6 +110,10 @@ def test_ten_rows_of_each_set(tmp_path: Path, name: str, make: Callable[[Path], 
     ends = {"senorita-2m": ("0_org.mp4", "0.mp4")}.get(name, ("/0.mp4", "/0.mp4"))
     assert str(first.source).endswith(ends[0])
     assert str(first.edited).endswith(ends[1])
+    if make is senorita:
+        assert first.source == tmp_path / "obj_swap_upload/1/0_org.mp4"
+    if make is insvie:
+        assert first.edited == tmp_path / "edit_7/0.mp4"
     if make is ditto:
         assert first.source == tmp_path / "videos/source/0.mp4"  # where it is, not where it is said
     count = write_pairs(tmp_path / "pairs.jsonl", pairs)
@@ -108,11 +131,20 @@ def test_columns_may_be_named_by_hand(tmp_path: Path) -> None:
     assert len(list(import_pairs("openve-3m", tmp_path, named))) == 10
 
 
+def test_a_source_in_two_folders_is_no_guess(tmp_path: Path) -> None:
+    """Catches another edit taken for the source: of InsViE, the table names the edited folder."""
+    insvie(tmp_path)
+    (tmp_path / "edit_3").mkdir()
+    (tmp_path / "edit_3/0.mp4").touch()
+    with pytest.raises(UsageError, match=r"0.mp4 in 2 folders .* edit_7 left out"):
+        list(import_pairs("insvie-1m", tmp_path))
+
+
 def test_what_is_no_set_is_told(tmp_path: Path) -> None:
     """Catches an empty list of pairs taken for a set."""
     with pytest.raises(UsageError, match="expected one of ditto-1m"):
         list(import_pairs("ditto", tmp_path))
-    for name in LAYOUTS.keys() - {"senorita-2m"}:
+    for name in LAYOUTS:
         with pytest.raises(UsageError, match="which holds none of"):
             list(import_pairs(name, tmp_path))
 
