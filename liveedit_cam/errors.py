@@ -19,11 +19,27 @@ LiveEditError                        exit code
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 
 def shown(value: object) -> str:
     """A value as a message shows it: its ``repr``, shortened in the middle to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:50]}...{text[-27:]}"
+
+
+@contextmanager
+def kept(note: Callable[[Exception], None]) -> Iterator[None]:
+    """Hand what is raised to ``note``, whatever it is, and go on behind the block.
+
+    For the body of a thread's loop, which must not die unseen, and for foreign code that may raise
+    anything; nowhere else. ``note`` shows the error to the user, in the status or the log.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the one place for it
+        note(error)
 
 
 class LiveEditError(Exception):

@@ -11,11 +11,11 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from liveedit_cam.errors import DeviceError, LiveEditError, MissingDependencyError
-from liveedit_cam.presets import Applied, PresetBook
-from liveedit_cam.types import Mode, Status
+from liveedit_cam.presets import Commands
+from liveedit_cam.types import Mode
 
 PREFIX = "<ctrl>+<alt>+"
 
@@ -23,27 +23,6 @@ _log = logging.getLogger(__name__)
 
 Listen = Callable[[Mapping[str, Callable[[], None]]], Any]
 """Begins to listen for combinations; what it returns has ``stop()``."""
-
-
-class Commands(Protocol):
-    """What is needed of the Controller; called from the thread of the keys."""
-
-    @property
-    def presets(self) -> PresetBook:
-        """Looks by name."""
-        ...
-
-    def apply_preset(self, name: str, origin: str) -> Applied:
-        """Put a preset into force. Raises UsageError for a name nobody knows."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
 
 
 class HotkeySession:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from liveedit_cam.errors import ControlError, LiveEditError, MissingDependencyError, UsageError
-from liveedit_cam.presets import Applied, PresetBook, change_strength
-from liveedit_cam.types import EditInstruction, Region, Status
+from liveedit_cam.presets import Commands, change_strength
 
 FIRST_NOTE = 36
 STRENGTH_CONTROLLERS = (1, 7)
@@ -34,34 +33,9 @@ class Port(Protocol):
 
     def iter_pending(self) -> Iterable[Any]:
         """Messages that came since; raises OSError where the device is gone."""
-        ...
 
     def close(self) -> None:
         """Give it back."""
-        ...
-
-
-class Commands(Protocol):
-    """What is needed of the Controller; called from the MIDI thread."""
-
-    @property
-    def presets(self) -> PresetBook:
-        """Looks by name."""
-        ...
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def apply_preset(self, name: str, origin: str) -> Applied:
-        """Put a preset into force. Raises UsageError for a name nobody knows."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
 
 
 def names() -> list[str]:

@@ -14,8 +14,6 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
 
 from liveedit_cam.errors import (
     ControlError,
@@ -23,10 +21,11 @@ from liveedit_cam.errors import (
     LiveEditError,
     MissingDependencyError,
     UsageError,
+    kept,
     shown,
 )
-from liveedit_cam.presets import Applied, change_strength
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, Region, Status
+from liveedit_cam.presets import Commands, change_strength
+from liveedit_cam.types import LatencyMode, Mode
 
 try:
     from pythonosc.osc_message_builder import OscMessageBuilder
@@ -43,40 +42,6 @@ LOOK_EVERY_S = 0.25
 """Longest time to notice the end."""
 
 _log = logging.getLogger(__name__)
-
-
-class Commands(Protocol):
-    """What is needed of the Controller; called from the OSC thread."""
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def apply_preset(self, name: str, origin: str) -> Applied:
-        """Put a preset into force. Raises UsageError for a name nobody knows."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Change how a frame gets its edit."""
-        ...
-
-    def start_recording(self, path: Path | None, *, with_source: bool, has_badge: bool) -> Path:
-        """Record beside the run. Raises LiveEditError."""
-        ...
-
-    def stop_recording(self) -> tuple[Path, ...]:
-        """End the recording. Raises LiveEditError."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
 
 
 class OscSession:
@@ -139,12 +104,11 @@ class OscSession:
 
 def messages(data: bytes) -> list[tuple[str, list[object]]]:
     """Address and values of each message of a datagram; none for what is no OSC."""
-    try:
+    # the parser lets many errors of garbage through
+    with kept(lambda error: _log.debug("got %d bytes that are no OSC: %r", len(data), error)):
         found = OscPacket(data).messages
         return [(one.message.address, list(one.message.params)) for one in found]
-    except Exception as error:  # noqa: BLE001 - the parser lets many errors of garbage through
-        _log.debug("got %d bytes that are no OSC: %r", len(data), error)
-        return []
+    return []
 
 
 def obey(commands: Commands, address: str, values: list[object]) -> int:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import cv2
 import numpy as np
 
-from liveedit_cam.types import Box, Fit
+from liveedit_cam.types import Box, Fit, Pixels
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
-
-    Colour = tuple[int, int, int]
+Colour = tuple[int, int, int]
 
 _TOP = np.array((30, 33, 44), np.float32)
 _BOTTOM = np.array((11, 12, 17), np.float32)

@@ -44,11 +44,9 @@ class Source(Protocol):
 
     def read(self) -> Frame:
         """Block until the next frame. Raises SourceEnded at the end, SourceError on a failure."""
-        ...
 
     def close(self) -> None:
         """Free the device. May be called twice, and while ``read`` waits."""
-        ...
 
 
 @runtime_checkable
@@ -72,11 +70,9 @@ class Sink(Protocol):
 
     def write(self, frame: Frame) -> None:
         """Show one frame of exactly the size given to ``create``. Raises SinkError."""
-        ...
 
     def close(self) -> None:
         """Flush and free. May be called twice."""
-        ...
 
 
 @runtime_checkable
@@ -85,11 +81,9 @@ class RecordingSink(Protocol):
 
     def skip(self, num_frames: int) -> None:
         """Let the frame before stand for so many more."""
-        ...
 
     def begin_chapter(self, title: str) -> None:
         """The frames from the next one on are a chapter."""
-        ...
 
     def begin_sound(self, rate_hz: int, num_channels: int) -> None:
         """Make it a file with sound, 1 or 2 channels; before the first write. Raises SinkError."""
@@ -126,7 +120,6 @@ class WatchedSink(Protocol):
 
     def has_reader(self) -> bool:
         """Whether anybody reads now; asked a few times a second, from any thread."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,24 +197,20 @@ class Editor(Protocol):
     @property
     def name(self) -> str:
         """What it is, for people."""
-        ...
 
     @property
     def chunk_frames(self) -> int:
         """Frames the next ``edit`` wants."""
-        ...
 
     @property
     def size(self) -> ModelSize:
         """How large it wants them; may change from chunk to chunk."""
-        ...
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
         """Make an instruction ready for ``edit``. Raises InstructionError.
 
         Called from a thread of its own, one at a time, while ``edit`` may run.
         """
-        ...
 
     def edit(
         self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
@@ -232,19 +221,15 @@ class Editor(Protocol):
         ``index``, ``captured_at`` and ``part`` are the frame's, ``revision`` the instruction's,
         strength and region are in the field. Raises EditorError.
         """
-        ...
 
     def report(self) -> EditorReport:
         """Figures of the last chunk."""
-        ...
 
     def reset(self) -> None:
         """Forget the stream (caches, history), keep the weights."""
-        ...
 
     def close(self) -> None:
         """Free the model. May be called twice."""
-        ...
 
 
 @runtime_checkable
@@ -253,7 +238,6 @@ class PacedEditor(Protocol):
 
     def set_steps(self, num_steps: int | None) -> None:
         """From the next chunk on; None = the model's own, fewer where fields get too old."""
-        ...
 
 
 @runtime_checkable
@@ -320,12 +304,10 @@ class Trigger(Protocol):
     @property
     def event(self) -> str:
         """Name of the event it wants, in the words of the obs-websocket protocol."""
-        ...
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """What a rule's ``when`` holds; the first is named as the kind."""
-        ...
 
     @property
     def brings_prompt(self) -> bool:
@@ -334,11 +316,9 @@ class Trigger(Protocol):
         Such an instruction counts once it has rested, and the rule names none; a rule of any other
         kind names edit, preset, mode or strength.
         """
-        ...
 
     def example(self, rule: Rule) -> Mapping[str, Any]:
         """Data of an event on which ``rule`` acts: to try a rule without OBS."""
-        ...
 
     def handle(self, data: Mapping[str, Any], rule: Rule) -> Action | None:
         """What ``rule`` asks for on an event with this data; None = it does not concern the rule.
@@ -347,4 +327,3 @@ class Trigger(Protocol):
         program) with SceneTransitionStarted, ``sourceName`` and ``inProgram`` with
         SceneItemEnableStateChanged. Fields may be missing or of any type.
         """
-        ...

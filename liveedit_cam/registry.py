@@ -37,16 +37,8 @@ _TABLES = {"triggers": "liveedit_cam.obs.triggers"}
 
 _SPEC = re.compile(r"(?P<kind>[a-z][a-z0-9_-]*)(:(?P<target>.*))?", re.DOTALL)
 
-_PACKAGE_OF = {
-    "av": "av",
-    "cv2": "opencv-python-headless",
-    "mss": "mss",
-    "pyvirtualcam": "pyvirtualcam",
-    "torch": "torch",
-    "diffusers": "diffusers",
-    "safetensors": "safetensors",
-}
-"""Import name -> name to install, where a user may lack it."""
+_PACKAGE_OF = {"cv2": "opencv-python-headless"}
+"""Import name -> name to install, where the two differ."""
 
 _PLUGIN_FAILURES = (
     SyntaxError,

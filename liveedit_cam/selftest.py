@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +19,7 @@ from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.errors import DeviceError, LiveEditError, SourceEnded
 from liveedit_cam.protocols import Sink, Source
-from liveedit_cam.types import Frame, Latency, State
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Frame, Latency, Pixels, State
 
 NUM_BITS = 12
 NUM_BLOCKS = NUM_BITS + 3

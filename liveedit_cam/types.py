@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Pixels = NDArray[np.uint8]
-    """uint8 (H, W, 3), RGB, 0..255."""
-    Floats = NDArray[np.float32]
+Pixels: TypeAlias = "NDArray[np.uint8]"
+"""uint8 (H, W, 3), RGB, 0..255. A text, so that who only hands pictures on loads no numpy."""
+Floats: TypeAlias = "NDArray[np.float32]"
 
 MAX_PROMPT_CHARS = 2000
 """Longest instruction accepted, in characters; a longer one is refused with its length."""
@@ -225,6 +225,28 @@ class EditInstruction:
     """Given by the Controller, counts up from 1; 0 = not accepted yet."""
     transition_s: float = 0.0
     """Seconds over which it is faded in from the edit before; 0 = a cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one instruction so far; seconds count from its acceptance."""
+
+    revision: int
+    encoded_s: float | None = None
+    """None = the engine has not made it ready, or made a newer one ready."""
+    visible_s: float | None = None
+    """None = no picture of it, or of a newer one, has reached a sink."""
+    refused: str | None = None
+    """Why the engine cannot use it; None = it was not refused."""
+    notice: str | None = None
+    """What the user should know of it, such as words not understood; None = nothing."""
+    changed: float | None = None
+    """Share of the picture it changes, 0..1; None = not known."""
+
+    @property
+    def is_final(self) -> bool:
+        """True once it is visible or refused."""
+        return self.visible_s is not None or self.refused is not None
 
 
 @dataclass(frozen=True, slots=True)

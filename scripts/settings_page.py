@@ -54,7 +54,7 @@ def rows() -> Iterator[str]:
     options = set(inspect.signature(run).parameters)
     for name, field in Config.model_fields.items():
         flag = FLAGS.get(name, name)
-        option = f"`--{flag.replace('_', '-')}`" if flag in options else "file or variable only"
+        option = f"`--{flag.replace('_', '-')}`" if name in options else "file or variable only"
         if name == "prompt":
             option = "the words themselves"
         if name == "loop":

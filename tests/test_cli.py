@@ -30,7 +30,7 @@ from liveedit_cam.control.app import create_app
 from liveedit_cam.control.client import ControlClient
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
-from liveedit_cam.control.wire import Progress, status_from_json
+from liveedit_cam.control.wire import status_from_json
 from liveedit_cam.errors import ControlError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.sources._camera_list import DeviceInfo
@@ -41,6 +41,7 @@ from liveedit_cam.types import (
     Mode,
     OnFailure,
     Region,
+    Settled,
     State,
     Status,
 )
@@ -107,13 +108,13 @@ class Controller:
     def shown(self) -> None:
         """No picture."""
 
-    def wait_settled(self, revision: int, timeout_s: float) -> Progress:
+    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
         prompt = self.instructions[-1].prompt
         if self.found.state is State.WARMING:
-            return Progress(7, None, None, None, None, None)
+            return Settled(7, None, None, None, None, None)
         refused = "impossible." if prompt == "refuse me" else None
         notice = "no galaxies" if "galaxy" in prompt else None
-        return Progress(7, 0.01, None if refused else 0.42, refused, notice, None)
+        return Settled(7, 0.01, None if refused else 0.42, refused, notice, None)
 
 
 class Daemon:

@@ -3,65 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from liveedit_cam.commands.choices import check_model, find_choices
-from liveedit_cam.control.wire import Progress
-from liveedit_cam.daemon.ledger import Settled
-from liveedit_cam.presets import Applied, PresetBook, Steering, apply
-from liveedit_cam.types import Choice, Fit, Frame, Status
+from liveedit_cam.presets import Applied, PresetBook, apply
+from liveedit_cam.types import Choice, Status
 
-
-class Controller(Steering, Protocol):
-    """The daemon's Controller, as far as page, command line and OBS need it."""
-
-    def prepare(self, prompt: str) -> None:
-        """Have a prompt encoded that may come. Raises InstructionError."""
-        ...
-
-    def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
-        """Words of a prompt the editor does not know; None = ask again. Raises InstructionError."""
-        ...
-
-    def set_picture(self, fit: Fit | None, mirror: bool | None) -> None:
-        """How the source's picture gets the sinks' shape; None leaves it as it is."""
-        ...
-
-    def choose(self, what: Choice, value: str, *, is_trial: bool) -> str:
-        """Try another source, output, model or steps, or take it. Raises LiveEditError."""
-        ...
-
-    def start_recording(
-        self,
-        path: Path | None,
-        *,
-        with_source: bool,
-        has_badge: bool,
-        microphone: str | None = None,
-    ) -> Path:
-        """Record beside the run; where it goes. Raises LiveEditError."""
-        ...
-
-    def stop_recording(self) -> tuple[Path, ...]:
-        """End the recording; its files. Raises LiveEditError."""
-        ...
-
-    def note_obs(self, state: str, detail: str | None) -> None:
-        """Put where the connection to OBS stands into the status."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
-
-    def shown(self) -> Frame | None:
-        """The frame written to the sinks last; None before the first."""
-        ...
-
-    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
-        """What became of an instruction, in up to so many seconds. Raises ControlError."""
-        ...
+if TYPE_CHECKING:
+    from liveedit_cam.daemon.controller import Controller
 
 
 class Adapted:
@@ -84,6 +33,7 @@ class Adapted:
         self.stop_recording = controller.stop_recording
         self.note_obs = controller.note_obs
         self.shown = controller.shown
+        self.wait_settled = controller.wait_settled
 
     def status(self) -> Status:
         """One snapshot."""
@@ -98,15 +48,3 @@ class Adapted:
         if what is Choice.MODEL:
             check_model(value)
         return self._controller.choose(what, value, is_trial=is_trial)
-
-    def wait_settled(self, revision: int, timeout_s: float) -> Progress:
-        """What became of that instruction. Raises ControlError for one nobody gave."""
-        settled = self._controller.wait_settled(revision, timeout_s)
-        return Progress(
-            revision=revision,
-            encoded_s=settled.encoded_s,
-            visible_s=settled.visible_s,
-            refused=settled.refused,
-            notice=settled.notice,
-            changed=None if settled.visible_s is None else self._controller.status().changed,
-        )

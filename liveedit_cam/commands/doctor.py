@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from liveedit_cam.commands.asking import agree
 from liveedit_cam.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,12 +75,7 @@ def _ask(fixes: tuple[Fix, ...], *, yes: bool) -> None:
     typer.echo("\nThese commands mend it:")
     for one in fixes:
         typer.echo(f"  {one.command}")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("got no terminal to ask on.", hint="Say it with --yes.")
-    if not typer.confirm("Run them?"):
-        raise typer.Exit(1)
+    agree("Run them?", yes=yes)
 
 
 def mend_all(fixes: tuple[Fix, ...], computer: Computer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from liveedit_cam.commands.asking import agree, new_group
+from liveedit_cam.commands.choices import check_model
 from liveedit_cam.errors import UsageError, WeightsError
 from liveedit_cam.folders import shipped_models, user_models
 from liveedit_cam.model.config import PRESETS
@@ -27,13 +28,7 @@ from liveedit_cam.store.receipt import Receipt
 if TYPE_CHECKING:
     from liveedit_cam.store.pull import Plan  # it needs the hub's library, which may be missing
 
-app = typer.Typer(
-    help="The models: list, fetch, check, remove.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_group("The models: list, fetch, check, remove.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Model, see `models list`.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -53,11 +48,9 @@ def encode_presets(
     from liveedit_cam.model.wan.prompt_cache import PRESETS_FILE, read_presets
     from liveedit_cam.model.weights import choose_device, named_folder, read_config
 
-    entry = find_entry(name, read_catalogue(shipped_models()))
-    if entry.is_shipped:
+    if _entry(name).is_shipped:
         raise UsageError(f"got {name}, which encodes an instruction in milliseconds by itself.")
-    if not report.has_files(entry, report.model_folder(entry)):
-        raise WeightsError(report.missing_message(name, this_machine(user_models(os.environ))))
+    check_model(name)
     folder = named_folder(name)
     wanted = read_presets(prompts or PRESETS_FILE)
     encoder = preset_encoder(folder, read_config(folder / "config.json"), choose_device(device))
@@ -82,20 +75,11 @@ def list_models(as_json: AsJson = False) -> None:
         size = care.folder_bytes(folder) if there else 0
         rows.append((entry, folder, there, size))
     if as_json:
-        typer.echo(
-            json.dumps(
-                [
-                    {
-                        "name": entry.name,
-                        "description": entry.description,
-                        "path": str(folder),
-                        "size_bytes": size,
-                        "is_installed": there,
-                    }
-                    for entry, folder, there, size in rows
-                ]
-            )
+        names = ("name", "description", "path", "size_bytes", "is_installed")
+        values = (
+            (e.name, e.description, str(folder), size, there) for e, folder, there, size in rows
         )
+        typer.echo(json.dumps([dict(zip(names, one, strict=True)) for one in values]))
         return
     for entry, folder, there, size in rows:
         way = f"not on this computer; liveedit-cam models pull {entry.name}"
@@ -176,7 +160,7 @@ def remove(name: Name, yes: Yes = False) -> None:
     folders = care.removable_folders(entry, report.model_folder(entry))
     for folder in folders:
         typer.echo(f"{folder}: {in_words(care.folder_bytes(folder))}")
-    _agree("Delete?", yes=yes)
+    agree("Delete?", yes=yes)
     care.remove(folders)
     typer.echo(f"{name} is removed")
 
@@ -193,7 +177,7 @@ def _pull(entry: ModelEntry, *, yes: bool, ema: bool) -> None:
     _print(report.plan_lines(plan, free_bytes(folder)))
     check_space(plan)
     if plan.steps:
-        _agree("Fetch it?", yes=yes)
+        agree("Fetch it?", yes=yes)
     with choose_transfer() as progress:
         receipt = run(plan, hub, convert, progress, ema=ema)
     _print(_arrived(plan, receipt))
@@ -228,16 +212,6 @@ def _refuse_offline(entry: ModelEntry, *, is_asked: bool) -> None:
 
 def _entry(name: str) -> ModelEntry:
     return find_entry(name, read_catalogue(shipped_models()))
-
-
-def _agree(question: str, *, yes: bool) -> None:
-    """Ask, unless told not to. Raises UsageError where nobody can answer, typer.Exit for a no."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(f"got no terminal to ask on: {question}", hint="Say it with --yes.")
-    if not typer.confirm(question):
-        raise typer.Exit(1)
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from liveedit_cam.commands.asking import new_group
 from liveedit_cam.commands.lines import table
 from liveedit_cam.errors import ControlError
+from liveedit_cam.types import Status
 
 if TYPE_CHECKING:
     from liveedit_cam.config import Config
-    from liveedit_cam.obs.link import ObsAddress, ObsLink
-    from liveedit_cam.obs.password import ObsPassword
+    from liveedit_cam.obs.link import ObsLink
     from liveedit_cam.obs.rules import RuleBook
-    from liveedit_cam.types import Status
 
-obs = typer.Typer(help="OBS changes the instruction, and shows the picture.", no_args_is_help=True)
+obs = new_group("OBS changes the instruction, and shows the picture.")
 
 TIMEOUT_S = 5.0
 """Longest wait for one answer of OBS."""
@@ -176,24 +176,15 @@ def sync_audio(
 def _connected(config: Config) -> Iterator[ObsLink]:
     """A link for a few requests; says where the password came from."""
     from liveedit_cam.obs.link import connect
+    from liveedit_cam.obs.session import find_address
 
-    address, password = _address(config)
+    address, password = find_address(config, os.environ)
     typer.echo(f"OBS at {address}, password: {password.origin}", err=True)
-    link = connect(address, _ignore_event, _ignore_end, timeout_s=TIMEOUT_S)
+    link = connect(address, timeout_s=TIMEOUT_S)
     try:
         yield link
     finally:
         link.close()
-
-
-def _address(config: Config) -> tuple[ObsAddress, ObsPassword]:
-    from liveedit_cam.obs.link import ObsAddress
-    from liveedit_cam.obs.password import VARIABLE, resolve_password
-
-    given = None if os.environ.get(VARIABLE) else config.obs_password  # to name the variable
-    explicit = None if given is None else given.get_secret_value()
-    password = resolve_password(explicit, os.environ, config.obs_host)
-    return ObsAddress(config.obs_host, config.obs_port, password.value), password
 
 
 def _some_rules(book: RuleBook, path: Path) -> RuleBook:
@@ -223,11 +214,3 @@ def _measured_delay_ms() -> int:
             hint="Wait until the edited picture is there, or give it: --delay 350",
         )
     return measured_ms
-
-
-def _ignore_event(name: str, data: dict[str, Any]) -> None:
-    """These commands ask and leave."""
-
-
-def _ignore_end(reason: str) -> None:
-    """The next request says that the connection ended."""

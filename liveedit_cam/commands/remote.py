@@ -27,9 +27,9 @@ from liveedit_cam.control.state import (
     read_starting,
     runtime_path,
 )
-from liveedit_cam.control.wire import Progress, status_to_json
+from liveedit_cam.control.wire import status_to_json
 from liveedit_cam.errors import ControlError, InstructionError, UsageError
-from liveedit_cam.types import Choice, Fit, LatencyMode, Mode, Region
+from liveedit_cam.types import Choice, Fit, LatencyMode, Mode, Region, Settled
 
 COMMANDS = {
     "edit": "Give the running camera a new instruction.",
@@ -185,7 +185,7 @@ def edit(client: ControlClient, wanted: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _seen(found: Progress, *, may_be_nothing: bool) -> list[str]:
+def _seen(found: Settled, *, may_be_nothing: bool) -> list[str]:
     lines = [f"visible after {found.visible_s:.2f} s"]
     if found.changed is not None:
         lines.append(f"changes {changes(found.changed)}")

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from typer.core import TyperCommand
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from liveedit_cam.config import SECRETS, Config, load_config
 
+if TYPE_CHECKING:
     from liveedit_cam.commands.adapter import Adapted
     from liveedit_cam.commands.serving import Companion
-    from liveedit_cam.config import Config
     from liveedit_cam.osc import OscSession
 
 
-MIRROR = "Exchange left and right."
-Codec = Annotated[str | None, typer.Option(help="Of liveedit-1.3b: wan or tiny.")]
-Window = Annotated[int | None, typer.Option(help="Latents liveedit-1.3b sees: 6, 9, 12 or 21.")]
-PaperMode = Annotated[
-    bool | None, typer.Option("--paper-mode", help="liveedit-1.3b as the paper runs it.")
-]
-Fp8 = Annotated[bool | None, typer.Option("--fp8", help="8-bit products of liveedit-1.3b.")]
-Lora = Annotated[str | None, typer.Option(help="LoRA of liveedit-1.3b: FILE[:STRENGTH].")]
-OnFailure = Annotated[
-    str | None, typer.Option(help="Without an edited picture show: slate or raw.")
-]
-Loop = Annotated[
-    bool | None, typer.Option("--loop/--once", help="Play a video file again, or once.")
-]
-OnDemand = Annotated[
-    str | None, typer.Option(help="What rests while nobody watches: off, camera or all.")
-]
-Obs = Annotated[str | None, typer.Option(help="Let OBS change the instruction: auto, on or off.")]
-OscPort = Annotated[
-    int | None, typer.Option(help="Take OSC messages on this UDP port of 127.0.0.1.")
-]
+_OTHER_WORD = {"loop": "--loop/--once"}
+"""Switches whose "no" has a word of its own."""
 
 
 class RunCommand(TyperCommand):
@@ -59,61 +41,52 @@ class RunCommand(TyperCommand):
             )
 
 
-def run(
-    prompt: Annotated[
-        list[str] | None, typer.Argument(help="First instruction; none = the picture as it is.")
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(help="Where frames come from: KIND or KIND:TARGET.")
-    ] = None,
-    sink: Annotated[
-        list[str] | None,
-        typer.Option(help="Where frames go: KIND or KIND:TARGET; may be repeated."),
-    ] = None,
-    editor: Annotated[
-        str | None, typer.Option(help="What edits: diffusion, remote:wss://HOST:PORT, a plugin's.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Model, see `models list`.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
-    width: Annotated[int | None, typer.Option(help="Width of the sinks in pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Height of the sinks in pixels.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames per second of the sinks.")] = None,
-    fit: Annotated[str | None, typer.Option(help="bars, crop or stretch.")] = None,
-    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help=MIRROR)] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the control page, 0 = any.")] = None,
-    latency: Annotated[
-        str | None, typer.Option(help="live (at once) or exact (each frame waits for its edit).")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Denoising steps: 1, 2 or 4; left out = as many as fit.")
-    ] = None,
-    codec: Codec = None,
-    window: Window = None,
-    paper_mode: PaperMode = None,
-    fp8: Fp8 = None,
-    lora: Lora = None,
-    strength: Annotated[str | None, typer.Option(help="How much of the edit, 0..1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Start of the random numbers.")] = None,
-    mode: Annotated[str | None, typer.Option(help="edit, bypass or slate.")] = None,
-    on_failure: OnFailure = None,
-    loop: Loop = None,
-    on_demand: OnDemand = None,
-    obs: Obs = None,
-    osc_port: OscPort = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with these settings.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-) -> None:
+def run(**flags: Any) -> None:
     """Edit the camera live in this terminal; Ctrl-C ends it."""
-    _begin(dict(locals()))
+    _begin(flags)
+
+
+def _parameters() -> Iterator[Parameter]:
+    """What ``run`` takes: an option for each setting but the secrets, which others would see."""
+    words = typer.Argument(help="First instruction; none = the picture as it is.")
+    yield _parameter("prompt", list[str], words)
+    for name, field in Config.model_fields.items():
+        if name in SECRETS or name == "prompt":
+            continue
+        flag, kind = f"--{name.replace('_', '-')}", _kind(name, field.annotation)
+        if kind is bool:
+            flag = _OTHER_WORD.get(name, f"{flag}/--no-{name.replace('_', '-')}")
+        if name == "sinks":
+            flag, kind = "--sink", list[str]
+        yield _parameter(name, kind, typer.Option(flag, help=field.description))
+    file = typer.Option("--config", help="TOML file with these settings.")
+    yield _parameter("config", Path, file)
+    yield _parameter("quiet", bool, typer.Option("--quiet", help="Print errors only."))
+
+
+def _kind(name: str, annotation: Any) -> Any:
+    """As what the command line reads a setting; what it means the Config checks."""
+    if name == "strength":  # also given as per cent
+        return str
+    wanted = (annotation, *get_args(annotation))
+    return next((kind for kind in (bool, int, float) if kind in wanted), str)
+
+
+def _parameter(name: str, kind: Any, how: Any) -> Parameter:
+    return Parameter(
+        name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, how]
+    )
+
+
+cast("Any", run).__signature__ = Signature(list(_parameters()))
 
 
 def _begin(flags: dict[str, Any]) -> None:
     """``flags`` are the options of ``run``, whose names are those of the settings."""
-    sinks, config, quiet = (flags.pop(name) for name in ("sink", "config", "quiet"))
-    prompt, strength = flags["prompt"], flags["strength"]
+    config, quiet = flags.pop("config"), flags.pop("quiet")
+    prompt, sinks, strength = (flags[name] for name in ("prompt", "sinks", "strength"))
     from liveedit_cam.commands.choices import check_model
     from liveedit_cam.commands.words import joined, share_of
-    from liveedit_cam.config import load_config
 
     flags["prompt"] = joined(prompt) if prompt else None
     flags["sinks"] = tuple(sinks) if sinks else None
@@ -177,7 +150,7 @@ def lock_of(on_lock: str) -> Callable[[], bool] | None:
     return ScreenLock().is_locked
 
 
-def _serve(config: Config, *, quiet: bool) -> None:
+def _serve(config: Config, *, quiet: bool | None) -> None:
     from liveedit_cam.commands.display import choose_display
     from liveedit_cam.commands.log_file import LogFile, speak_into
     from liveedit_cam.commands.serving import page_port, serve
@@ -193,7 +166,7 @@ def _serve(config: Config, *, quiet: bool) -> None:
     with suppress(OSError):  # then without a log; the lock tells what is wrong with the folder
         speak_into(runtime_path(os.environ) / LOG_NAME)
     folder, is_locked = runtime_path(os.environ), lock_of(config.on_lock)
-    with stop_on_signals() as stop, choose_display(quiet=quiet) as display:
+    with stop_on_signals() as stop, choose_display(quiet=bool(quiet)) as display:
         serve(
             lambda: Service(
                 config, cancel=stop, open_microphone=open_microphone, is_locked=is_locked
@@ -203,7 +176,7 @@ def _serve(config: Config, *, quiet: bool) -> None:
                 *make_keys(config),
                 lambda commands: ObsSession(config, os.environ, commands),
                 lambda commands: LogFile(folder / LOG_NAME),
-                lambda commands: Ahead(commands.presets, commands),
+                Ahead,
             ],
             port=page_port(config.sinks, config.port, type(config).model_fields["port"].default),
             folder=folder,

@@ -26,11 +26,9 @@ class Server(Protocol):
 
     def start(self) -> None:
         """Serve from now on."""
-        ...
 
     def stop(self) -> None:
         """End it; may be called twice."""
-        ...
 
 
 def serve(

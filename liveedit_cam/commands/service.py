@@ -8,15 +8,10 @@ from typing import Annotated
 
 import typer
 
+from liveedit_cam.commands.asking import new_group
 from liveedit_cam.errors import ControlError
 
-app = typer.Typer(
-    help="Start with your session, and again after a crash.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_group("Start with your session, and again after a crash.")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -11,48 +11,25 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from liveedit_cam.commands.adapter import Adapted, Controller
+from liveedit_cam.commands.adapter import Adapted
 from liveedit_cam.control.app import create_app
 from liveedit_cam.control.history import History
 from liveedit_cam.control.server import ControlServer, bind
 from liveedit_cam.control.state import DaemonAddress, DaemonLock
 from liveedit_cam.control.token import kept_token, new_token
-from liveedit_cam.errors import LiveEditError, UsageError
+from liveedit_cam.errors import UsageError
 from liveedit_cam.presets import PresetBook
 from liveedit_cam.registry import parse_spec
 from liveedit_cam.sinks import preview
 from liveedit_cam.types import Status
 
+if TYPE_CHECKING:
+    from liveedit_cam.daemon.service import Service
+
 TICK_S = 0.25
 """Time between two looks at the status, and longest reaction to a stop."""
-
-
-class Runnable(Protocol):
-    """What is needed of the daemon's Service."""
-
-    @property
-    def controller(self) -> Controller:
-        """Where commands go."""
-        ...
-
-    @property
-    def failure(self) -> LiveEditError | None:
-        """Why it failed for good; None = it did not."""
-        ...
-
-    def start(self) -> None:
-        """Open devices and engine. Raises LiveEditError and leaves nothing behind."""
-        ...
-
-    def stop(self) -> None:
-        """Close all; may be called twice."""
-        ...
-
-    def wait(self, timeout_s: float) -> bool:
-        """True once the source has ended or the service failed for good."""
-        ...
 
 
 class Display(Protocol):
@@ -60,11 +37,9 @@ class Display(Protocol):
 
     def started(self, address: DaemonAddress, status: Status) -> None:
         """The control plane answers now."""
-        ...
 
     def show(self, status: Status) -> None:
         """A new status, about four times a second."""
-        ...
 
 
 class Companion(Protocol):
@@ -72,15 +47,13 @@ class Companion(Protocol):
 
     def poll(self) -> None:
         """Look whether there is something to do; about four times a second."""
-        ...
 
     def stop(self) -> None:
         """End it; may be called twice."""
-        ...
 
 
 def serve(
-    make_service: Callable[[], Runnable],
+    make_service: Callable[[], Service],
     *,
     make_companions: Sequence[Callable[[Adapted], Companion]] = (),
     port: int,

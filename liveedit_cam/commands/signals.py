@@ -1,11 +1,14 @@
-"""Ctrl-C, a kill and a closed terminal as one event. Knows nothing of what is stopped."""
+"""Ctrl-C, a kill and a closed terminal: as one event, or as the end of the program.
+
+Knows nothing of what is stopped.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,13 +26,41 @@ def stop_on_signals() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last two exist on one system each
-    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    numbers = _there("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         numbers.remove(signal.SIGHUP)
-    before = [(number, signal.signal(number, on_signal)) for number in numbers]
-    try:
+    with _handled(numbers, on_signal):
         yield stop
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Let a kill or a closed terminal end the program as Ctrl-C does: what is open is undone.
+
+    Only for the main thread. A signal that is ignored (``nohup``) stays so; the former handlers are
+    put back in the end.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = _there("SIGTERM", "SIGHUP", "SIGBREAK")
+    with _handled([n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN], on_signal):
+        yield
+
+
+def _there(*names: str) -> list[signal.Signals]:
+    """Those this system has: SIGHUP and SIGBREAK exist on one each."""
+    return [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = [(number, signal.signal(number, handler)) for number in numbers]
+    try:
+        yield
     finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+        for number, former in before:
+            signal.signal(number, former)

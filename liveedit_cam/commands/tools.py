@@ -1,49 +1,21 @@
-"""``liveedit-cam process``, and how a command that writes files ends when it is killed."""
+"""``liveedit-cam process``: a whole video file, every frame."""
 
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from liveedit_cam.commands.signals import exit_on_signals
 from liveedit_cam.commands.words import joined
 from liveedit_cam.cores import share_cores, usable_cores
 from liveedit_cam.errors import UsageError
 
 if TYPE_CHECKING:
     from liveedit_cam.presets.timeline import Cue
-
-
-@contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Let a kill or a closed terminal end the program as Ctrl-C does: what is open is undone.
-
-    Only for the main thread. A signal that is ignored (``nohup``) stays so; the former handlers are
-    put back in the end.
-    """
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # the last two exist on one system each
-    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
-    before = [
-        (number, signal.signal(number, on_signal))
-        for number in numbers
-        if signal.getsignal(number) is not signal.SIG_IGN
-    ]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def process(

@@ -8,14 +8,13 @@ a compiled loop. Where a field is zero the camera's own pixels come out, bit for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import cv2
 import numpy as np
 from numba import njit
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import EditField, Floats, Pixels
+from liveedit_cam.types import EditField, Floats, Pixels
 
 _F = np.float32
 _OFFSETS = 9
@@ -83,6 +82,7 @@ def _between(length: int, num_points: int) -> tuple[np.ndarray, Floats]:
 
 
 def _along(plane: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """A plane of shape (h, w) interpolated to ``length`` points along one axis."""
     before, share = _between(length, plane.shape[axis])
     share = share.reshape((-1, 1) if axis == 0 else (1, -1))
     first, second = plane.take(before, axis), plane.take(before + 1, axis)

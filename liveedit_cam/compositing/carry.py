@@ -11,18 +11,15 @@ with the larger change wins, so that an edited background closes behind a moving
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from liveedit_cam.types import EditField
+from liveedit_cam.types import EditField, Floats, Pixels
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import Floats, Pixels
-
-    Grey = NDArray[np.uint8]
+Grey = NDArray[np.uint8]
 
 CELL_PX = 4
 """Side of a field's cell at model size."""

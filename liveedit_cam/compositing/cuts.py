@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from liveedit_cam.types import Pixels
 
-    from liveedit_cam.types import Pixels
-
-    Grey = NDArray[np.float32]
+Grey = NDArray[np.float32]
 
 SMALL_PX = (32, 18)
 """Width and height at which two pictures are compared: motion within a scene hardly shows."""

@@ -7,15 +7,11 @@ pictures they would make of it, before levels are cut off.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from liveedit_cam.compositing.carry import Carrier
-from liveedit_cam.types import EditField
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import EditField, Pixels
 
 
 class CrossFade:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, replace
 from importlib import resources
 from typing import Annotated
 
@@ -19,7 +20,6 @@ from starlette.exceptions import HTTPException
 
 from liveedit_cam.control.bodies import InstructionBody, LatencyBody, ModeBody, PictureBody
 from liveedit_cam.control.choices import add_choices
-from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import Guard
 from liveedit_cam.control.history import History
 from liveedit_cam.control.looks import add_looks
@@ -31,6 +31,7 @@ from liveedit_cam.control.state import picture_key
 from liveedit_cam.control.waiting import TooManyWaiting, Until, Waiting
 from liveedit_cam.control.wire import MAX_POLL_S, answer_of, status_to_json
 from liveedit_cam.errors import InstructionError, LiveEditError, shown
+from liveedit_cam.presets import Commands
 from liveedit_cam.types import Region
 
 PAGE_FILES = "/page/"
@@ -199,15 +200,9 @@ def _add_waiting(app: FastAPI, controller: Commands) -> None:
             found = await waiting.wait(revision, until, timeout_s, has_left=request.is_disconnected)
         except TooManyWaiting as error:
             return _unavailable(str(error))
-        answer = {
-            "revision": found.revision,
-            "encoded_s": found.encoded_s,
-            "visible_s": found.visible_s,
-            "refused": found.refused,
-            "notice": found.notice,
-            "changed": None if found.visible_s is None else controller.status().changed,
-        }
-        return JSONResponse(answer)
+        if found.visible_s is not None:
+            found = replace(found, changed=controller.status().changed)
+        return JSONResponse(asdict(found))
 
 
 def _add_figures(app: FastAPI, history: History) -> None:

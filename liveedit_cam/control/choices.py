@@ -6,9 +6,9 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from liveedit_cam.control.bodies import ChoiceBody
-from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.wire import answer_of
 from liveedit_cam.errors import UsageError
+from liveedit_cam.presets import Commands
 
 
 def add_choices(app: FastAPI, controller: Commands) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from liveedit_cam.control.state import DaemonAddress, read_address, read_starting
-from liveedit_cam.control.wire import MAX_POLL_S, Accepted, Progress, status_from_json
+from liveedit_cam.control.wire import MAX_POLL_S, Accepted, status_from_json
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import Choice, LatencyMode, Mode, Region, Status
+from liveedit_cam.types import Choice, LatencyMode, Mode, Region, Settled, Status
 
 TIMEOUT_S = 5.0
 """Longest wait for an answer that needs no work; a wait for an instruction adds its own."""
@@ -129,7 +129,7 @@ class ControlClient:
         except (ValueError, KeyError, TypeError) as error:
             raise self._strange(f"a status this version does not know ({error})") from error
 
-    def wait_encoded(self, revision: int, timeout_s: float) -> Progress:
+    def wait_encoded(self, revision: int, timeout_s: float) -> Settled:
         """What becomes of an instruction until the engine has read it. Raises ControlError.
 
         ``timeout_s`` at most 25 seconds; where they pass, what is known then.
@@ -138,7 +138,7 @@ class ControlClient:
 
     def wait_visible(
         self, revision: int, timeout_s: float, now: Callable[[], float] = time.monotonic
-    ) -> Progress:
+    ) -> Settled:
         """What becomes of an instruction until it is visible or refused. Raises ControlError.
 
         Where ``timeout_s`` seconds pass, what is known then.
@@ -147,15 +147,14 @@ class ControlClient:
         while True:
             left_s = max(0.0, give_up_at - now())
             found = self._wait(revision, "visible", min(left_s, MAX_POLL_S))
-            is_final = found.visible_s is not None or found.refused is not None
-            if is_final or left_s <= MAX_POLL_S:
+            if found.is_final or left_s <= MAX_POLL_S:
                 return found
 
-    def _wait(self, revision: int, until: str, timeout_s: float) -> Progress:
+    def _wait(self, revision: int, until: str, timeout_s: float) -> Settled:
         path = f"/api/wait?revision={revision}&until={until}&timeout_s={timeout_s}"
         answer = self._call("GET", path, timeout_s=timeout_s + TIMEOUT_S)
         try:
-            return Progress(**answer)
+            return Settled(**answer)
         except TypeError as error:
             raise self._strange(f"an answer this version does not know ({error})") from error
 

@@ -9,9 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from liveedit_cam.control.bodies import ApplyBody, CheckBody, PresetBody
-from liveedit_cam.control.commands import Commands
 from liveedit_cam.errors import ConfigError, InstructionError, UsageError
-from liveedit_cam.presets import Preset, checked
+from liveedit_cam.presets import Commands, Preset, checked
 
 CHECK_S = 0.4
 """Longest wait for what the editor says of a text; it may be loading."""

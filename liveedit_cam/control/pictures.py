@@ -13,15 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from liveedit_cam.pixels import fit, jpeg
-from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame, Pixels
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
-
-    Encode = Callable[[Pixels, int], bytes]
+Encode = Callable[[Pixels, int], bytes]
 
 MAX_FPS = 15.0
 MAX_WIDTH = 640

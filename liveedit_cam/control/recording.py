@@ -8,8 +8,8 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
 from liveedit_cam.control.bodies import RecordBody
-from liveedit_cam.control.commands import Commands
 from liveedit_cam.pixels import jpeg
+from liveedit_cam.presets import Commands
 
 SNAPSHOT_QUALITY = 95
 

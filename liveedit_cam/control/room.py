@@ -21,10 +21,10 @@ from typing import Any
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from liveedit_cam.control.commands import Commands
 from liveedit_cam.control.guard import PROTOCOL
 from liveedit_cam.control.health import health
 from liveedit_cam.control.pictures import MAX_WIDTH, Picture, Pictures, Side, TooManyViewers
+from liveedit_cam.presets import Commands
 
 STATUS_EVERY_S = 0.25
 STALL_S = 20.0

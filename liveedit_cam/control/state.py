@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from liveedit_cam.control.private_files import (
     RUNTIME_VARIABLE,
@@ -141,12 +140,7 @@ class DaemonLock:
     def __enter__(self) -> DaemonLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.release()
 
     def _take(self, sleep: Callable[[float], None]) -> int:
@@ -184,12 +178,7 @@ class StartNote:
     def __enter__(self) -> StartNote:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         descriptor, self._descriptor = self._descriptor, None
         (self._folder / "start.pid").unlink(missing_ok=True)
         give_up(descriptor, self._folder / "start.lock")

@@ -9,7 +9,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Protocol
+
+from liveedit_cam.types import Settled
 
 LOOK_EVERY_S = 0.02
 MAX_WAITING = 32
@@ -23,35 +24,6 @@ class Until(StrEnum):
     """The engine has read the instruction and said what it does not know of it."""
     VISIBLE = "visible"
     """A picture of it has reached a sink."""
-
-
-class Settled(Protocol):
-    """What became of one instruction so far; seconds count from its acceptance."""
-
-    @property
-    def revision(self) -> int:
-        """Number of the instruction."""
-        ...
-
-    @property
-    def encoded_s(self) -> float | None:
-        """None = the engine has not made it ready, or made a newer one ready."""
-        ...
-
-    @property
-    def visible_s(self) -> float | None:
-        """None = no picture of it, or of a newer one, has reached a sink."""
-        ...
-
-    @property
-    def refused(self) -> str | None:
-        """Why the engine cannot use it; None = it was not refused."""
-        ...
-
-    @property
-    def notice(self) -> str | None:
-        """What the user should know of it; None = nothing."""
-        ...
 
 
 class TooManyWaiting(Exception):
@@ -104,6 +76,4 @@ class Waiting:
 
 
 def _is_settled(found: Settled, until: Until) -> bool:
-    if found.refused is not None or found.visible_s is not None:
-        return True
-    return until is Until.ENCODED and found.encoded_s is not None
+    return found.is_final or (until is Until.ENCODED and found.encoded_s is not None)

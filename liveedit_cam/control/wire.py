@@ -22,23 +22,6 @@ class Accepted:
     prompt: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the daemon knows of an instruction so far; seconds count from its acceptance."""
-
-    revision: int
-    encoded_s: float | None
-    """None = the engine has not read it yet."""
-    visible_s: float | None
-    """None = not visible yet."""
-    refused: str | None
-    """Why the engine cannot use it; None = it was not refused."""
-    notice: str | None
-    """What the user should know of it, such as words not understood; None = nothing."""
-    changed: float | None
-    """Share of the picture it changes, 0..1; None = not known."""
-
-
 def answer_of(status: Status, **told: Any) -> dict[str, Any]:
     """What an action answers: ``told``, the newest instruction's revision, and when it is seen.
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from threading import Event, Lock
 
 from liveedit_cam import pixels
-from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Shot, WorkBox
-from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.errors import LiveEditError, SourceEnded
 from liveedit_cam.protocols import Source
@@ -52,20 +51,16 @@ class Capture:
         reopen: Callable[[], Source],
         size: tuple[int, int],
         outputs: Outputs,
+        run: Run,
         *,
         may_begin: Event | None,
         wanted: Event,
-        ended: Event,
-        board: Board,
-        metrics: Metrics,
-        stop: Event,
-        now: Callable[[], float],
     ) -> None:
         """``size`` is the width and height of the sinks in pixels; every frame is fitted to it.
 
         ``may_begin``: a source that can wait is not read before it is set; None = one that cannot.
         The source is closed while ``wanted`` is not set, and opened again when it is.
-        ``ended`` is set after the last frame of a source that has an end.
+        Sets ``run.ends.source`` after the last frame of a source that has an end.
         """
         self._lock = Lock()
         self._source: Source | None = source
@@ -74,16 +69,13 @@ class Capture:
         self._outputs = outputs
         self._may_begin = may_begin
         self._wanted = wanted
-        self._ended = ended
-        self._board = board
-        self._metrics = metrics
-        self._stop = stop
-        self._now = now
-        self._backoff = Backoff(now)
+        self._ended, self._stop = run.ends.source, run.stop
+        self._board, self._metrics, self._now = run.board, run.metrics, run.now
+        self._backoff = Backoff(run.now)
         self._num_frames = 0
         self._num_taken = 0
         self._small_sizes: dict[tuple[ModelSize, int, int], tuple[int, int]] = {}
-        board.update(source=source.name)
+        self._board.update(source=source.name)
 
     def step(self) -> bool:
         """Read one frame, or try to open the source again. Returns False at its end."""

@@ -10,20 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from threading import Event
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from liveedit_cam.compositing import Carrier, CrossFade, CutDetector, put_on
-from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.mailbox import MAX_SHOTS, Shot, WorkBox
-from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
-from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.daemon.run import Run
+from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame, Pixels
 
 HELD = 3.0
 """A field is carried on for at least so many times the distance of the last two: a slow editor must
@@ -41,26 +35,21 @@ class Compositor:
         self,
         work: WorkBox,
         playout: Playout,
+        run: Run,
         *,
-        board: Board,
-        metrics: Metrics,
         hold_s: float,
-        editing_drained: Event,
         transition_of: Callable[[int], float] = lambda revision: 0.0,
-        now: Callable[[], float],
     ) -> None:
         """``hold_s``: age in seconds up to which a field is carried on, more where fields are rare.
 
-        ``editing_drained`` is set when no field will come any more; ``transition_of`` tells over
-        how many seconds a revision is faded in.
+        ``transition_of`` tells over how many seconds a revision is faded in. Sets
+        ``run.ends.composing`` when the last field of ``run.ends.editing`` is on its frame.
         """
         self._work = work
         self._playout = playout
-        self._board = board
-        self._metrics = metrics
+        self._board, self._metrics, self._now = run.board, run.metrics, run.now
+        self._ends = run.ends
         self._hold_s = hold_s
-        self._editing_drained = editing_drained
-        self._now = now
         self._carrier = Carrier()
         self._fade = CrossFade()
         self._transition_of = transition_of
@@ -71,15 +60,13 @@ class Compositor:
         self._scene_since = self._last_at = float("-inf")
         self._waiting: deque[Shot] = deque(maxlen=MAX_SHOTS)
         self._latency: LatencyMode | None = None
-        self.drained = Event()
-        """Set when the last frame of a source with an end has been edited."""
 
     def step(self) -> bool:
         """Take what waits and edit it. Never False: there may always be more."""
         latency = self._board.status().latency
         if latency is not self._latency:
             self._begin(latency)
-        has_ended = self._editing_drained.is_set()  # asked first: then the box is complete
+        has_ended = self._ends.editing.is_set()  # asked first: then the box is complete
         work = self._work.take(WAIT_S)
         for shot in work.shots:
             self._follow_scene(shot)
@@ -91,7 +78,7 @@ class Compositor:
             self._waiting.extend(work.shots)
             self._show([e for e in map(self._exact, work.fields) if e is not None])
         if has_ended and self._work.is_empty:
-            self.drained.set()
+            self._ends.composing.set()
         return True
 
     def _begin(self, latency: LatencyMode) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.ledger import EditLedger, Settled
+from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.recording import Recorder
@@ -24,6 +24,7 @@ from liveedit_cam.types import (
     Mode,
     OnFailure,
     Region,
+    Settled,
     State,
     Status,
 )
@@ -165,39 +166,13 @@ class Controller:
     def status(self) -> Status:
         """One snapshot of the whole program."""
         now = self._now()
-        board, edits, figures = (
-            self._board.status(),
-            self._ledger.view(),
-            self._metrics.snapshot(now),
-        )
-        newest = edits.newest or EditInstruction("")
-        is_holding = board.state is State.LIVE and figures.since_edit_s > HOLDING_S
+        status = self._metrics.snapshot(now, self._ledger.view(self._board.status()))
+        is_live = status.state is State.LIVE
+        is_holding = is_live and self._metrics.since_edit_s(now) > HOLDING_S
         return replace(
-            board,
-            state=State.HOLDING if is_holding else board.state,
-            instruction=edits.instruction,
-            revision=edits.revision,
-            pending=edits.pending,
-            pending_revision=edits.pending_revision,
-            strength=newest.strength,
-            region=newest.region,
-            seed=newest.seed,
-            notice=edits.notice,
-            notice_revision=edits.notice_revision,
-            rejected_revision=edits.rejected_revision,
-            capture_fps=figures.capture_fps,
-            shown_fps=figures.shown_fps,
-            sink_fps=figures.sink_fps,
-            fields_per_second=figures.fields_per_second,
-            field_age=figures.field_age,
-            chunk_latency=figures.chunk_latency,
-            glass_to_sink=figures.glass_to_sink,
-            frames_captured=figures.frames_captured,
-            frames_edited=figures.frames_edited,
-            frames_shown=figures.frames_shown,
+            status,
+            state=State.HOLDING if is_holding else status.state,
             frames_skipped=self._inbox.num_dropped,
-            late_ticks=figures.late_ticks,
-            cache_skip=figures.cache_skip,
             uptime_s=now - self._started_at,
         )
 

@@ -6,16 +6,13 @@ Knows no sink and no full-size picture.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 
-from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Slot, WorkBox
-from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.engine.messages import Edited, Encoded, Failed, Prepared, Ready, Rejected
 from liveedit_cam.engine.messages import Event as EngineEvent
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
@@ -30,18 +27,6 @@ MAP_STEP = 0.05
 """Change of colour, as a share of full scale, that is one step of the map of a field."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """How the loops tell each other, and the program, that something is over."""
-
-    source: Event
-    """No more frames will come."""
-    editing: Event
-    """The source has ended and the engine has nothing more to edit."""
-    run: Event
-    """The program has nothing more to do."""
 
 
 def field_map(field: EditField) -> tuple[str, ...]:
@@ -68,27 +53,22 @@ class Editing:
         work: WorkBox,
         model_size: Latest[ModelSize],
         ledger: EditLedger,
+        run: Run,
         *,
-        board: Board,
-        metrics: Metrics,
-        ends: Ends,
         wanted: Event,
-        now: Callable[[], float],
     ) -> None:
         """The engine is ended while ``wanted`` is not set, and started again when it is.
 
-        Sets ``ends.run`` with ``failure`` where the engine can never start.
+        Sets ``run.ends.run`` with ``failure`` where the engine can never start.
         """
         self._supervisor = supervisor
         self._inbox = inbox
         self._work = work
         self._model_size = model_size
         self._ledger = ledger
-        self._board = board
-        self._metrics = metrics
-        self._ends = ends
+        self._board, self._metrics, self._now = run.board, run.metrics, run.now
+        self._ends = run.ends
         self._wanted = wanted
-        self._now = now
         self._model: Slot[str] = Slot()
         self._former: str | None = None
         self._steps: Slot[tuple[int | None]] = Slot()

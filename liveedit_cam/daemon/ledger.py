@@ -7,52 +7,17 @@ the sinks showed; whoever asked may wait for it. Only the last instructions are 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Condition
 from typing import TypeVar
 
-from liveedit_cam.daemon.mailbox import Latest
+from liveedit_cam.daemon.mailbox import Slot
 from liveedit_cam.errors import ControlError, InstructionError
-from liveedit_cam.types import EditInstruction
+from liveedit_cam.types import EditInstruction, Settled, Status
 
 NUM_REMEMBERED = 256
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerView:
-    """The part of the status that concerns instructions; see the fields of ``Status``."""
-
-    instruction: str | None
-    revision: int
-    pending: str | None
-    pending_revision: int
-    newest: EditInstruction | None
-    """Accepted last; None before the first."""
-    notice: str | None
-    notice_revision: int
-    rejected_revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of one instruction so far; seconds count from its acceptance."""
-
-    revision: int
-    encoded_s: float | None
-    """None = the engine has not made it ready, or made a newer one ready."""
-    visible_s: float | None
-    """None = no picture of it, or of a newer one, has reached a sink."""
-    refused: str | None
-    """Why the engine cannot use it; None = it was not refused."""
-    notice: str | None
-    """What the user should know of it, such as words not understood; None = nothing."""
-
-    @property
-    def is_final(self) -> bool:
-        """True once it is visible or refused."""
-        return self.visible_s is not None or self.refused is not None
 
 
 class EditLedger:
@@ -65,8 +30,9 @@ class EditLedger:
         self._now = now
         self._notify = notify
         self._changed = Condition()
-        self._newest: Latest[EditInstruction] = Latest()
-        self._ahead: Latest[str] = Latest()
+        self._newest: EditInstruction | None = None
+        self._for_engine: Slot[EditInstruction] = Slot()
+        self._ahead: Slot[str] = Slot()
         self._accepted: dict[int, EditInstruction] = {}
         self._refused: dict[int, str] = {}
         self._encoded_at: dict[int, float] = {}
@@ -84,18 +50,14 @@ class EditLedger:
             revision = max(self._accepted, default=0) + 1
             accepted = replace(instruction, revision=revision, created_at=self._now())
             self._remember(self._accepted, revision, accepted)
-            self._newest.put(accepted)
+            self._newest = accepted
+            self._for_engine.put(accepted)
         self._notify()
         return accepted
 
     def next_for_engine(self) -> EditInstruction | None:
         """The newest instruction, once; None when the engine has been given it already."""
-        pending = self._newest.pending()
-        if pending is None:
-            return None
-        instruction, revision = pending
-        self._newest.ack(revision)
-        return instruction
+        return self._for_engine.take(0.0)
 
     def prepare(self, prompt: str) -> None:
         """Note a prompt that may come; the newest replaces one that still waits."""
@@ -104,12 +66,7 @@ class EditLedger:
 
     def next_to_prepare(self) -> str | None:
         """The newest prompt noted ahead, once; None when there is none."""
-        pending = self._ahead.pending()
-        if pending is None:
-            return None
-        prompt, revision = pending
-        self._ahead.ack(revision)
-        return prompt
+        return self._ahead.take(0.0)
 
     def prepared(self, prompt: str, unknown: tuple[str, ...]) -> None:
         """The engine has encoded a prompt ahead; it does not know these words of it."""
@@ -205,23 +162,21 @@ class EditLedger:
             )
         return settled.visible_s
 
-    def view(self) -> LedgerView:
-        """Snapshot for the status."""
+    def view(self, status: Status | None = None) -> Status:
+        """``status`` (None = an empty one) with what it says of instructions as it is now."""
         with self._changed:
-            newest = self._newest.get()
-            shown = self._visible
-            shown_revision = shown.revision if shown else 0
-            is_pending = (
-                newest is not None
-                and newest.revision > shown_revision
-                and newest.revision not in self._refused
-            )
-            return LedgerView(
-                instruction=shown.prompt if shown else None,
-                revision=shown_revision,
-                pending=newest.prompt if newest and is_pending else None,
-                pending_revision=newest.revision if newest and is_pending else 0,
-                newest=newest,
+            newest = self._newest or EditInstruction("")
+            shown = self._visible or EditInstruction("")
+            is_pending = newest.revision > shown.revision and newest.revision not in self._refused
+            return replace(
+                status or Status(),
+                instruction=shown.prompt or None,
+                revision=shown.revision,
+                pending=newest.prompt if is_pending else None,
+                pending_revision=newest.revision if is_pending else 0,
+                strength=newest.strength,
+                region=newest.region,
+                seed=newest.seed,
                 notice=self._notices.get(self._encoded_revision),
                 notice_revision=self._encoded_revision,
                 rejected_revision=self._rejected_revision,

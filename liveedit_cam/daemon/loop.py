@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from liveedit_cam.daemon.board import Board
+from liveedit_cam.errors import kept
 
 PAUSE_S = 0.5
 """Wait after an unexpected failure, so that a lasting one does not fill the log."""
@@ -37,12 +38,14 @@ class Loop:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
+            with kept(self._note):
                 if not self._step():
                     return
-            except Exception as error:  # noqa: BLE001 - kept in the status; the picture goes on
-                _log.exception("the %s loop failed and goes on", self.name)
-                self._board.update(
-                    last_error=f"The {self.name} loop failed: {type(error).__name__}: {error}"
-                )
-                self._stop.wait(PAUSE_S)
+
+    def _note(self, error: Exception) -> None:
+        """Keep it in the status; the picture goes on."""
+        _log.error("the %s loop failed and goes on", self.name, exc_info=error)
+        self._board.update(
+            last_error=f"The {self.name} loop failed: {type(error).__name__}: {error}"
+        )
+        self._stop.wait(PAUSE_S)

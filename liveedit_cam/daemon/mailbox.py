@@ -172,36 +172,19 @@ class Latest(Generic[T]):
     """One value; a newer one replaces it. Any thread may put and get. Lock: ``_lock``."""
 
     def __init__(self) -> None:
-        """Empty, at revision 0."""
+        """Empty."""
         self._lock = Lock()
         self._value: T | None = None
-        self._revision = 0
-        self._acked = 0
 
-    def put(self, value: T) -> int:
-        """Replace the value; returns its revision, counting up from 1."""
+    def put(self, value: T) -> None:
+        """Replace the value."""
         with self._lock:
             self._value = value
-            self._revision += 1
-            return self._revision
 
     def get(self) -> T | None:
         """The newest value; None before the first."""
         with self._lock:
             return self._value
-
-    def pending(self) -> tuple[T, int] | None:
-        """The newest value and its revision, where it was not acknowledged yet; else None."""
-        with self._lock:
-            if self._value is None or self._revision == self._acked:
-                return None
-            return self._value, self._revision
-
-    def ack(self, revision: int) -> None:
-        """Say that the value of this revision was dealt with; a newer one stays pending."""
-        with self._lock:
-            assert revision <= self._revision, f"ack of {revision}, newest is {self._revision}"
-            self._acked = max(self._acked, revision)
 
 
 def _go_together(before: ModelFrame, after: ModelFrame) -> bool:

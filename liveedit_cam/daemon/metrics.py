@@ -4,38 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 from threading import Lock
 
-from liveedit_cam.types import Latency
+from liveedit_cam.types import Latency, Status
 
 LATE_S = 0.008
 """A sink write that begins more than this after its due time counts as late."""
 
 WINDOW_S = 3.0
 RING = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One snapshot of the measurements; rates per second."""
-
-    capture_fps: float
-    shown_fps: float
-    sink_fps: float
-    fields_per_second: float
-    field_age: Latency
-    chunk_latency: Latency
-    glass_to_sink: Latency
-    frames_captured: int
-    frames_edited: int
-    frames_shown: int
-    late_ticks: int
-    cache_skip: float
-    since_edit_s: float
-    """Seconds since the last edited chunk; 0 before the first."""
 
 
 class Metrics:
@@ -85,10 +65,16 @@ class Metrics:
             self._glass_s.append(glass_to_sink_s)
             self._field_age_s.append(field_age_s)
 
-    def snapshot(self, now: float) -> Figures:
-        """The figures as of ``now``."""
+    def since_edit_s(self, now: float) -> float:
+        """Seconds since the last edited chunk; 0 before the first."""
         with self._lock:
-            return Figures(
+            return self._edit.age_s(now)
+
+    def snapshot(self, now: float, status: Status | None = None) -> Status:
+        """``status`` (None = an empty one) with the figures as of ``now``."""
+        with self._lock:
+            return replace(
+                status or Status(),
                 capture_fps=self._capture.per_second(now),
                 shown_fps=self._shown.per_second(now),
                 sink_fps=self._sink.per_second(now),
@@ -101,7 +87,6 @@ class Metrics:
                 frames_shown=self._shown.total,
                 late_ticks=self._num_late,
                 cache_skip=sum(self._skip) / len(self._skip) if self._skip else 0.0,
-                since_edit_s=self._edit.age_s(now),
             )
 
 

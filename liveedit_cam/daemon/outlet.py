@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from liveedit_cam.daemon.mailbox import Slot
 from liveedit_cam.engine.backoff import Backoff
-from liveedit_cam.errors import LiveEditError
+from liveedit_cam.errors import LiveEditError, kept
 from liveedit_cam.protocols import Sink, WatchedSink
 from liveedit_cam.types import Frame
 
@@ -73,7 +73,7 @@ class Outlet:
 
     def write(self, frame: Frame) -> bool:
         """Write one frame; False where the sink is not there. Never raises."""
-        try:
+        with kept(self._lose):  # one sink never stops the others
             if self._sink is None:
                 if self._backoff.remaining_s() > 0:
                     return False
@@ -81,12 +81,10 @@ class Outlet:
                 self._name = self._sink.name
                 _log.info("the sink is open again: %s", self._name)
             self._sink.write(frame)
-        except Exception as error:  # noqa: BLE001 - one sink never stops the others; see error
-            self._lose(error)
-            return False
-        self._backoff.succeeded()
-        self.error = None
-        return True
+            self._backoff.succeeded()
+            self.error = None
+            return True
+        return False
 
     def close(self) -> None:
         """Close the sink. May be called twice. Raises what the sink's ``close`` raises."""

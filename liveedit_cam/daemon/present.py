@@ -9,20 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
 from liveedit_cam import pixels
-from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import Latest
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.pacing import Pacer
-from liveedit_cam.types import Frame, Mode, OnFailure, State
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Frame, Mode, OnFailure, Pixels, State
 
 MIN_HOLD_S = 0.5
 """Gaps shorter than this are the normal distance of chunks, not a failure."""
@@ -125,16 +121,12 @@ class Presenter:
         screens: Screens,
         hold_s: float,
         pacer: Pacer,
+        run: Run,
         *,
-        board: Board,
-        metrics: Metrics,
-        composing_drained: Event,
-        done: Event,
-        now: Callable[[], float],
         record: Callable[[Frame], None] = lambda frame: None,
         wanted: Event | None = None,
     ) -> None:
-        """Sets ``done`` once ``composing_drained`` is set and the last frame has been shown.
+        """Sets ``run.ends.run`` once the last frame that was edited has been shown.
 
         ``hold_s`` is that of the Rules, whose other half the status has. ``record`` takes the
         picture of each tick as well, and must not block. While ``wanted`` is not set only every
@@ -144,10 +136,8 @@ class Presenter:
         self._screens = screens
         self._hold_s = hold_s
         self._pacer = pacer
-        self._board = board
-        self._metrics = metrics
-        self._composing_drained = composing_drained
-        self._now = now
+        self._board, self._metrics, self._now = run.board, run.metrics, run.now
+        self._ends = run.ends
         self._record = record
         self._wanted = wanted
         self._edited: Frame | None = None
@@ -155,7 +145,6 @@ class Presenter:
         self._card: tuple[str, Pixels] | None = None
         self._num_ticks = 0
         self._reported: object = None
-        self._done = done
         self._report_outlets()
 
     def step(self) -> bool:
@@ -166,7 +155,7 @@ class Presenter:
         self._num_ticks += 1
         if self._wanted is not None and not self._wanted.is_set() and self._num_ticks % REST_TICKS:
             return True
-        is_last = self._composing_drained.is_set() and self._screens.playout.is_drained
+        is_last = self._ends.composing.is_set() and self._screens.playout.is_drained
         began_at = self._now()
         frame = self._picture(began_at)
         for outlet in self._outlets:
@@ -176,7 +165,7 @@ class Presenter:
         self._screens.shown.put(frame)
         self._report_outlets()
         if is_last:
-            self._done.set()
+            self._ends.run.set()
         return True
 
     def _picture(self, now: float) -> Frame:

@@ -21,7 +21,7 @@ from typing import Any
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.soundtrack import OpenMicrophone, Soundtrack, open_soundtrack
-from liveedit_cam.errors import ControlError, LiveEditError, UsageError
+from liveedit_cam.errors import ControlError, LiveEditError, UsageError, kept
 from liveedit_cam.pixels import badge
 from liveedit_cam.prompt import LEAVE
 from liveedit_cam.protocols import RecordingSink, Sink
@@ -257,15 +257,17 @@ class _Take:
         return error
 
     def _run(self) -> None:
-        try:
+        with kept(self._fail):
             while (item := self._next()) is not None:
                 self._write(*item)
-        except Exception as error:  # noqa: BLE001 - told in the status; the picture goes on
-            _log.warning("the recording %s ended: %s", self.path, error)
-            self._board.fault(FAULT, f"The recording has ended: {error}")
-            self._board.update(recording=None)
-            self.is_running = False
-            self._close_tracks()  # now, so that what there is plays
+
+    def _fail(self, error: Exception) -> None:
+        """Told in the status; the picture goes on."""
+        _log.warning("the recording %s ended: %s", self.path, error)
+        self._board.fault(FAULT, f"The recording has ended: {error}")
+        self._board.update(recording=None)
+        self.is_running = False
+        self._close_tracks()  # now, so that what there is plays
 
     def _next(self) -> tuple[int, Frame] | None:
         with self._changed:

@@ -20,7 +20,7 @@ from liveedit_cam.daemon.capture import Capture, Outputs
 from liveedit_cam.daemon.compositor import Compositor
 from liveedit_cam.daemon.controller import Controller
 from liveedit_cam.daemon.demand import Demand
-from liveedit_cam.daemon.editing import Editing, Ends
+from liveedit_cam.daemon.editing import Editing
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.loop import Loop
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
@@ -29,6 +29,7 @@ from liveedit_cam.daemon.outlet import Outlet
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.present import Presenter, Screens, Showings
 from liveedit_cam.daemon.recording import Recorder
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.daemon.switching import Switchboard
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.supervisor import EngineSupervisor
@@ -81,9 +82,10 @@ class Service:
         self._open_microphone = open_microphone
         self._now = now
         self._size = (config.width, config.height)
-        self._stop = Event()
+        self._board, self._metrics = Board(_first_status(config)), Metrics()
+        self._run = Run(self._board, self._metrics, now)
+        self._stop, self._ends = self._run.stop, self._run.ends
         self._cancel = cancel or self._stop
-        self._ends = Ends(source=Event(), editing=Event(), run=Event())
         self._open = ExitStack()
         self._editing: Editing | None = None
         self._switchboard: Switchboard | None = None
@@ -93,11 +95,9 @@ class Service:
         self._waker = Waker()
         self._screens = Screens(self._size, _playout(config), Latest(), Latest())
         self._ledger = EditLedger(now, self._waker.wake)
-        self._metrics = Metrics()
         self._demand = Demand(
             config.on_demand, now, engine_rest_s=config.engine_rest_s, is_locked=is_locked
         )
-        self._board = Board(_first_status(config))
         self._recorder = self._make_recorder()
         self.controller = Controller(
             self._ledger,
@@ -173,14 +173,11 @@ class Service:
         compositor = Compositor(
             self._work,
             self._screens.playout,
-            board=self._board,
-            metrics=self._metrics,
+            self._run,
             hold_s=self._config.hold_s,
-            editing_drained=self._ends.editing,
             transition_of=self._ledger.transition_of,
-            now=self._now,
         )
-        presenter = self._make_presenter(outlets, compositor.drained)
+        presenter = self._make_presenter(outlets)
         steps = [
             ("capture", capture.step),
             ("engine", self._editing.step),
@@ -204,13 +201,9 @@ class Service:
             self._open_own_source,
             self._size,
             Outputs(self._screens.raw, self._inbox, self._work, self._model_size, self._waker.wake),
+            self._run,
             may_begin=None if self._config.loop else can_edit,
             wanted=self._demand.camera,
-            ended=self._ends.source,
-            board=self._board,
-            metrics=self._metrics,
-            stop=self._stop,
-            now=self._now,
         )
 
     def _choose(self, what: Choice, value: str, is_trial: bool) -> str:
@@ -294,25 +287,18 @@ class Service:
             self._work,
             self._model_size,
             self._ledger,
-            board=self._board,
-            metrics=self._metrics,
-            ends=self._ends,
+            self._run,
             wanted=self._demand.engine,
-            now=self._now,
         )
 
-    def _make_presenter(self, outlets: list[Outlet], composing_drained: Event) -> Presenter:
+    def _make_presenter(self, outlets: list[Outlet]) -> Presenter:
         config = self._config
         return Presenter(
             outlets,
             self._screens,
             config.hold_s,
             Pacer(config.fps, now=self._now, sleep=self._stop.wait),
-            board=self._board,
-            metrics=self._metrics,
-            composing_drained=composing_drained,
-            done=self._ends.run,
-            now=self._now,
+            self._run,
             record=self._recorder.offer,
             wanted=self._demand.camera,
         )

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,9 +39,6 @@ from liveedit_cam.remote.messages import (
 from liveedit_cam.remote.planes import unpacked
 from liveedit_cam.remote.quality import JpegQuality
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TRIAL_S = 120.0
 """The first answer may take longer: a server compiles for the shape of the pictures."""

@@ -6,16 +6,14 @@ It decides nothing: when to start again is the supervisor's business. One thread
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from liveedit_cam.engine.messages import Command, Edit, Encode, Event, Pace, Prepare
+from liveedit_cam.engine.messages import Command, Event
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.engine.worker import run_engine
 from liveedit_cam.errors import EngineError
 from liveedit_cam.protocols import EditorOptions
-from liveedit_cam.types import EditInstruction, ModelFrame
 
 CLOSE_TIMEOUT_S = 2.0
 """How long a closed engine may take to free its model before it is killed."""
@@ -64,24 +62,15 @@ class EngineClient:
             theirs.close()
         self._process, self._connection = process, ours
 
-    def encode(self, instruction: EditInstruction) -> None:
-        """Ask for an instruction to be made ready. Raises EngineError."""
-        self._send(Encode(instruction))
+    def send(self, command: Command) -> None:
+        """Ask for something; one Edit at a time: the next only after Edited or Failed.
 
-    def prepare(self, prompt: str) -> None:
-        """Have a prompt encoded ahead; Prepared follows. Raises EngineError."""
-        self._send(Prepare(prompt))
-
-    def pace(self, num_steps: int | None) -> None:
-        """Denoising steps from the next chunk on; None = as many as fit. Raises EngineError."""
-        self._send(Pace(num_steps))
-
-    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
-        """Ask for the fields of a chunk, of the newest frame alone unless ``every_frame``.
-
-        One edit at a time: the next one only after Edited or Failed. Raises EngineError.
+        Raises EngineError.
         """
-        self._send(Edit(tuple(frames), every_frame))
+        try:
+            self._running().send(command)
+        except OSError as error:
+            raise self._died() from error
 
     def receive(self, timeout_s: float) -> Event | None:
         """The next event; None when none came in time or the waker said to look around.
@@ -120,12 +109,6 @@ class EngineClient:
             process.join(KILL_TIMEOUT_S)
         if not process.is_alive():
             process.close()
-
-    def _send(self, command: Command) -> None:
-        try:
-            self._running().send(command)
-        except OSError as error:
-            raise self._died() from error
 
     def _running(self) -> Connection:
         assert self._connection is not None, "the engine process is not running"

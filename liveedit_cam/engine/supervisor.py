@@ -10,15 +10,20 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.messages import (
+    Command,
+    Edit,
     Edited,
+    Encode,
     Encoded,
     Event,
     Failed,
     Fatal,
+    Pace,
+    Prepare,
     Prepared,
     Ready,
     Rejected,
@@ -31,31 +36,12 @@ from liveedit_cam.errors import (
     UsageError,
     WeightsError,
 )
-from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import EditInstruction, ModelFrame, ModelSize
 
 _HOPELESS = (UsageError, WeightsError, MissingDependencyError)
 """Errors another start cannot mend: a wrong name, missing weights, a missing package."""
 
 _log = logging.getLogger(__name__)
-
-
-class EngineLink(Protocol):
-    """What the supervisor needs of ``EngineClient``; a test may bring its own."""
-
-    options: EditorOptions
-    """Of the next start."""
-
-    @property
-    def pid(self) -> int: ...
-    def pace(self, num_steps: int | None) -> None: ...
-    def start(self) -> None: ...
-    def encode(self, instruction: EditInstruction) -> None: ...
-    def prepare(self, prompt: str) -> None: ...
-    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None: ...
-    def receive(self, timeout_s: float) -> Event | None: ...
-    def kill(self) -> None: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,7 @@ class EngineSupervisor:
 
     def __init__(
         self,
-        link: EngineLink,
+        link: EngineClient,
         *,
         start_timeout_s: float = START_TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
@@ -137,21 +123,11 @@ class EngineSupervisor:
     def set_steps(self, num_steps: int | None) -> None:
         """Denoising steps from the next chunk on; None = as many as fit. Kept for new starts."""
         self._link.options = replace(self._link.options, num_steps=num_steps)
-        if not self._is_ready or self._broken is not None:
-            return
-        try:
-            self._link.pace(num_steps)
-        except EngineError as error:
-            self._broken = error  # the next poll tells it
+        self._tell_ready(Pace(num_steps))
 
     def prepare(self, prompt: str) -> None:
         """Encode a prompt ahead where the engine is ready; otherwise it is forgotten."""
-        if not self._is_ready or self._broken is not None:
-            return
-        try:
-            self._link.prepare(prompt)
-        except EngineError as error:
-            self._broken = error  # the next poll tells it
+        self._tell_ready(Prepare(prompt))
 
     def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
         """Have ``chunk_frames`` frames of ``size`` edited; only while ``can_edit``."""
@@ -160,10 +136,7 @@ class EngineSupervisor:
         may_be_slow = self._is_new_shape(frames) or self._has_failed  # less memory: warmed up anew
         self._has_failed = False
         self._watchdog.asked(may_be_slow=may_be_slow)
-        try:
-            self._link.submit(frames, every_frame=every_frame)
-        except EngineError as error:
-            self._broken = error  # the next poll tells it
+        self._tell(Edit(tuple(frames), every_frame))
 
     def poll(self, timeout_s: float) -> Event | Died | None:
         """The next event, None when none came in time; starts the process where it is missing."""
@@ -239,8 +212,16 @@ class EngineSupervisor:
     def _encode(self, instruction: EditInstruction) -> None:
         self._asked[instruction.revision] = instruction
         self._watchdog.asked(may_be_slow=True)
+        self._tell(Encode(instruction))
+
+    def _tell_ready(self, command: Command) -> None:
+        """Say what means nothing to an engine that is still loading."""
+        if self._is_ready and self._broken is None:
+            self._tell(command)
+
+    def _tell(self, command: Command) -> None:
         try:
-            self._link.encode(instruction)
+            self._link.send(command)
         except EngineError as error:
             self._broken = error  # the next poll tells it
 

@@ -43,6 +43,7 @@ from liveedit_cam.errors import (
     GaveWayError,
     InstructionError,
     LiveEditError,
+    kept,
 )
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, LateEditor, PacedEditor
 from liveedit_cam.types import EditField, EditInstruction
@@ -162,26 +163,23 @@ class _Worker:
                 self._prepare(ahead.pop(0).prompt)
 
     def _encode(self, instruction: EditInstruction) -> None:
-        try:
+        with kept(lambda error: self._refuse(instruction.revision, error)):
             conditioning = self._editor.encode(instruction)
-        except InstructionError as error:
-            self._send(Rejected(instruction.revision, str(error)))
-        except Exception as error:  # noqa: BLE001 - sent to the daemon, which shows it
-            _log.exception("encoding revision %d failed", instruction.revision)
-            reason = _as_error(error, "The instruction could not be encoded")
-            self._send(Rejected(instruction.revision, str(reason)))
-        else:
             with self._lock:
                 self._conditioning = conditioning
             self._send(Encoded(instruction.revision, conditioning.notice))
 
+    def _refuse(self, revision: int, error: Exception) -> None:
+        if not isinstance(error, InstructionError):
+            _log.error("encoding revision %d failed", revision, exc_info=error)
+            error = _as_error(error, "The instruction could not be encoded")
+        self._send(Rejected(revision, str(error)))
+
     def _prepare(self, prompt: str) -> None:
         """Let the editor remember a prompt; a failure is told when the prompt is really given."""
         unknown: tuple[str, ...] = ()
-        try:
+        with kept(lambda error: _log.error("encoding %r ahead failed", prompt, exc_info=error)):
             unknown = self._editor.encode(EditInstruction(prompt)).unknown
-        except Exception:  # noqa: BLE001 - logged; the same call fails again where it matters
-            _log.exception("encoding %r ahead failed", prompt)
         self._send(Prepared(prompt, unknown))
 
     def _edit(self, edit: Edit) -> None:
@@ -190,29 +188,30 @@ class _Worker:
         assert conditioning is not None, "the daemon sends no Edit before the first Encoded"
         started_at = time.monotonic()
         editor = self._editor
-        try:
+        with kept(self._note_failure):
             fields = editor.edit(edit.frames, conditioning, every_frame=edit.every_frame)
             if edit.every_frame or not isinstance(editor, LateEditor):
                 check_order(edit, conditioning.instruction.revision, fields)
             check_values(fields)
-        except Exception as error:  # noqa: BLE001 - sent to the daemon, which shows it
-            # one that gave something up for memory has not failed at what it does next
-            self._num_failures += 0 if isinstance(error, GaveWayError) else 1
-            _log.exception("edit failed, %d in a row", self._num_failures)
-            editor.reset()
-            reason = str(_as_error(error, "An edit failed"))
-            self._send(Failed(reason, editor.chunk_frames, editor.size))
-            return
-        self._num_failures = 0
-        self._send(
-            Edited(
-                fields=tuple(fields if edit.every_frame else fields[-1:]),
-                seconds=time.monotonic() - started_at,
-                report=editor.report(),
-                chunk_frames=editor.chunk_frames,
-                size=editor.size,
+            self._num_failures = 0
+            self._send(
+                Edited(
+                    fields=tuple(fields if edit.every_frame else fields[-1:]),
+                    seconds=time.monotonic() - started_at,
+                    report=editor.report(),
+                    chunk_frames=editor.chunk_frames,
+                    size=editor.size,
+                )
             )
-        )
+
+    def _note_failure(self, error: Exception) -> None:
+        # one that gave something up for memory has not failed at what it does next
+        self._num_failures += 0 if isinstance(error, GaveWayError) else 1
+        _log.error("edit failed, %d in a row", self._num_failures, exc_info=error)
+        editor = self._editor
+        editor.reset()
+        reason = str(_as_error(error, "An edit failed"))
+        self._send(Failed(reason, editor.chunk_frames, editor.size))
 
     def _send(self, event: Event) -> None:
         with self._lock:

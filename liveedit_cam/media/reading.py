@@ -9,26 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from liveedit_cam.errors import SourceError
 from liveedit_cam.media.tone import ToneMap
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.packet import Packet
-    from av.stream import Stream
-    from av.video.stream import VideoStream
-    from numpy.typing import NDArray
-
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
 Decoded = TypeVar("Decoded", VideoFrame, AudioFrame)
 
@@ -161,6 +158,7 @@ class Pictures:
         return self._tone_map(self._converted(picture, "rgb48le"))
 
     def _converted(self, picture: VideoFrame, pixel_format: str) -> NDArray[Any]:
+        """Shape (H, W, 3), uint8 for "rgb24", else uint16; pixels made square."""
         width, height = square_size(picture.width, picture.height, self._pixel_ratio)
         is_scaled = (width, height) != (picture.width, picture.height)
         converted = self._reformatter.reformat(

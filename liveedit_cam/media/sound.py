@@ -5,21 +5,18 @@ Both keep their times, less where the file begins. Knows nothing of the picture.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
 
 from liveedit_cam.media.reading import Damage, decoded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
-    from av.packet import Packet
-    from av.stream import Stream
 
 _COPIED = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
 """What MP4 holds and players play there; PCM is in the standard, and hardly anybody plays it."""
@@ -34,7 +31,6 @@ class Sound(Protocol):
 
     def take(self, packet: Packet[Stream]) -> Iterable[Packet[Stream]]:
         """Packets for the output; the source's empty last one brings the rest."""
-        ...
 
 
 def sound_for(

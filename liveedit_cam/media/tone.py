@@ -7,16 +7,13 @@ turned and the result is written for a display of gamma 2.4 (BT.1886). Knows no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
-    Table = NDArray[np.float64]
+Table = NDArray[np.float64]
 
 PQ, HLG = 16, 18
 """Codes of the transfer characteristics (ISO/IEC 23091-2)."""
@@ -69,6 +66,7 @@ class ToneMap:
         return out
 
     def _band(self, signal: NDArray[np.generic]) -> Pixels:
+        """A band of shape (h, W, 3), as the whole picture."""
         light = self._light[signal]
         if self._is_hlg:  # the OOTF of BT.2100 for a display of 1000 cd/m², gamma 1.2
             scene = np.asarray(cv2.transform(light, _LUMA[None]), np.float32)

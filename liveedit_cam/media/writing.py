@@ -5,11 +5,13 @@ The one encoder set-up of recordings and of ``process``. Knows no clock and no n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -18,17 +20,10 @@ from av.video.reformatter import (
     Interpolation,
     VideoReformatter,
 )
+from av.video.stream import VideoStream
 
 from liveedit_cam.media.sound import AAC_RATES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from av.container import OutputContainer
-    from av.packet import Packet
-    from av.video.stream import VideoStream
-
-    from liveedit_cam.types import Floats, Pixels
+from liveedit_cam.types import Floats, Pixels
 
 _EXACT = 0x40000
 """libswscale's flag ACCURATE_RND, which PyAV 17.0 does not name: rounds, cuts nothing off."""

@@ -86,7 +86,6 @@ class SelfAttend(Protocol):
 
         ``tokens`` int64 (n,) = which tokens of the chunk they are, None = all.
         """
-        ...
 
 
 class MaskedAttend:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -25,10 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.errors import EditorError
-from liveedit_cam.types import EditField, ModelFrame, Region
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Floats, Pixels
+from liveedit_cam.types import EditField, Floats, ModelFrame, Pixels, Region
 
 CELL_PX = 4
 """Side of a fitting cell at model size."""
@@ -154,7 +150,7 @@ def fit(
 
 
 def to_host(*tensors: Tensor) -> list[Floats]:
-    """float32 tensors of one device as arrays: one copy, through pinned memory."""
+    """float32 tensors of one device as arrays of their shapes: one copy, through pinned memory."""
     if tensors[0].device.type == "cpu":
         return [tensor.numpy() for tensor in tensors]
     flat = packed(tensors)
@@ -165,7 +161,7 @@ def to_host(*tensors: Tensor) -> list[Floats]:
 
 
 def packed(tensors: Sequence[Tensor]) -> Tensor:
-    """All their values in one row, float32."""
+    """All their values in one row, float32, shape (N,)."""
     return torch.cat([tensor.flatten() for tensor in tensors])
 
 

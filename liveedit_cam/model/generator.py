@@ -26,7 +26,6 @@ class Denoiser(Protocol):
     @property
     def config(self) -> ModelConfig:
         """Sizes of the network."""
-        ...
 
     def __call__(
         self,
@@ -38,13 +37,11 @@ class Denoiser(Protocol):
         reuse: Reuse | None = None,
     ) -> Tensor:
         """Network output (B, C, T, H, W), as ``CausalDiT``; the next call may overwrite it."""
-        ...
 
     def write_context(
         self, clean: Tensor, source: Tensor, text: Sequence[TextKV], attend_self: SelfAttend
     ) -> None:
         """The clean-context pass of (B, C, T, H, W), as ``CausalDiT.write_context``."""
-        ...
 
 
 def predict_x0(

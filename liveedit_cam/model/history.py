@@ -19,7 +19,7 @@ class ShownLatents:
         self._chunks: deque[tuple[Tensor, Tensor]] = deque()
 
     def add(self, x0: Tensor, source: Tensor, config: ModelConfig) -> None:
-        """Keep one chunk; what the window no longer shows goes, sinks never."""
+        """Keep one chunk's latents, (B, C, T, h, w); what the window shows no more goes."""
         self._chunks.append((x0, source))
         if len(self._chunks) > config.window_latents // config.chunk_latents - 1:
             del self._chunks[config.num_sink_latents // config.chunk_latents]

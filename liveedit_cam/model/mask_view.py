@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,9 +11,7 @@ from torch import Tensor
 from liveedit_cam.model.conditioning import TextConditioning
 from liveedit_cam.model.one_by_one import OneByOne, Picture
 from liveedit_cam.model.weights import load
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels, Region
+from liveedit_cam.types import Pixels, Region
 
 REUSED_BRIGHTNESS = 0.4
 

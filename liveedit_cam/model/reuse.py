@@ -18,11 +18,9 @@ class Reuse(Protocol):
 
     def tokens(self, part: ReusePart) -> Tensor | None:
         """Tokens whose ``part`` this pass recomputes, int64, shape (n,); None = all."""
-        ...
 
     def merge(self, part: ReusePart, layer: int, tokens: Tensor | None, out: Tensor) -> Tensor:
         """Merge fresh outputs of ``tokens`` (B, n, D) into stored ones; returns (B, N, D)."""
-        ...
 
 
 def attend_only(attend_self: SelfAttend, tokens: Tensor) -> SelfAttend:

@@ -8,7 +8,6 @@ edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -37,11 +36,7 @@ from liveedit_cam.model.stream_codec import (
 )
 from liveedit_cam.model.text import is_all_missing, split_words, what_is_missing
 from liveedit_cam.pixels import shrink
-from liveedit_cam.types import ModelFrame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels, Region
-
+from liveedit_cam.types import ModelFrame, Pixels, Region
 
 NUM_CODEC_WARM_UPS = 3
 """Chunks of a warm-up that go through the codec: its first two have shapes of their own."""
@@ -324,6 +319,7 @@ class EditStream:
             self._shown.rewrite(self.dit, self._cache, conditioning.kv)
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
+        """One chunk of latents (B, C, T, h, w), the same shape out."""
         assert self._cache is not None, "_prepare makes the cache"
         last = self._last_source
         moved = None if last is None else (source - last)[:, 0].abs().mean()

@@ -25,16 +25,13 @@ class StreamCodec(Protocol):
     @property
     def latent_channels(self) -> int:
         """C of a latent."""
-        ...
 
     @property
     def spatial_stride(self) -> int:
         """Pixels per latent cell, both ways."""
-        ...
 
     def frames_for(self, num_latents: int) -> int:
         """Frames the next ``encode`` wants for so many latents; the first call may want fewer."""
-        ...
 
     def encode(self, frames: Tensor) -> Tensor:
         """The next frames, float (B, 3, T, H, W) in [0, 1], to latents float32 (B, C, t, h, w).
@@ -42,18 +39,15 @@ class StreamCodec(Protocol):
         Latents are normalised as the transformer takes them. Raises EditorError for other numbers
         of frames than ``frames_for`` some number of latents, and for odd picture sizes.
         """
-        ...
 
     def decode(self, latents: Tensor) -> Tensor:
         """The next latents (B, C, t, h, w) to their frames, float32 (B, 3, T, H, W) in [0, 1].
 
         Raises EditorError where the shape does not follow what came before.
         """
-        ...
 
     def reset(self) -> None:
         """Start a new stream: forget what was encoded and decoded, keep the weights."""
-        ...
 
 
 @runtime_checkable
@@ -70,7 +64,6 @@ class PromptEncoder(Protocol):
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings (B, L, D) of any float type; rows past the length of a prompt are zero."""
-        ...
 
 
 @runtime_checkable
@@ -79,11 +72,9 @@ class MovableText(Protocol):
 
     def to_cpu(self) -> None:
         """Encode on the processor from now on."""
-        ...
 
     def let_go(self) -> bool:
         """Keep nothing on the device between prompts from now on; False = it kept nothing."""
-        ...
 
 
 def refused_chunk(shape: tuple[int, ...], num_frames: int, size: str) -> EditorError:

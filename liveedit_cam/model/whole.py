@@ -8,7 +8,6 @@ steps of the third stage takes minutes here (the paper: 200 s for 81 frames).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,10 +19,7 @@ from liveedit_cam.model.one_by_one import Picture, put_on_each, small_copies
 from liveedit_cam.model.sampling import sample_causal, sample_offline
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.weights import load
-from liveedit_cam.types import ModelFrame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels, Region
+from liveedit_cam.types import ModelFrame, Pixels, Region
 
 NUM_LATENTS, NUM_STEPS, GUIDANCE = 21, 50, 4.0
 """The paper's clip (81 frames), its steps, and the ordinary scale of its guidance (facts 7.4)."""
@@ -98,7 +94,7 @@ class WholeClips:
             start = end
 
     def _encode(self, small: Pixels) -> Tensor:
-        """Latents (1, C, T, h, w) of a clip, a chunk at a time."""
+        """Latents of shape (1, C, T, h, w) of a clip, a chunk at a time."""
         stream, start, parts = self._stream, 0, []
         stream.codec.reset()
         while start < len(small):

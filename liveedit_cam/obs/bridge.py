@@ -15,15 +15,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from liveedit_cam.errors import LiveEditError
+from liveedit_cam.errors import LiveEditError, kept
 from liveedit_cam.obs import lookup
-from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.pictures import Pictures
 from liveedit_cam.obs.program import ProgramScene
 from liveedit_cam.obs.prompt_box import COMMAND, PromptBoxes, mode_of
 from liveedit_cam.obs.rules import RuleFile, when_of
 from liveedit_cam.obs.status_text import StatusText
-from liveedit_cam.presets import change_strength
+from liveedit_cam.presets import Commands, change_strength
 from liveedit_cam.protocols import Action, Rule
 from liveedit_cam.types import Mode
 
@@ -193,11 +192,13 @@ class Bridge:
     @contextmanager
     def _guard(self, rule: Rule) -> Iterator[None]:
         """Let no rule stop another: what goes wrong in one becomes the notice."""
-        try:
+        with kept(lambda error: self._failed(rule, error)):
             yield
-        except LiveEditError as error:
+
+    def _failed(self, rule: Rule, error: Exception) -> None:
+        if isinstance(error, LiveEditError):
             self._say(_Topic.RULE, f"{when_of(rule)}: {error}")
-        except Exception as error:  # noqa: BLE001 - a plugin's trigger may raise anything; noticed
+        else:  # a plugin's trigger may raise anything
             self._say(_Topic.RULE, f"{when_of(rule)}: failed, {type(error).__name__}: {error}.")
             _log.warning("The rule %s failed.", when_of(rule), exc_info=error)
 

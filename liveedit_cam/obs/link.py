@@ -92,16 +92,17 @@ class ObsVersion:
 
 def connect(
     address: ObsAddress,
-    on_event: Callable[[str, dict[str, Any]], None],
-    on_closed: Callable[[str], None],
+    on_event: Callable[[str, dict[str, Any]], None] = lambda name, data: None,
+    on_closed: Callable[[str], None] = lambda reason: None,
     *,
     timeout_s: float,
 ) -> ObsLink:
     """Connect, prove the password, subscribe to the events and ask for the version.
 
-    Both callbacks come from a thread of the link and may only queue: a request from there would
-    wait for itself. ``on_event`` gets the protocol's names and data; ``on_closed`` gets the reason,
-    at most once, when the link ends before ``close``. Blocks up to ``timeout_s`` per step.
+    Who asks and leaves needs no callbacks: the next request says that the connection ended. Both
+    come from a thread of the link and may only queue: a request from there would wait for itself.
+    ``on_event`` gets the protocol's names and data; ``on_closed`` gets the reason, at most once,
+    when the link ends before ``close``. Blocks up to ``timeout_s`` per step.
     Raises ObsUnreachable, ObsWrongPassword, ObsTooOld, ObsLost, ObsRequestRefused.
     """
     # The library logs the password at INFO, and a traceback for every refused connection.

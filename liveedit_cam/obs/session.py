@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from liveedit_cam.config import Config, default_path
 from liveedit_cam.obs.bridge import Bridge
-from liveedit_cam.obs.commands import Commands
 from liveedit_cam.obs.connection import ObsConnection
-from liveedit_cam.obs.link import ObsAddress, ObsLink, connect
-from liveedit_cam.obs.password import resolve_password
+from liveedit_cam.obs.link import ObsAddress, connect
+from liveedit_cam.obs.password import VARIABLE, ObsPassword, resolve_password
+from liveedit_cam.presets import Commands
 
 RULES_NAME = "obs.toml"
 
@@ -19,6 +18,19 @@ RULES_NAME = "obs.toml"
 def rules_path(config: Config, environ: Mapping[str, str]) -> Path:
     """Where the rule file is looked for; it need not exist."""
     return config.obs_rules or default_path(environ).parent / RULES_NAME
+
+
+def is_wanted(config: Config, rules: Path) -> bool:
+    """Whether OBS is to be connected: ``auto`` once there is a rule file."""
+    return config.obs == "on" or (config.obs == "auto" and rules.is_file())
+
+
+def find_address(config: Config, environ: Mapping[str, str]) -> tuple[ObsAddress, ObsPassword]:
+    """Where OBS listens, and the password with the place it came from; read anew each time."""
+    given = None if environ.get(VARIABLE) else config.obs_password  # to name the variable
+    explicit = None if given is None else given.get_secret_value()
+    password = resolve_password(explicit, environ, config.obs_host)
+    return ObsAddress(config.obs_host, config.obs_port, password.value), password
 
 
 class ObsSession:
@@ -36,7 +48,7 @@ class ObsSession:
     def poll(self) -> None:
         """Begin where that is wanted (``auto``: once there is a rule file); tell the status."""
         if self._connection is None:
-            if not self._is_wanted():
+            if not is_wanted(self._config, self._rules):
                 return
             self._connection = self._connect()
         found = self._connection.status()
@@ -48,29 +60,15 @@ class ObsSession:
         if self._connection is not None:
             self._connection.stop()
 
-    def _is_wanted(self) -> bool:
-        wish = self._config.obs
-        return wish == "on" or (wish == "auto" and self._rules.is_file())
-
     def _connect(self) -> ObsConnection:
-        connection = ObsConnection(self._address(), self._bridge, connect=self._link)
+        """Each time with the password of that moment: OBS may have been given one just now."""
+        connection = ObsConnection(
+            self._address(),
+            self._bridge,
+            connect=lambda _, *ways, **how: connect(self._address(), *ways, **how),
+        )
         connection.start()
         return connection
 
     def _address(self) -> ObsAddress:
-        config = self._config
-        given = config.obs_password
-        explicit = None if given is None else given.get_secret_value()
-        found = resolve_password(explicit, self._environ, config.obs_host)
-        return ObsAddress(config.obs_host, config.obs_port, found.value)
-
-    def _link(
-        self,
-        address: ObsAddress,
-        on_event: Callable[[str, dict[str, Any]], None],
-        on_closed: Callable[[str], None],
-        *,
-        timeout_s: float,
-    ) -> ObsLink:
-        """Connect with the password of this moment: OBS may have been given one just now."""
-        return connect(self._address(), on_event, on_closed, timeout_s=timeout_s)
+        return find_address(self._config, self._environ)[0]

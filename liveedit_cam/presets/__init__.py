@@ -3,16 +3,17 @@
 Knows no HTTP and no OBS.
 """
 
-from liveedit_cam.presets.apply import Applied, Steering, apply, change_strength
+from liveedit_cam.presets.apply import Applied, apply, change_strength
 from liveedit_cam.presets.book import PresetBook, Shelf, presets_path
+from liveedit_cam.presets.commands import Commands
 from liveedit_cam.presets.table import Preset, checked
 
 __all__ = [
     "Applied",
+    "Commands",
     "Preset",
     "PresetBook",
     "Shelf",
-    "Steering",
     "apply",
     "change_strength",
     "checked",

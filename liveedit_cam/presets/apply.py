@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from liveedit_cam.errors import InstructionError
+from liveedit_cam.presets.commands import Steering
 from liveedit_cam.presets.table import Preset
-from liveedit_cam.types import EditInstruction, LatencyMode, Mode, OnFailure, Region, Status
-
-
-class Steering(Protocol):
-    """What of the Controller changes the picture."""
-
-    def instruct(
-        self,
-        prompt: str,
-        *,
-        strength: float,
-        region: Region | None,
-        seed: int,
-        origin: str,
-        transition_s: float = 0.0,
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def set_mode(self, mode: Mode) -> None:
-        """Change what the sinks show."""
-        ...
-
-    def set_latency(self, latency: LatencyMode) -> None:
-        """Change how a frame gets its edit."""
-        ...
-
-    def set_on_failure(self, rule: OnFailure) -> None:
-        """Change what is shown while there is no edited picture."""
-        ...
+from liveedit_cam.types import EditInstruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +40,7 @@ def apply(preset: Preset, commands: Steering, origin: str) -> Applied:
     return Applied(preset.name, accepted.revision)
 
 
-class Changeable(Protocol):
-    """What is needed to give the newest instruction once more."""
-
-    def instruct(
-        self, prompt: str, *, strength: float, region: Region | None, seed: int, origin: str
-    ) -> EditInstruction:
-        """Accept an instruction and number it. Raises InstructionError."""
-        ...
-
-    def status(self) -> Status:
-        """One snapshot."""
-        ...
-
-
-def change_strength(commands: Changeable, strength: float, origin: str) -> EditInstruction:
+def change_strength(commands: Steering, strength: float, origin: str) -> EditInstruction:
     """Give the newest instruction again, all else as it was. Raises InstructionError."""
     status = commands.status()
     prompt = status.pending or status.instruction

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +18,7 @@ from liveedit_cam.folders import shipped_models
 from liveedit_cam.protocols import Editor, EditorOptions
 from liveedit_cam.setup.computer import Computer
 from liveedit_cam.setup.findings import Finding, Fix, fail, ok, warn
-from liveedit_cam.types import EditInstruction, ModelFrame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import EditInstruction, ModelFrame, Pixels
 
 WEIGHTS, DEVICE, SPEED, MEMORY = "weights", "device", "speed", "memory"
 _VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD"}

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from liveedit_cam.control.server import bind
 from liveedit_cam.control.state import read_address, runtime_path
 from liveedit_cam.errors import ControlError, LiveEditError
-from liveedit_cam.obs.link import ObsAddress, connect
-from liveedit_cam.obs.password import resolve_password
-from liveedit_cam.obs.session import rules_path
+from liveedit_cam.obs.link import connect
+from liveedit_cam.obs.session import find_address, is_wanted, rules_path
 from liveedit_cam.setup.computer import Computer
 from liveedit_cam.setup.findings import Finding, Fix, fail, ok, warn
 
@@ -22,16 +21,12 @@ def obs(computer: Computer) -> Iterator[Finding]:
     """Whether OBS answers, where it is to change the instruction."""
     config = computer.config
     rules = rules_path(config, computer.environ)
-    is_wanted = config.obs == "on" or (config.obs == "auto" and rules.is_file())
-    if not is_wanted:
+    if not is_wanted(config, rules):
         yield ok(OBS, f"not asked to change the instruction (no {rules})")
         return
-    given = config.obs_password
-    explicit = None if given is None else given.get_secret_value()
-    password = resolve_password(explicit, computer.environ, config.obs_host)
-    address = ObsAddress(config.obs_host, config.obs_port, password.value)
+    address, password = find_address(config, computer.environ)
     try:
-        link = connect(address, _ignore_event, _ignore_end, timeout_s=_OBS_S)
+        link = connect(address, timeout_s=_OBS_S)
     except LiveEditError as error:
         look = Fix("liveedit-cam obs status", is_certain=False)
         yield warn(OBS, f"{error} (password: {password.origin})", look)
@@ -40,14 +35,6 @@ def obs(computer: Computer) -> Iterator[Finding]:
         yield ok(OBS, f"answers at {address}, obs-websocket {link.version.websocket}")
     finally:
         link.close()
-
-
-def _ignore_event(name: str, data: dict[str, object]) -> None:
-    """A single question needs no events."""
-
-
-def _ignore_end(reason: str) -> None:
-    """A request that fails says so itself."""
 
 
 def page(computer: Computer) -> Iterator[Finding]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from liveedit_cam.errors import SinkError
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame
 
 
 def check_size(frame: Frame, width: int, height: int, sink: str) -> None:

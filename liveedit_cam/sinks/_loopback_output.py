@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from liveedit_cam.errors import SinkError
 from liveedit_cam.sinks import _loopback_setup as setup
@@ -25,9 +24,7 @@ from liveedit_cam.sinks._v4l2loopback import (
     OpenDevice,
     WriterBusyError,
 )
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from liveedit_cam.errors import SinkError
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
 MACOS_SIZES = ((1280, 720), (1920, 1080))
 """Where rows are padded the library only prints "Pixel buffer size mismatch" and sends garbage."""
@@ -50,15 +48,12 @@ class LibraryCamera(Protocol):
     @property
     def device(self) -> str:
         """The camera's name, as programs list it."""
-        ...
 
     def send(self, frame: Pixels) -> None:
         """Show uint8 (H, W, 3) RGB."""
-        ...
 
     def close(self) -> None:
         """Give the camera back."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

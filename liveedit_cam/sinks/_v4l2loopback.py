@@ -16,15 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Pixels
 
 DRIVER = "v4l2 loopback"
 WATCH_S = 0.5
@@ -69,23 +67,18 @@ class Device(Protocol):
 
     def ioctl(self, request: int, data: bytearray) -> None:
         """Ask; the answer is written into ``data``."""
-        ...
 
     def lock(self) -> None:
         """Keep other runs of this program away; BlockingIOError where one is there already."""
-        ...
 
     def read(self, num_bytes: int) -> bytes:
         """The next picture's first bytes; BlockingIOError where there is none yet."""
-        ...
 
     def write(self, data: bytes) -> int:
         """Give one picture; the number of bytes taken."""
-        ...
 
     def close(self) -> None:
         """Give the node back."""
-        ...
 
 
 OpenDevice = Callable[[str], Device]

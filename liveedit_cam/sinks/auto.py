@@ -12,15 +12,12 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
 
 from liveedit_cam.errors import LiveEditError, SinkError, UsageError
 from liveedit_cam.protocols import Sink, WatchedSink
 from liveedit_cam.registry import open_sink
 from liveedit_cam.sinks import preview
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame
 
 log = logging.getLogger(__name__)
 

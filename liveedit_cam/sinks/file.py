@@ -12,11 +12,13 @@ import itertools
 import logging
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+from av.container import OutputContainer
 from av.error import FFmpegError
 
 from liveedit_cam.errors import SinkError, UsageError
@@ -24,14 +26,10 @@ from liveedit_cam.media.reading import address
 from liveedit_cam.media.writing import AacEncoder, H264Encoder
 from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks._checks import check_even, check_size
+from liveedit_cam.types import Floats, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from av.container import OutputContainer
     from av.container.core import Chapter
-
-    from liveedit_cam.types import Floats, Frame
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,9 +27,7 @@ from liveedit_cam.sinks._pipewire_graph import (
     lacks,
     read_cameras,
 )
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame
 
 DEFAULT_DESCRIPTION = "LiveEdit"
 START_S = 15.0

@@ -6,14 +6,10 @@ run that needs no other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from liveedit_cam.errors import SinkError, UsageError
 from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks._checks import check_size
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame
 
 
 def describe() -> str:

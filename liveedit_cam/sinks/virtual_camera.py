@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,9 +18,7 @@ from liveedit_cam.protocols import Sink
 from liveedit_cam.sinks._checks import check_even, check_size
 from liveedit_cam.sinks._other_systems import Choice, LibraryOutput, choose
 from liveedit_cam.sinks._other_systems import check as check_installed
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Frame, Pixels
+from liveedit_cam.types import Frame, Pixels
 
 
 class Output(Protocol):
@@ -31,15 +29,12 @@ class Output(Protocol):
 
     def write(self, pixels: Pixels) -> None:
         """Send uint8 (H, W, 3) RGB. Raises SinkError."""
-        ...
 
     def has_reader(self) -> bool:
         """Whether a program has it open; True where that cannot be told. Any thread."""
-        ...
 
     def close(self) -> None:
         """Give the device back. Called once."""
-        ...
 
 
 def describe() -> str:

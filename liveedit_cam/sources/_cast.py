@@ -19,13 +19,12 @@ import numpy as np
 
 from liveedit_cam.errors import SourceError
 from liveedit_cam.sources.screen import Area, Screen
-from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame, Pixels
 
 if TYPE_CHECKING:
     from io import RawIOBase
 
     from liveedit_cam.sources._portal import Shared
-    from liveedit_cam.types import Pixels
 
 FIRST_S = 10.0
 """Longest wait for the first picture."""
@@ -40,11 +39,9 @@ class Session(Protocol):
 
     def is_over(self) -> bool:
         """Whether the sharing has ended."""
-        ...
 
     def close(self) -> None:
         """End it."""
-        ...
 
 
 def fitted(size: tuple[int, int] | None, width: int, height: int) -> tuple[int, int]:

@@ -6,18 +6,15 @@ Everything is drawn at twice its size and averaged down, which makes smooth edge
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from liveedit_cam.types import Pixels
 
-    from liveedit_cam.types import Pixels
-
-    Colour = tuple[int, int, int]
-    Point = tuple[float, float]
+Colour = tuple[int, int, int]
+Point = tuple[float, float]
 
 _SCALE = 2
 TABLE_TOP = 560
@@ -201,6 +198,7 @@ def background(width: int, height: int) -> Pixels:
 
 
 def _sky(height: int, width: int) -> NDArray[np.float32]:
+    """Colours 0..255, shape (H, W, 3); so are those of the two below."""
     sky = _gradient(height, width, (98, 164, 226), (214, 232, 244))
     for x, y, size in ((60, 60, 26), (92, 70, 34), (128, 66, 22), (230, 104, 24), (258, 110, 18)):
         cv2.ellipse(sky, (x, y), (size, size // 2), 0, 0, 360, (250, 250, 250), -1, cv2.LINE_AA)
@@ -210,18 +208,21 @@ def _sky(height: int, width: int) -> NDArray[np.float32]:
 
 
 def _wood(height: int, width: int) -> NDArray[np.float32]:
+    """Boards with streaks, shape (H, W, 3)."""
     table = _gradient(height, width, (152, 104, 66), (110, 72, 44))
     streaks = cv2.GaussianBlur(_noise(height, width, 12), (0, 0), sigmaX=40, sigmaY=1.2)
     return table + (streaks * 130)[..., None] + _noise(height, width, 13)[..., None] * 2.5
 
 
 def _gradient(height: int, width: int, top: Colour, bottom: Colour) -> NDArray[np.float32]:
+    """From one colour down to the other, shape (H, W, 3)."""
     share = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     column = np.array(top, np.float32) * (1 - share) + np.array(bottom, np.float32) * share
     return np.repeat(column, width, axis=1)
 
 
 def _noise(height: int, width: int, seed: int) -> NDArray[np.float32]:
+    """Normal numbers, the same for a seed, shape (H, W)."""
     return np.random.default_rng(seed).standard_normal((height, width), dtype=np.float32)
 
 

@@ -12,12 +12,12 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 
-from liveedit_cam.errors import SourceEnded, SourceError
+from liveedit_cam.errors import SourceEnded, SourceError, kept
 from liveedit_cam.pacing import Now
 from liveedit_cam.protocols import Source
 from liveedit_cam.sources._camera_list import DeviceInfo, find, list_devices
@@ -35,10 +35,7 @@ from liveedit_cam.sources._camera_open import (
     open_with_opencv,
     silent_error,
 )
-from liveedit_cam.types import Frame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Frame, Pixels
 
 __all__ = ["Camera", "DeviceInfo", "StillWatch", "Wish", "create", "describe", "list_devices"]
 
@@ -212,7 +209,7 @@ class Camera:
 
     def _work(self) -> None:
         """The thread: open, then keep the newest picture until closed, unplugged or broken."""
-        try:
+        with kept(self._fail):
             opened = open_best(
                 self._device,
                 self._wish,
@@ -225,10 +222,12 @@ class Camera:
                 self._opened, self._newest = opened, (opened.newest, self._now())
                 self._arrived.notify_all()
             self._drain(opened.capture)
-        except Exception as error:  # noqa: BLE001 - kept, and raised by the next read
-            with self._arrived:
-                self._failure = _as_source_error(error, self._device)
-                self._arrived.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        """Keep it for the next read to raise."""
+        with self._arrived:
+            self._failure = _as_source_error(error, self._device)
+            self._arrived.notify_all()
 
     def _drain(self, capture: Capture) -> None:
         try:

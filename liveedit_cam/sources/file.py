@@ -13,18 +13,15 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
 from liveedit_cam.media.reading import Damage, Pictures, decoded, open_video, packets
 from liveedit_cam.pacing import Now, Sleep, wait_until
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame
-
-if TYPE_CHECKING:
-    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 

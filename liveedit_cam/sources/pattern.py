@@ -12,7 +12,6 @@ import re
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from liveedit_cam.errors import SourceEnded, UsageError
 from liveedit_cam.pacing import Now, Pacer, Sleep
@@ -29,10 +28,7 @@ from liveedit_cam.sources._drawing import (
     person,
     plant,
 )
-from liveedit_cam.types import Frame
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+from liveedit_cam.types import Frame, Pixels
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0
 

@@ -13,24 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import cv2
+import mss
 import numpy as np
 from mss.exception import ScreenShotError
 
 from liveedit_cam.errors import MissingDependencyError, SourceEnded, SourceError, UsageError
 from liveedit_cam.pacing import Now, Pacer, Sleep
 from liveedit_cam.protocols import Source
-from liveedit_cam.types import Frame
+from liveedit_cam.types import Frame, Pixels
 
-try:
-    from mss import MSS
-except ImportError:  # before 10.2 the same thing was made by a function
-    from mss import mss as MSS  # type: ignore[assignment] # one name for both
-
-if TYPE_CHECKING:
-    from liveedit_cam.types import Pixels
+MSS = mss.MSS if hasattr(mss, "MSS") else mss.mss  # before 10.2 it was made by a function
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +66,9 @@ class Grabber(Protocol):
 
     def monitors(self) -> tuple[Area, ...]:
         """The whole desktop first, then each monitor."""
-        ...
 
     def grab(self, area: Area) -> Pixels:
         """uint8 (H, W, 3) RGB. Raises SourceError."""
-        ...
 
     def close(self) -> None: ...
 

@@ -24,7 +24,7 @@ try:
         hf_raise_for_status,
         is_offline_mode,
     )
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: imported there
+    from huggingface_hub.errors import (
         FileMetadataError,
         GatedRepoError,
         HfHubHTTPError,
@@ -33,7 +33,7 @@ try:
         RemoteEntryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # lazy there
+    from huggingface_hub.utils import build_hf_headers
 except ImportError as error:
     raise MissingDependencyError(
         f"models cannot be pulled: {error}.", hint="Install it: pip install 'liveedit-cam[wan]'"

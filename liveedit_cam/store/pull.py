@@ -51,7 +51,6 @@ class Convert(Protocol):
         advance: Callable[[int, int], None],
     ) -> None:
         """Write ``source`` as safetensors to ``target``, whole or not at all."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

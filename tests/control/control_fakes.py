@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from liveedit_cam.control.wire import Progress
 from liveedit_cam.errors import ControlError, DeviceError, InstructionError, SourceError
 from liveedit_cam.presets import Applied, PresetBook, apply
 from liveedit_cam.prompt import checked_prompt
@@ -19,6 +18,7 @@ from liveedit_cam.types import (
     Mode,
     OnFailure,
     Region,
+    Settled,
     State,
     Status,
 )
@@ -151,14 +151,14 @@ class FakeController:
     def shown(self) -> Frame | None:
         return self.frame
 
-    def wait_settled(self, revision: int, timeout_s: float) -> Progress:
+    def wait_settled(self, revision: int, timeout_s: float) -> Settled:
         self.num_looks += 1
         assert timeout_s == 0, "a request must not hold a thread"
         known = {
-            7: Progress(7, 0.1, 0.42, None, 'the model does not know "galaxy"', None),
-            8: Progress(8, None, None, None, None, None),
-            9: Progress(9, None, None, "The model refused instruction 9.", None, None),
-            10: Progress(10, 0.1, None, None, "no galaxies", None),
+            7: Settled(7, 0.1, 0.42, None, 'the model does not know "galaxy"', None),
+            8: Settled(8, None, None, None, None, None),
+            9: Settled(9, None, None, "The model refused instruction 9.", None, None),
+            10: Settled(10, 0.1, None, None, "no galaxies", None),
         }
         if revision not in known:
             raise ControlError(f"Got revision {revision}.", hint="Use one that was answered.")

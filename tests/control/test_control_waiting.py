@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from liveedit_cam.control.waiting import Settled, TooManyWaiting, Until, Waiting
-from liveedit_cam.control.wire import Progress
+from liveedit_cam.control.waiting import TooManyWaiting, Until, Waiting
 from liveedit_cam.errors import ControlError
+from liveedit_cam.types import Settled
 
 
 class Stage:
@@ -25,13 +25,13 @@ class Stage:
     async def has_left(self) -> bool:
         return self.now_s >= self.leaves_s
 
-    def look(self, revision: int) -> Progress:
+    def look(self, revision: int) -> Settled:
         if revision == 3:
             raise ControlError("Got revision 3.")
         refused = "impossible" if revision == 2 and self.now_s >= 1 else None
         encoded_s = 1.0 if revision == 1 and self.now_s >= 1 else None
         visible_s = 2.0 if revision == 1 and self.now_s >= 2 else None
-        return Progress(revision, encoded_s, visible_s, refused, None, None)
+        return Settled(revision, encoded_s, visible_s, refused, None, None)
 
     async def sleep(self, seconds: float) -> None:
         self.now_s += seconds

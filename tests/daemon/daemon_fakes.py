@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liveedit_cam.engine.messages import Edited, Encoded, Event, Failed, Ready, Rejected
+from liveedit_cam.engine.messages import (
+    Command,
+    Edit,
+    Edited,
+    Encode,
+    Encoded,
+    Event,
+    Failed,
+    Prepare,
+    Ready,
+    Rejected,
+)
 from liveedit_cam.errors import SinkError, SourceEnded
 from liveedit_cam.protocols import EditorReport
 from liveedit_cam.types import EditField, EditInstruction, Frame, ModelFrame, ModelSize
@@ -96,7 +107,16 @@ class EchoLink:
     def start(self) -> None:
         self.answers.append(Ready("echo", CHUNK_FRAMES, MODEL_SIZE, REPORT))
 
-    def encode(self, instruction: EditInstruction) -> None:
+    def send(self, command: Command) -> None:
+        match command:
+            case Encode():
+                self._encode(command.instruction)
+            case Prepare():
+                self.prepared.append(command.prompt)
+            case Edit():
+                self._submit(command.frames, every_frame=command.every_frame)
+
+    def _encode(self, instruction: EditInstruction) -> None:
         if instruction.prompt == "refuse":
             self.answers.append(Rejected(instruction.revision, "impossible"))
             return
@@ -104,10 +124,7 @@ class EchoLink:
         self._is_raising = instruction.prompt == "raise"
         self.answers.append(Encoded(instruction.revision, "unknown words: foo"))
 
-    def prepare(self, prompt: str) -> None:
-        self.prepared.append(prompt)
-
-    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
+    def _submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
         self.submitted.append((frames, every_frame))
         if self._is_raising:
             self.answers.append(Failed("bad chunk", CHUNK_FRAMES, MODEL_SIZE))

@@ -22,12 +22,13 @@ from fake_clock import Clock
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.capture import Capture, Outputs
 from liveedit_cam.daemon.compositor import Compositor
-from liveedit_cam.daemon.editing import Editing, Ends
+from liveedit_cam.daemon.editing import Editing
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.loop import Loop
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.engine.messages import Edited, Fatal
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.errors import SourceError, WeightsError
@@ -55,42 +56,32 @@ class Desk:
         self.metrics = Metrics()
         self.ledger = EditLedger(self.clock.now)
         self.playout = Playout()
-        self.stop = Event()
-        self.ends = Ends(Event(), Event(), Event())
+        run = Run(self.board, self.metrics, self.clock.now)
+        self.stop, self.ends = run.stop, run.ends
         self.wanted = Event()
         self.wanted.set()
         self.link = EchoLink()
         self.wakes = 0
         self._sources = list(sources)
-        common = {"board": self.board, "metrics": self.metrics, "now": self.clock.now}
         self.editing = Editing(
             EngineSupervisor(self.link, now=self.clock.now, pause=self.clock.wait),
             self.inbox,
             self.work,
             self.model_size,
             self.ledger,
-            ends=self.ends,
+            run,
             wanted=self.wanted,
-            **common,
         )
         self.capture = Capture(
             self._open(),
             self._open,
             SIZE,
             Outputs(self.raw, self.inbox, self.work, self.model_size, self._wake),
+            run,
             may_begin=self.editing.can_edit if waits else None,
             wanted=self.wanted,
-            ended=self.ends.source,
-            stop=self.stop,
-            **common,
         )
-        self.compositor = Compositor(
-            self.work,
-            self.playout,
-            hold_s=2.0,
-            editing_drained=self.ends.editing,
-            **common,
-        )
+        self.compositor = Compositor(self.work, self.playout, run, hold_s=2.0)
 
     def _wake(self) -> None:
         self.wakes += 1
@@ -374,11 +365,11 @@ def test_all_of_a_source_with_an_end_is_edited() -> None:
     desk.edit(3)
     desk.compositor.step()
     assert not desk.ends.editing.is_set()
-    assert not desk.compositor.drained.is_set()
+    assert not desk.ends.composing.is_set()
     desk.edit(3)
     assert desk.ends.editing.is_set()
     desk.compositor.step()
-    assert desk.compositor.drained.is_set()
+    assert desk.ends.composing.is_set()
     assert desk.metrics.snapshot(desk.clock.now_s).frames_edited == 1
     assert [f.index for f in desk.link.submitted[0][0]] == [0, 0]
 

@@ -105,14 +105,11 @@ def test_a_slot_wakes_its_reader_and_keeps_the_newest() -> None:
     assert slot.take(0.0) is None
 
 
-def test_latest_replaces_and_an_ack_of_the_old_leaves_the_new_pending() -> None:
-    """Catches a slider that ends on an old value because the newer one was acknowledged unseen."""
+def test_latest_replaces_and_keeps() -> None:
+    """Catches a slider that ends on an old value, and a value that is gone once it was read."""
     slot: Latest[str] = Latest()
-    assert (slot.get(), slot.pending()) == (None, None)
-    first = slot.put("a")
-    second = slot.put("b")
-    slot.ack(first)
-    assert slot.pending() == ("b", second)
-    slot.ack(second)
-    assert slot.pending() is None
+    assert slot.get() is None
+    slot.put("a")
+    slot.put("b")
+    assert slot.get() == "b"
     assert slot.get() == "b"

@@ -26,6 +26,7 @@ from liveedit_cam.daemon.present import (
     choose,
     slate_text,
 )
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.pacing import Pacer
 from liveedit_cam.types import EditInstruction, Frame, Mode, OnFailure, State, Status
 
@@ -83,7 +84,8 @@ class Stage:
         rule = OnFailure.RAW if is_raw_on_failure else OnFailure.SLATE
         self.board = Board(Status(state=State.LIVE, on_failure=rule))
         self.metrics = Metrics()
-        self.drained, self.done = Event(), Event()
+        run = Run(self.board, self.metrics, self.clock.now)
+        self.drained, self.done = run.ends.composing, run.ends.run
         self.showings = Showings(self.ledger, self.metrics, self.clock.now)
         self.outlets = [self._outlet(sinks) for sinks in outlets_of]
         self.presenter = Presenter(
@@ -91,11 +93,7 @@ class Stage:
             Screens(SIZE, self.playout, self.raw, self.shown),
             2.0,
             Pacer(10, now=self.clock.now, sleep=self.clock.wait),
-            board=self.board,
-            metrics=self.metrics,
-            composing_drained=self.drained,
-            done=self.done,
-            now=self.clock.now,
+            run,
         )
 
     def _outlet(self, sinks: list[FakeSink]) -> Outlet:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Event
-
 import numpy as np
 import pytest
 from fake_clock import Clock
@@ -13,6 +11,7 @@ from liveedit_cam.daemon.compositor import Compositor
 from liveedit_cam.daemon.mailbox import Shot, WorkBox
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.playout import Playout
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame, Status
 
 FPS = 10
@@ -43,12 +42,9 @@ def test_the_edit_fades_and_no_frame_is_left_out(
     compositor = Compositor(
         work,
         playout,
-        board=Board(Status(latency=latency)),
-        metrics=Metrics(),
+        Run(Board(Status(latency=latency)), Metrics(), clock.now),
         hold_s=1e9,
-        editing_drained=Event(),
         transition_of={1: 0.0, 2: seconds}.__getitem__,
-        now=clock.now,
     )
     added = []
     for index in range(8):

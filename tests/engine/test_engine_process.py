@@ -291,6 +291,7 @@ def test_engine_ends_with_a_killed_parent(tmp_path: Path) -> None:
 PARENT = f"""
 import numpy as np, os, sys
 from liveedit_cam.engine.client import EngineClient
+from liveedit_cam.engine.messages import Edit, Encode
 from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.engine.wake import Waker
 from liveedit_cam.types import EditInstruction, ModelFrame
@@ -299,10 +300,10 @@ if __name__ == "__main__":
     client = EngineClient("scripted_editors:create", EditorOptions(sys.argv[1]), Waker())
     client.start()
     client.receive({PATIENCE_S})
-    client.encode(EditInstruction("hang", revision=1))
+    client.send(Encode(EditInstruction("hang", revision=1)))
     client.receive({PATIENCE_S})
     frames = [ModelFrame(np.zeros((48, 64, 3), np.uint8), i, 0.0) for i in range(2)]
-    client.submit(frames, every_frame=True)
+    client.send(Edit(tuple(frames), every_frame=True))
     print("hanging", flush=True)
     client.receive({PATIENCE_S} * 10)
 """

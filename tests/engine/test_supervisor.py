@@ -11,7 +11,16 @@ import pytest
 from fake_clock import Clock
 
 from liveedit_cam.engine.backoff import Backoff
-from liveedit_cam.engine.messages import Encoded, Event, Failed, Fatal, Ready, Rejected
+from liveedit_cam.engine.messages import (
+    Command,
+    Encode,
+    Encoded,
+    Event,
+    Failed,
+    Fatal,
+    Ready,
+    Rejected,
+)
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.engine.watchdog import SLOW_TIMEOUT_S, Watchdog
 from liveedit_cam.errors import EngineError, LiveEditError, UnknownBackendError
@@ -30,7 +39,6 @@ class FakeLink:
         self.pid = 1
         self.started_at: list[float] = []
         self.encoded: list[int] = []
-        self.prepared: list[str] = []
         self.num_kills = 0
         self._clock = clock
         self._script = deque(script)
@@ -38,14 +46,9 @@ class FakeLink:
     def start(self) -> None:
         self.started_at.append(self._clock.now())
 
-    def encode(self, instruction: EditInstruction) -> None:
-        self.encoded.append(instruction.revision)
-
-    def prepare(self, prompt: str) -> None:
-        self.prepared.append(prompt)
-
-    def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
-        """Nothing: the script answers."""
+    def send(self, command: Command) -> None:
+        if isinstance(command, Encode):
+            self.encoded.append(command.instruction.revision)
 
     def receive(self, timeout_s: float) -> Event | None:
         event = self._script.popleft() if self._script else None

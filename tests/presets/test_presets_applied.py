@@ -70,6 +70,8 @@ def test_presets_are_encoded_one_at_a_time_until_all_are(tmp_path: Path) -> None
     ready: set[str] = set()
 
     class Engine:
+        presets = PresetBook(tmp_path / "presets.toml")
+
         def unknown_words(self, prompt: str) -> tuple[str, ...] | None:
             if prompt in ready:
                 return ()
@@ -77,9 +79,8 @@ def test_presets_are_encoded_one_at_a_time_until_all_are(tmp_path: Path) -> None
             ready.add(prompt)
             return None
 
-    book = PresetBook(tmp_path / "presets.toml")
-    ahead = Ahead(book, Engine())
+    ahead = Ahead(Engine())
     for number in range(10):
         ahead.poll()
         assert len(asked) == min(number + 1, 8)
-    assert asked == [preset.edit for preset in book.shelf().presets]
+    assert asked == [preset.edit for preset in Engine.presets.shelf().presets]

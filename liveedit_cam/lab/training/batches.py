@@ -92,13 +92,11 @@ class Maker(Protocol):
     @property
     def draws(self) -> Draws:
         """Its random numbers."""
-        ...
 
     def pairs(
         self, count: int, num_latents: int, frames_per_latent: int, height_px: int, width_px: int
     ) -> list[Pair]:
         """Draw ``count`` pairs."""
-        ...
 
 
 def kind_of(spec: EditSpec) -> str:

@@ -42,7 +42,6 @@ class Compiler(Protocol):
 
     def __call__(self, function: Fn, /) -> Fn:
         """A faster function that does the same."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def has_fp8(device: torch.device) -> bool:
 def scaled_product(
     x: Tensor, weight: Tensor, scale_x: Tensor, scale_w: Tensor, bias: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """The product by the GPU's 8-bit units."""
+    """x (N, I) by weight (O, I) with their scales () and bias (O,): (N, O), by 8-bit units."""
     return torch._scaled_mm(
         x, weight.T, scale_a=scale_x, scale_b=scale_w, bias=bias, out_dtype=dtype
     )
@@ -41,14 +41,15 @@ def scaled_product(
 def float_product(
     x: Tensor, weight: Tensor, scale_x: Tensor, scale_w: Tensor, bias: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """The twin of ``scaled_product``: the same 8-bit numbers, multiplied in float32."""
+    """The twin of ``scaled_product``, shapes too: the same 8-bit numbers, multiplied in float32."""
     out = F.linear(x.float(), weight.float()) * (scale_x * scale_w)
     return (out + bias.float()).to(dtype)
 
 
 def to_8bit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """``x`` divided by its scale, in 8 bits, and the scale, float32 (); on the device throughout.
+    """``x`` divided by its scale, in 8 bits, its shape kept, and the scale, float32 ().
 
+    All on the device.
     Relative error of a number 2^-4 at most, of those below 2^-15 of the largest more.
     """
     scale = (x.abs().amax().float() / LARGEST_FP8).clamp_min(torch.finfo(torch.float32).tiny)
@@ -72,14 +73,17 @@ class Fp8Linear(nn.Module):
         self._product = product
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., I) to (..., O), the type kept."""
+        """Shape (..., I) to (..., O), the type kept."""
         rows, scale = to_8bit(x.flatten(0, -2))
         out = self._product(rows, self.weight, scale, self.scale, self.bias, x.dtype)
         return out.unflatten(0, x.shape[:-1])
 
 
 def sample_pass(dit: CausalDiT) -> Tensor:
-    """Output of one small pass over random latents and text, the same each time; float32."""
+    """Output of one small pass over random latents and text, the same each time.
+
+    float32, shape (1, C, 1, 8, 8) at a patch of 2.
+    """
     config, drawn = dit.config, torch.Generator().manual_seed(0)
     like = dit.patch_embedding.weight
     side = 4 * config.patch

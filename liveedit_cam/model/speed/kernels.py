@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from liveedit_cam.errors import UsageError
+from liveedit_cam.errors import UsageError, kept
 from liveedit_cam.model.attention import attend
 from liveedit_cam.model.config import ModelConfig
 
@@ -61,11 +61,9 @@ def imported(module: str, function: str) -> Callable[..., Any] | None:
 
     A build for another torch or CUDA fails in many ways as it is imported.
     """
-    try:
+    with kept(lambda error: _log.warning("attention of %s is not used: %r", module, error)):
         return cast("Callable[..., Any]", getattr(import_module(module), function))
-    except Exception as error:  # noqa: BLE001 - told in the log; another kernel is taken
-        _log.warning("attention of %s is not used: %s: %s", module, type(error).__name__, error)
-        return None
+    return None
 
 
 def _attend_with(backend: SDPBackend, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -83,12 +81,11 @@ def fastest(candidates: Mapping[str, T], seconds: Callable[[T], float]) -> str:
 
     Raises UsageError with every reason where none is usable.
     """
-    taken, reasons = {}, []
+    taken: dict[str, float] = {}
+    reasons: list[str] = []
     for name, candidate in candidates.items():
-        try:
+        with kept(lambda error, name=name: reasons.append(f"{name}: {error}")):
             taken[name] = seconds(candidate)
-        except Exception as error:  # noqa: BLE001 - told below; foreign kernels raise anything
-            reasons.append(f"{name}: {error}")
     if not taken:
         raise UsageError(
             f"got no usable attention kernel ({'; '.join(reasons)}), expected one of "

@@ -33,7 +33,6 @@ class Recorder(Protocol):
         A replay reads and writes the very memory that ``work`` did, and runs none of its Python.
         The tensor it returns is written anew by the next replay.
         """
-        ...
 
 
 class CudaRecorder:

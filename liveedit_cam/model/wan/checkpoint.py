@@ -246,7 +246,7 @@ def _is_beside(index: Path, name: str) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return {name: file.get_tensor(name) for name in sorted(file.keys())}
 
 
 def _is_torch_file(path: Path) -> bool:

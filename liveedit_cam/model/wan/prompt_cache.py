@@ -43,19 +43,15 @@ class RowEncoder(Protocol):
     @property
     def max_tokens(self) -> int:
         """L of the embeddings."""
-        ...
 
     def identity(self) -> str | None:
         """Tells this encoder's embeddings from another's; None = it is not on this machine."""
-        ...
 
     def embed(self, prompts: Sequence[str]) -> list[PromptEmbedding]:
         """Rows of each prompt. May take seconds."""
-        ...
 
     def free(self) -> None:
         """Give back its memory."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ class Umt5Encoder:
             if not _is_whole(path):
                 return 0  # reading it says what is wrong
             with safe_open(path, framework="pt") as file:
-                shapes = (file.get_slice(name).get_shape() for name in file.keys())  # noqa: SIM118 - no mapping
+                shapes = (file.get_slice(name).get_shape() for name in sorted(file.keys()))
                 numbers += sum(math.prod(shape) for shape in shapes)
         return numbers * self.dtype.itemsize
 

@@ -43,7 +43,6 @@ class TextRows(Protocol):
 
     def __call__(self, prompts: list[str]) -> Tensor:
         """Embeddings (B, L, D)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
