@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, median
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,6 @@ from liveedit_cam.model.weights import (
     named_folder,
     read_config,
 )
-from liveedit_cam.pixels import shrink
 
 LEAST_GAIN_DB = 6.0
 """Gain inside the mask, over the source, from which on an edit counts as made: half the error."""
@@ -288,11 +288,16 @@ def decoded_edit(stream: EditStream, source: Video, conditioning: TextConditioni
     Compositing takes a smooth change from the model and all detail from the source: what a cache
     does to detail does not get through it.
     """
-    height, width = model_size(stream.config, *source.shape[1:3])
-    small = np.stack([shrink(one, width, height) for one in source])
+    small = small_frames(source, stream.config)
     edited = stream.decoded(small, conditioning)[1].permute(0, 2, 3, 1)
     found: Video = (255 * edited.clamp(0, 1)).round().byte().cpu().numpy()
     return found
+
+
+def small_frames(frames: Video, config: ModelConfig) -> Video:
+    """Copies at model size, uint8 (T, h, w, 3)."""
+    height, width = model_size(config, *frames.shape[1:3])
+    return np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames])
 
 
 def _resized(pictures: Tensor, size: tuple[int, ...]) -> Tensor:

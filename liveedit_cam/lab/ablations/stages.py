@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE, Case
 from liveedit_cam.lab.ablations.clock import BlockClock
 from liveedit_cam.lab.ablations.records import StageRow
-from liveedit_cam.lab.ablations.rig import Networks, Setup
+from liveedit_cam.lab.ablations.rig import Networks, Setup, small_frames
 from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.lab.evaluation.metrics import PictureFigures, picture_figures
 from liveedit_cam.lab.evaluation.rivals import Judge
@@ -31,7 +30,6 @@ from liveedit_cam.lab.training.foundation import NO_TEXT
 from liveedit_cam.lab.training.stages import DMD, FOUNDATION, TEACHER_FORCING
 from liveedit_cam.model import ModelConfig
 from liveedit_cam.model.codec import CodecStream
-from liveedit_cam.model.config import model_size
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.field import bind, fit
 from liveedit_cam.model.generator import denoise_chunk
@@ -187,9 +185,8 @@ def edit_clip(networks: Networks, dit: CausalDiT, edit: Edit, case: Case) -> tup
     """Output of the first chunks, uint8 (T, H, W, 3), and seconds per chunk of latents alone."""
     config, codec = networks.config, CodecStream(networks.codec)
     frames = case.source(0, codec.frames_for(NUM_CHUNKS * config.chunk_latents))
-    height, width = model_size(config, frames.shape[1], frames.shape[2])
-    small = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
-    pixels = torch.from_numpy(np.stack(small)).to(networks.device).float() / 255
+    small = small_frames(frames, config)
+    pixels = torch.from_numpy(small).to(networks.device).float() / 255
     source = codec.encode(pixels.permute(3, 0, 1, 2).unsqueeze(0))
     embedded = networks.text([case.prompt, NO_TEXT]).to(networks.device, networks.dtype)
     text, no_text = dit.text_kv(embedded[:1]), dit.text_kv(embedded[1:])
