@@ -73,9 +73,8 @@ def _kind(name: str, annotation: Any) -> Any:
 
 
 def _parameter(name: str, kind: Any, how: Any) -> Parameter:
-    return Parameter(
-        name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, how]
-    )
+    annotation = cast("Any", Annotated)[kind | None, how]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 cast("Any", run).__signature__ = Signature(list(_parameters()))

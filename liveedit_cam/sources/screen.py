@@ -25,7 +25,9 @@ from liveedit_cam.pacing import Now, Pacer, Sleep
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame, Pixels
 
-MSS = mss.MSS if hasattr(mss, "MSS") else mss.mss  # before 10.2 it was made by a function
+MSS: Callable[..., Any] = (
+    mss.MSS if hasattr(mss, "MSS") else mss.mss
+)  # before 10.2 it was made by a function
 
 log = logging.getLogger(__name__)
 
