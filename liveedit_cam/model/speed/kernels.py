@@ -84,7 +84,11 @@ def fastest(candidates: Mapping[str, T], seconds: Callable[[T], float]) -> str:
     taken: dict[str, float] = {}
     reasons: list[str] = []
     for name, candidate in candidates.items():
-        with kept(lambda error, name=name: reasons.append(f"{name}: {error}")):
+
+        def note(error: Exception, name: str = name) -> None:
+            reasons.append(f"{name}: {error}")
+
+        with kept(note):
             taken[name] = seconds(candidate)
     if not taken:
         raise UsageError(
