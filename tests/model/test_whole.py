@@ -62,11 +62,11 @@ def test_a_causal_clip_sees_its_past_alone() -> None:
     clip = clips(is_causal=True)
     frames = moving_frames(16, 64, 96)
     text = clip.encode_text("make it blue")
-    base = clip.edit(frames, text)
+    base = edited(clip, frames, text)
     first, last = frames.copy(), frames.copy()
     first[:4], last[12:] = 255 - first[:4], 255 - last[12:]
-    assert np.array_equal(clip.edit(last, text)[:12], base[:12])
-    assert not np.array_equal(clip.edit(first, text)[4:], base[4:])
+    assert np.array_equal(edited(clip, last, text)[:12], base[:12])
+    assert not np.array_equal(edited(clip, first, text)[4:], base[4:])
 
 
 def test_guidance_goes_away_from_no_text() -> None:

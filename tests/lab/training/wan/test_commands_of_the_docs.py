@@ -38,8 +38,9 @@ threads = 1
 
 def commands() -> list[str]:
     """Command lines of the page in their order; each is one process here."""
-    blocks = re.findall(r"```\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
-    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    fences = DOCS.read_text("utf-8").split("```")
+    inside = [line for block in fences[1::2] for line in block.splitlines()]
+    lines = [line.partition("#")[0].strip() for line in inside]
     plain = [re.sub(r"^torchrun .* -m liveedit_cam", "liveedit-cam", line) for line in lines]
     found = [line for line in plain if line.startswith("liveedit-cam")]
     return [line for line in found if not any(word in line for word in NOT_HERE)]
