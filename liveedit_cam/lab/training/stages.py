@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -162,11 +163,16 @@ def _train_in_parts(
 
         def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
             done = list(pool.map(work, range(parts), [iteration] * parts))
-            values = {key: sum(v[key] for _, v in done) / parts for key in done[0][1]}
-            return torch.tensor(sum(loss for loss, _ in done) / parts), values
+            return torch.tensor(fmean(loss for loss, _ in done)), mean_values([v for _, v in done])
 
         run.train(loss_of)
     return run
+
+
+def mean_values(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each figure over the parts that have it: one without pictures tells no parts."""
+    keys = dict.fromkeys(key for values in parts for key in values)
+    return {key: fmean(values[key] for values in parts if key in values) for key in keys}
 
 
 def twin(editor: Editor) -> Editor:
