@@ -34,6 +34,11 @@ REACH_CELLS = 8
 ALIKE = 0.2
 """Difference of two cells' colours, 0..1, up to which they may be of one thing."""
 
+BORDER_CELLS = 2
+"""What is beside an uncovered patch lies so near to it; flow is not exact to the cell."""
+VISIBLE = 8 / 255
+"""Change of a cell that a viewer sees."""
+
 
 class Carrier:
     """Finds flow with buffers and the last flow of its own. One thread owns it."""
@@ -114,14 +119,16 @@ def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floa
     """Each uncovered cell takes the largest change near it of what is covered and looks like it.
 
     ``cells`` float32, shape (12, h, w), ``uncovered`` (h, w), ``small`` the later picture. A face
-    that turns must not take the wall's change; where nothing is alike its own stays.
+    that turns must not take the wall's change; where nothing is alike its own stays. So it does
+    where nothing beside the whole uncovered patch is changed: a mouth that opens is surrounded by
+    a face, and a dark wall is not far from it.
     """
     height, width = uncovered.shape
     colour = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
     colour = colour.astype(np.float32).transpose(2, 0, 1) / 255
     change = np.einsum("cghw,ghw->chw", cells[:9].reshape(3, 3, height, width), colour)
     size = np.abs(change + cells[9:]).max(axis=0)
-    rows, columns = np.nonzero(uncovered)
+    rows, columns = np.nonzero(uncovered & _beside_change(size, uncovered))
     reach = np.arange(-REACH_CELLS, REACH_CELLS + 1)
     dy, dx = (d.ravel() for d in np.meshgrid(reach, reach, indexing="ij"))
     near_y = np.clip(rows[:, None] + dy, 0, height - 1)
@@ -134,3 +141,14 @@ def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floa
     out = cells.copy()
     out[:, rows[found], columns[found]] = cells[:, taken[0], taken[1]]
     return out
+
+
+def _beside_change(size: Floats, uncovered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells of patches of ``uncovered`` that border something changed; ``size`` of the change."""
+    side = 2 * BORDER_CELLS + 1
+    known = np.where(uncovered, 0, size).astype(np.float32)
+    beside = cv2.dilate(known, np.ones((side, side), np.uint8))
+    count, patches = cv2.connectedComponents(uncovered.astype(np.uint8), connectivity=8)
+    largest = np.zeros(count, np.float32)
+    np.maximum.at(largest, patches.ravel(), beside.ravel())
+    return np.asarray((largest >= VISIBLE)[patches])

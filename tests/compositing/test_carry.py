@@ -90,6 +90,21 @@ def test_what_is_uncovered_takes_the_change_of_what_looks_like_it() -> None:
     assert not out[:, :, 32:].any()
 
 
+def test_a_mouth_that_opens_does_not_take_the_walls_change() -> None:
+    """Catches blue lips: dark as the wall, eight cells from it, in a face that nothing edits."""
+    picture = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    picture[40:112, 80:160] = 200
+    picture[72:80, 96:108] = 60
+    cells = np.zeros((12, HEIGHT // 4, WIDTH // 4), np.float32)
+    cells[11] = 0.3
+    cells[11, 10:28, 20:40] = 0
+    uncovered = np.zeros((HEIGHT // 4, WIDTH // 4), bool)
+    uncovered[18:20, 24:27] = True
+    assert np.array_equal(_covered(cells, uncovered, picture), cells)
+    uncovered[18:20, 20:27] = True  # as far as the wall: a hand that goes away from both
+    assert _covered(cells, uncovered, picture)[11, 19, 25] > 0
+
+
 def test_noise_on_a_flat_picture_moves_an_edit_by_little() -> None:
     """Catches an edit thrown about where there is nothing to follow but noise.
 
