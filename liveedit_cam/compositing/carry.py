@@ -148,7 +148,7 @@ def _beside_change(size: Floats, uncovered: NDArray[np.bool_]) -> NDArray[np.boo
     side = 2 * BORDER_CELLS + 1
     known = np.where(uncovered, 0, size).astype(np.float32)
     beside = cv2.dilate(known, np.ones((side, side), np.uint8))
-    count, patches = cv2.connectedComponents(uncovered.astype(np.uint8), connectivity=8)
-    largest = np.zeros(count, np.float32)
+    count, labels = cv2.connectedComponents(uncovered.astype(np.uint8), connectivity=8)
+    patches, largest = labels.astype(np.int64), np.zeros(count, np.float32)
     np.maximum.at(largest, patches.ravel(), beside.ravel())
     return np.asarray((largest >= VISIBLE)[patches])
