@@ -13,6 +13,7 @@ from liveedit_cam.config import Config
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.lab.ablations.machine import this_machine
 from liveedit_cam.protocols import Sink
+from liveedit_cam.registry import open_sink
 from liveedit_cam.types import Status
 
 FIRST_FRAME_TIMEOUT_S = 180.0
@@ -40,7 +41,13 @@ def live_service(
     if sink is None:
         service = Service(config, editor=editor)
     else:
-        service = Service(config, editor=editor, open_sink=lambda *_, **__: sink)
+
+        def opened(spec: str, *, width: int, height: int, fps: float) -> Sink:
+            if spec.startswith("file:"):  # a recording beside
+                return open_sink(spec, width=width, height=height, fps=fps)
+            return sink
+
+        service = Service(config, editor=editor, open_sink=opened)
     service.start()
     try:
         while service.controller.status().frames_shown == 0:
