@@ -7,7 +7,7 @@ evaluated by, 50 steps and 100 evaluations, and the scores of its third.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -48,17 +48,17 @@ def sample_offline(
     Two network evaluations a step; ``guidance`` 1 = the instruction alone, one evaluation. With 50
     steps this is the paper's 100 NFE.
     """
-    sigmas = _sigmas(num_steps, shift)
-    x = torch.randn(source.shape, generator=noise).to(source)
-    for sigma, following in itertools.pairwise(sigmas):
+
+    def x0_of(x: Tensor, sigma: float) -> Tensor:
         levels = source.new_full((len(source),), sigma)
-        x0 = predict_bidirectional(dit, x, source, levels, text)
-        if guidance != 1.0:
-            plain = predict_bidirectional(dit, x, source, levels, no_text)
-            x0 = plain + guidance * (x0 - plain)
-        flow = (x - x0) / sigma
-        x = x + (following - sigma) * flow
-    return x
+        asked = predict_bidirectional(dit, x, source, levels, text)
+        if guidance == 1.0:
+            return asked
+        plain = predict_bidirectional(dit, x, source, levels, no_text)
+        return plain + guidance * (asked - plain)
+
+    x = torch.randn(source.shape, generator=noise).to(source)
+    return _euler(x, _sigmas(num_steps, shift), x0_of)
 
 
 @torch.no_grad()
@@ -86,20 +86,28 @@ def sample_causal(
     for part in source.split(dit.config.chunk_latents, dim=2):
         for _, cache in sides:
             cache.make_room()
-        x = torch.randn(part.shape, generator=noise).to(part)
-        for sigma, following in itertools.pairwise(sigmas):
+
+        def x0_of(x: Tensor, sigma: float, part: Tensor = part) -> Tensor:
             levels = part.new_full((len(part), part.shape[2]), sigma)
             asked, *plain = [
                 predict_x0(dit, x, part, levels, 1000 * levels, side, cache)
                 for side, cache in sides
             ]
-            x0 = plain[0] + guidance * (asked - plain[0]) if plain else asked
-            x = x + (following - sigma) * (x - x0) / sigma
+            return plain[0] + guidance * (asked - plain[0]) if plain else asked
+
+        x = _euler(torch.randn(part.shape, generator=noise).to(part), sigmas, x0_of)
         for side, cache in sides:
             dit.write_context(x, part, side, cache)
             cache.commit()
         chunks.append(x)
     return torch.cat(chunks, dim=2)
+
+
+def _euler(x: Tensor, sigmas: Sequence[float], x0_of: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """From noise at the first of ``sigmas`` to the last, along the flow towards ``x0_of``."""
+    for sigma, following in itertools.pairwise(sigmas):
+        x = x + (following - sigma) * (x - x0_of(x, sigma)) / sigma
+    return x
 
 
 def new_cache(dit: CausalDiT, source: Tensor) -> KVCache:

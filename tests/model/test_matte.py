@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -75,10 +77,9 @@ def content(before: Tensor, mask: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("edit", [unchanged, whole, lamp, content])
 def test_what_is_no_transform_times_a_matte_stays_bit_for_bit(
-    scene: tuple[Tensor, Tensor], edit: object
+    scene: tuple[Tensor, Tensor], edit: Callable[[Tensor, Tensor], Tensor]
 ) -> None:
     """Catches a lamp with a hard border, a whole picture with holes, new things cut out."""
-    assert callable(edit)
     before, mask = scene
     after = edit(before, mask)
     assert torch.equal(clear(before, after), after)
