@@ -36,6 +36,8 @@ def main(arguments: Sequence[str]) -> str:
 
 
 def _save(path: Path, picture: bytes) -> str:
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        raise ControlError(f"got {path.name}, expected a name that ends in .jpg")
     if not picture:
         raise ControlError("There is no picture yet.", hint="Try again in a moment.")
     try:

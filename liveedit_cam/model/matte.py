@@ -126,9 +126,8 @@ def _colours_of(share: Tensor, colour: Tensor, square: Tensor) -> Tensor:
     """
     surrounded = 1 - F.max_pool2d(1 - share, 3, 1, 1)
     weight = share.square() * (LONELY + surrounded)
-    size, pad = 2 * NEAR_CELLS + 1, NEAR_CELLS
     parts = torch.cat((weight, weight * colour, weight * square), 1)
-    sums = F.avg_pool2d(parts, size, 1, pad, count_include_pad=False)
+    sums = F.avg_pool2d(parts, 2 * NEAR_CELLS + 1, 1, NEAR_CELLS, count_include_pad=False)
     count = sums[:, :1] + 1e-4
     mean = sums[:, 1:4] / count
     variance = (sums[:, 4:] / count - mean.square()).clamp_min(0).mean(1, keepdim=True)

@@ -119,5 +119,4 @@ def new_cache(dit: CausalDiT, source: Tensor) -> KVCache:
 def _sigmas(num_steps: int, shift: float) -> list[float]:
     """From 1 to 0, shifted as in training."""
     u = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    found: list[float] = (shift * u / (1 + (shift - 1) * u)).tolist()
-    return found
+    return [float(sigma) for sigma in shift * u / (1 + (shift - 1) * u)]

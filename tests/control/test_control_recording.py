@@ -60,6 +60,8 @@ def test_a_snapshot_is_a_new_file(controller: FakeController) -> None:
     assert Path("now.jpg").read_bytes().startswith(b"\xff\xd8")
     with pytest.raises(ControlError, match="is there already"):
         remote.main(["snapshot", "now.jpg"])
+    with pytest.raises(ControlError, match=r"got now\.png, expected a name that ends in \.jpg"):
+        remote.main(["snapshot", "now.png"])
     remote.main(["snapshot"])
     assert len(list(Path.cwd().iterdir())) == 2
 
