@@ -279,6 +279,22 @@ def test_fields_too_old_cost_passes(folder: Path) -> None:
     assert patient.report().given_up is None
 
 
+def test_fields_too_old_cost_pixels_in_the_end(folder: Path) -> None:
+    """Catches a size that is never told, and frames of the former size that end the stream."""
+    options = replace(OPTIONS, max_field_age_s=1e-6)
+    editor = DiffusionEditor(load(str(folder), "cpu"), options)
+    conditioning = editor.encode(BLUE)
+    assert editor.size.of(96, 64) == (96, 64)
+    while editor.size.of(96, 64) == (96, 64):
+        edit(editor, frames(), conditioning)
+    assert editor.size.of(96, 64) == (80, 48)
+    assert "picture 96x64 -> 80x48" in str(editor.report().given_up)
+    on_the_way = edit(editor, frames(), conditioning)
+    smaller = edit(editor, [replace(one, pixels=one.pixels[:48, :80]) for one in frames()],
+                   conditioning)  # fmt: skip
+    assert [one[-1].guide.shape for one in (on_the_way, smaller)] == [(64, 96), (48, 80)]
+
+
 def test_the_steps_asked_for_are_run(folder: Path) -> None:
     """Catches --steps that is taken and dropped."""
     editor = DiffusionEditor(load(str(folder), "cpu"), replace(OPTIONS, num_steps=2))

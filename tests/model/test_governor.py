@@ -69,7 +69,8 @@ def test_fields_are_kept_young_by_fewer_passes() -> None:
         said = governor.aged(0.3)
         if said is not None:
             told.append(said)
-    assert told == ["no context pass", "steps 4 -> 2", "steps 2 -> 1"]
+    smaller = "picture 96x64 -> 80x48"
+    assert told == ["no context pass", "steps 4 -> 2", "steps 2 -> 1", smaller]
     assert governor.aged(0.3) is None  # nothing is left
     assert Governor((Setting(TINY),), max_field_age_s=0.25).aged(0.3) is None
 
@@ -86,6 +87,18 @@ def test_what_was_given_up_comes_back() -> None:
     for _ in range(FAST_CHUNKS):
         governor.aged(0.1)
     assert governor.setting == Setting(TINY)
+
+
+def test_nano_gives_up_pixels_alone_and_takes_them_back() -> None:
+    """Catches a slow machine whose fields stay old, and a fast one whose pictures stay small."""
+    governor = Governor((Setting(NANO),), max_field_age_s=0.25)
+    told = [governor.aged(0.3) for _ in range(SLOW_CHUNKS * 5)]
+    assert [said for said in told if said] == [
+        "no context pass", "steps 4 -> 2", "steps 2 -> 1", "picture 320x176 -> 256x144",
+    ]  # fmt: skip
+    assert governor.setting.config.size.num_tokens == 144
+    told = [governor.aged(0.1) for _ in range(FAST_CHUNKS)]
+    assert told[-1] == "picture 256x144 -> 320x176"
 
 
 def test_an_age_near_the_limit_changes_nothing() -> None:

@@ -61,17 +61,17 @@ def test_another_size_starts_a_new_stream() -> None:
 @pytest.mark.parametrize(
     ("picture", "edited_at"),
     [
-        ((720, 1280), (144, 256)),
-        ((1080, 1920), (144, 256)),
-        ((361, 643), (144, 256)),
-        ((480, 640), (160, 208)),
-        ((512, 512), (192, 192)),
-        ((640, 480), (208, 160)),
-        ((1280, 720), (256, 144)),
+        ((720, 1280), (176, 320)),
+        ((1080, 1920), (176, 320)),
+        ((361, 643), (176, 320)),
+        ((480, 640), (192, 256)),
+        ((512, 512), (224, 224)),
+        ((640, 480), (256, 192)),
+        ((1280, 720), (320, 176)),
     ],
 )
 def test_model_size_by_hand(picture: tuple[int, int], edited_at: tuple[int, int]) -> None:
-    """Catches a stretched portrait picture: 16 pixels a token, 144 tokens, the aspect kept."""
+    """Catches a stretched portrait picture: 16 pixels a token, 220 tokens, the aspect kept."""
     assert model_size(NANO, *picture) == edited_at
 
 
