@@ -21,7 +21,7 @@ from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.messages import Edited, Encoded, Ready
 from liveedit_cam.engine.supervisor import EngineSupervisor
 from liveedit_cam.engine.wake import Waker
-from liveedit_cam.errors import EditorError, WeightsError
+from liveedit_cam.errors import EditorError, UsageError, WeightsError
 from liveedit_cam.model import WAN_1_3B, EditStream, TextConditioning, load
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import CodecConfig, TextConfig
@@ -97,6 +97,14 @@ def play(
 
 def same(one: list[Clip], other: list[Clip]) -> bool:
     return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+def test_a_gpu_without_bfloat16_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a float32 model of twice the memory on an old card, and a folder read before."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    with pytest.raises(UsageError, match="Tesla T4, which has no bfloat16, for tiny-wan") as caught:
+        load_wan(tmp_path, TINY_WAN, torch.device("cuda"), torch.float32)
+    assert "--model nano" in str(caught.value.hint)
 
 
 def test_the_stand_in_is_shaped_as_the_released_model() -> None:
