@@ -7,163 +7,54 @@ edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from liveedit_cam.compositing import put_on
-from liveedit_cam.model.conditioning import KVPolicy, TextConditioning
-from liveedit_cam.model.config import ModelConfig, model_size
-from liveedit_cam.model.dit import CausalDiT
-from liveedit_cam.model.field import Change, Steadier, bind, fit
-from liveedit_cam.model.generator import Denoiser, denoise_chunk
-from liveedit_cam.model.governor import Setting, memory_ladder
-from liveedit_cam.model.history import ShownLatents
-from liveedit_cam.model.kv_cache import KVCache
-from liveedit_cam.model.mask_cache import MaskCache
+from liveedit_cam.model.conditioning import TextConditioning
+from liveedit_cam.model.config import model_size
+from liveedit_cam.model.dit import TextKV
+from liveedit_cam.model.field import Change, bind, fit
+from liveedit_cam.model.governor import Setting
+from liveedit_cam.model.latent_stream import LatentStream
 from liveedit_cam.model.matte import clear
-from liveedit_cam.model.schedule import FlowSchedule
-from liveedit_cam.model.speed.fast import Speed, best_speed, denoiser_for, kernels_for, prepare
-from liveedit_cam.model.speed.replay import CudaRecorder, Recorder
-from liveedit_cam.model.stream_codec import (
-    FrugalCodec,
-    MovableText,
-    PromptEncoder,
-    StreamCodec,
-    refused_chunk,
-)
-from liveedit_cam.model.text import is_all_missing, split_words, what_is_missing
+from liveedit_cam.model.prompts import condition
+from liveedit_cam.model.stream_codec import refused_chunk
 from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame, Pixels, Region
 
-NUM_CODEC_WARM_UPS = 3
-"""Chunks of a warm-up that go through the codec: its first two have shapes of their own."""
 
-
-class EditStream:
+class EditStream(LatentStream):
     """One video stream through one model; keeps caches between chunks. One thread owns it."""
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        dit: CausalDiT,
-        codec: StreamCodec,
-        text: PromptEncoder,
-        words: frozenset[str] | None,
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        decodes_source: bool = True,
-        light_codec: Callable[[], StreamCodec] | None = None,
-        kv_policy: KVPolicy = "keep",
-        speed: Speed | None = None,
-        recorder: Callable[[torch.device], Recorder] = CudaRecorder,
-    ) -> None:
-        """Move the DiT to ``device`` and ``dtype``; codec and text encoder stay where they are.
-
-        ``words`` are those the model was taught, None = any. ``decodes_source``: whether the
-        change is measured between decoded pictures, which cancels what the codec loses and costs
-        a second decoding, or against the source itself. ``light_codec`` makes one that takes less
-        memory, for ``apply``. ``speed`` None = the best for ``device``. Raises UsageError for a
-        speed that the device cannot have; ``recorder`` is what records where it says so.
-        """
-        self.config = config
-        self.device = device
-        self.dtype = dtype
-        self.words = words
-        self.kv_policy: KVPolicy = kv_policy
-        self.schedule = FlowSchedule(config.timesteps, config.shift)
-        self.speed = best_speed(device) if speed is None else speed
-        self.dit = dit.to(device, dtype).eval().requires_grad_(False)
-        prepare(self.dit, self.speed)
-        self._kernels = kernels_for(self.speed, config, device, dtype)
-        self._recorder = recorder
-        self._denoiser: Denoiser = self.dit
-        self.codec = codec
-        self._text = text
-        self._decodes_source = decodes_source
-        self._light_codec = light_codec
-        self._mask = MaskCache(config, self.speed.num_buckets)
-        self._cache: KVCache | None = None
-        # a regressed change is held where its source holds still, and its doubt takes a side;
-        # pictures made anew need neither
-        self._steadier = Steadier() if config.prediction == "source_change" else None
-        self._noise = torch.Generator(device)
-        self._seed: int | None = None
-        self._size: tuple[int, int] | None = None
-        self._conditioning: TextConditioning | None = None
-        self._is_kept_warm = False
-        self._shown = ShownLatents()
-        self._last_source: Tensor | None = None
-        self.skip_ratio = 0.0  # share of tokens that the last chunk's middle steps reused
-        self.recomputed: Tensor | None = None  # bool (T, h, w): those computed anew; None = all
-
-    @property
-    def chunk_frames(self) -> int:
-        """Frames the next ``edit`` takes; a codec's first chunk may be shorter."""
-        return self.codec.frames_for(self.config.chunk_latents)
-
-    def ladder(self) -> tuple[Setting, ...]:
-        """What ``apply`` can give up, as ``memory_ladder``."""
-        return memory_ladder(
-            self.config,
-            has_frugal_codec=isinstance(self.codec, FrugalCodec),
-            has_light_codec=self._light_codec is not None,
-            has_large_text=isinstance(self._text, MovableText),
-        )
-
-    def apply(self, setting: Setting) -> None:
-        """Run by ``setting`` from the next chunk on; another window or size starts a new stream."""
-        before, config = self.config, setting.config
-        self.config = config
-        self.schedule = FlowSchedule(config.timesteps, config.shift)
-        self._mask.config = config
-        if setting.uses_light_codec and self._light_codec is not None:
-            self.codec, self._light_codec = self._light_codec(), None
-            self._decodes_source = True  # it loses much of a picture: that must not look like edits
-            self._size = None
-        if isinstance(self.codec, FrugalCodec):
-            self.codec.one_by_one = setting.one_by_one
-        if setting.text_on_cpu and isinstance(self._text, MovableText):
-            self._text.to_cpu()
-        if not config.shares_stream(before):
-            self._size = None
-        if self._size is None:
-            self._cache, self._denoiser = None, self.dit
-            self.reset()  # now, so that ``chunk_frames`` is that of the new stream
-
-    def free_text(self) -> bool:
-        """Give back what a text encoder keeps on the device between prompts; False = nothing."""
-        return isinstance(self._text, MovableText) and self._text.let_go()
-
-    @property
-    def kv_latents(self) -> int:
-        """Latents now in the KV cache."""
-        return self._cache.num_latents if self._cache else 0
+    def _begin(self) -> None:
+        super()._begin()
+        self._next: EditStream | None = None  # makes the next edit of a sentence
 
     def reset(self) -> None:
         """Forget the stream; weights stay."""
-        if self._cache:
-            self._cache.reset()
-        self._mask.reset()
-        self._shown.clear()
-        self._seed = self._last_source = None
-        if self._steadier is not None:
-            self._steadier.reset()
-        self.codec.reset()
+        super().reset()
+        self._next = None
+
+    def apply(self, setting: Setting) -> None:
+        """Run by ``setting`` from the next chunk on; another window or size starts a new stream."""
+        super().apply(setting)
+        self._next = None
 
     @torch.inference_mode()
-    def encode_text(self, prompt: str) -> TextConditioning:
-        """Make an instruction ready; its K and V are computed here, once."""
-        kv = self.dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
-        if self.words is None:
-            return TextConditioning(prompt, tuple(kv), ())
-        unread = split_words(prompt)[self.config.text.max_tokens - 1 :]
-        missing = what_is_missing(prompt, self.words)
-        is_read = not is_all_missing(prompt, missing, self.words)
-        return TextConditioning(prompt, tuple(kv), missing, is_read, " ".join(unread))
+    def encode_text(self, prompt: str, *, cuts: bool = True) -> TextConditioning:
+        """Make an instruction ready; its K and V are computed here, once.
+
+        A small model's sentence of several edits becomes one for each, unless ``cuts`` is False.
+        """
+        max_words = self.config.text.max_tokens - 1
+        return condition(prompt, self._text_kv, self.words, max_words, cuts=cuts)
+
+    def _text_kv(self, prompt: str) -> list[TextKV]:
+        return self.dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
 
     @torch.inference_mode()
     def edit(
@@ -210,138 +101,32 @@ class EditStream:
         Raises EditorError.
         """
         strength = strength if conditioning.is_understood else 0.0
-        before, after = self.decoded(small, conditioning, seed)
-        passed = 1
-        if not every_frame:
-            passed, before, after = len(before), before[-1:], after[-1:]
-        if self._steadier is not None:
-            after = clear(before, after)
+        before, after = self._edited(small, conditioning, seed, every_frame=every_frame)
+        passed = 1 if every_frame else len(small)
         return fit(before, after, strength, region, self._steadier, passed)
 
-    @torch.inference_mode()
-    def decoded(
-        self, small: Pixels, conditioning: TextConditioning, seed: int = 0
+    def _edited(
+        self, small: Pixels, conditioning: TextConditioning, seed: int, *, every_frame: bool
     ) -> tuple[Tensor, Tensor]:
-        """Source and edit of one chunk as ``change`` compares them: float32 (T, 3, h, w) in [0, 1].
+        """As ``decoded``, mattes made clear and all edits of a sentence made, one on another.
 
-        Takes what ``change`` takes, and advances the stream. Raises EditorError.
+        ``every_frame`` False gives the newest frame only.
         """
-        token_px = self.config.token_px
-        is_whole = small.ndim == 4 and small.shape[1] % token_px == small.shape[2] % token_px == 0
-        if not is_whole or small.shape[3] != 3:
-            size = f"h, w in whole tokens of {token_px} pixels"
-            raise refused_chunk(small.shape, self.chunk_frames, size)
-        self._settle(small.shape[1], small.shape[2], small.shape, "h, w")
-        self._prepare(conditioning, seed)
-        pixels = torch.from_numpy(small).to(self.device).float() / 255
-        source_frames = pixels.permute(3, 0, 1, 2).unsqueeze(0)
-        source = self.codec.encode(source_frames)
-        return self._decode(source_frames, source, self._edit_latents(source, conditioning))
-
-    @torch.inference_mode()
-    def warm_up(self, height: int = 720, width: int = 1280) -> None:
-        """Compile and record what ``speed`` asks for, for pictures of that shape, before any came.
-
-        Takes a minute or more where it compiles. From now on another size is warmed up as it comes.
-        """
-        if self.speed.needs_warm_up:
-            self._resize(*model_size(self.config, height, width))
-            self._warm_up()
-            self._is_kept_warm = True
-
-    def _warm_up(self) -> None:
-        """Run every kind of chunk there is at the size set last, codec included."""
-        assert self._cache is not None, "_resize makes the cache"
-        assert self._size is not None, "_resize sets the size"
-        text = self.config.text
-        silence = torch.zeros(1, text.max_tokens, text.width, device=self.device, dtype=self.dtype)
-        conditioning = TextConditioning("", tuple(self.dit.text_kv(silence)), ())
-        self._prepare(conditioning, 0)
-        tokens = self._cache.chunk_tokens
-        whole = [tokens] * (self.config.window_latents // self.config.chunk_latents)
-        for number, count in enumerate((*whole, *self._mask.counts(tokens))):
-            if number < NUM_CODEC_WARM_UPS:  # the first, which may be shorter, and later ones
-                frames = torch.zeros(1, 3, self.chunk_frames, *self._size, device=self.device)
-                source = self.codec.encode(frames)
-            recomputed = torch.arange(tokens, device=self.device) < count
-            self._mask.edit_mask = None if count == tokens else recomputed
-            self._last_source = None
-            edited = self._edit_latents(source, conditioning)
-            if number < NUM_CODEC_WARM_UPS:
-                self._decode(frames, source, edited)
-        self.reset()
-        self._conditioning = None
-        self.skip_ratio = 0.0
-
-    def _resize(self, height: int, width: int) -> bool:
-        """Follow a change of the size in pixels; whether there was one."""
-        if self._size == (height, width):
-            return False
-        self._cache, self._denoiser = None, self.dit  # before the next: both need not fit
-        grid = (height // self.config.token_px, width // self.config.token_px)
-        self._cache = KVCache(
-            self.config, grid, self.device, self.dtype,
-            kernels=self._kernels, keeps_rotated=self.speed.keeps_rotated,
-        )  # fmt: skip
-        self._denoiser = denoiser_for(self.speed, self.dit, self._cache, self._recorder)
-        self._size = (height, width)
-        self.reset()
-        return True
-
-    def _settle(self, height: int, width: int, shape: tuple[int, ...], size: str) -> None:
-        """Start a stream where the size is another, then refuse what is not its next chunk."""
-        is_new = self._resize(height, width)  # first: a new stream may want fewer frames
-        if shape[0] != self.chunk_frames:
-            raise refused_chunk(shape, self.chunk_frames, size)
-        if is_new and self._is_kept_warm:
-            self._warm_up()
-
-    def _prepare(self, conditioning: TextConditioning, seed: int) -> None:
-        """Follow a change of seed or instruction."""
-        if self._seed != seed or self._steadier is not None:  # other noise would flicker
-            self._seed = seed
-            self._noise.manual_seed(seed)
-        if self._conditioning is not conditioning:
-            if self._conditioning is not None:
-                self._switch(conditioning)
-            self._conditioning = conditioning
-
-    def _switch(self, conditioning: TextConditioning) -> None:
-        """A new instruction: recompute everything once, treat the history by ``kv_policy``."""
-        assert self._cache is not None, "an instruction switched before the first chunk"
-        self._mask.reset()
+        before, after = self.decoded(small, conditioning, seed)
+        if conditioning.then is None:
+            self._next = None
+            if not every_frame:
+                before, after = before[-1:], after[-1:]
         if self._steadier is not None:
-            self._steadier.reset()
-        if self.kv_policy == "keep":
-            return
-        self._cache.reset()
-        if self.kv_policy == "recache":
-            self._shown.rewrite(self.dit, self._cache, conditioning.kv)
-
-    def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
-        """One chunk of latents (B, C, T, h, w), the same shape out."""
-        assert self._cache is not None, "_prepare makes the cache"
-        last = self._last_source
-        moved = None if last is None else (source - last)[:, 0].abs().mean()
-        self._last_source = source
-        self._mask.plan(moved)
-        has_middle = len(self.schedule.timesteps) > 2
-        self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
-        mask = self._mask.recomputed if has_middle else None
-        self.recomputed = None if mask is None else mask.view(-1, *self._cache.grid)
-        x0 = denoise_chunk(
-            self._denoiser, source, conditioning.kv, self.schedule, self._cache, self._mask,
-            self._noise, context_pass=self.config.context_pass,
-        )  # fmt: skip
-        if self.kv_policy == "recache":
-            self._shown.add(x0, source, self.config)
-        return x0
-
-    def _decode(self, small: Tensor, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
-        """Source and edit at model size, what is compared; float (T, 3, h, w), on the device."""
-        if self._decodes_source:
-            frames = self.codec.decode(torch.cat((source, x0)))
-        else:
-            frames = torch.cat((small, self.codec.decode(x0)))
-        before, after = frames.transpose(1, 2).float()
-        return before, after
+            after = clear(before, after)
+        if conditioning.then is None:
+            return before, after
+        if self._next is None:
+            self._next = copy.copy(self)
+            self._next.codec = copy.deepcopy(self.codec)
+            self._next._begin()
+        changed = 255 * (after - before).permute(0, 2, 3, 1).cpu()
+        shown = (torch.from_numpy(small) + changed).round().clamp(0, 255).to(torch.uint8).numpy()
+        again, last = self._next._edited(shown, conditioning.then, seed, every_frame=every_frame)
+        kept = len(again)
+        return before[-kept:], (after[-kept:] + last - again).clamp(0, 1)

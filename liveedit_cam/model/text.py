@@ -113,6 +113,11 @@ _NEUTRAL = re.compile(
 """Words that ask for no edit by themselves. One that is missing here lets more reach the model."""
 
 
+def asks_for_nothing(word: str) -> bool:
+    """Whether ``word`` asks for no edit by itself."""
+    return _NEUTRAL.fullmatch(word) is not None
+
+
 def is_all_missing(prompt: str, missing: Sequence[str], known: Collection[str]) -> bool:
     """Whether ``missing`` (of ``what_is_missing``) is all that ``prompt`` asks for.
 
@@ -122,10 +127,10 @@ def is_all_missing(prompt: str, missing: Sequence[str], known: Collection[str]) 
     rest = f" {' '.join(_words(prompt))} "
     for phrase in missing:
         rest = rest.replace(f" {phrase} ", " ")
-    edits = [word for word in known if not _NEUTRAL.fullmatch(word)]
+    edits = [word for word in known if not asks_for_nothing(word)]
     return (
         len(missing) > 0
-        and all(_NEUTRAL.fullmatch(word) for word in rest.split())
+        and all(asks_for_nothing(word) for word in rest.split())
         and not any(is_typo(one, word) for one in missing for word in edits)
     )
 

@@ -56,7 +56,7 @@ class WholeClips:
 
     def encode_text(self, prompt: str) -> TextConditioning:
         """As EditStream."""
-        return self._stream.encode_text(prompt)
+        return self._stream.encode_text(prompt, cuts=False)
 
     @torch.inference_mode()
     def edit_each(

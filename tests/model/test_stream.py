@@ -15,7 +15,8 @@ from liveedit_cam.errors import EditorError
 from liveedit_cam.model import NANO, EditStream, ModelConfig, TextConditioning
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import model_size
-from liveedit_cam.model.field import Steadier
+from liveedit_cam.model.field import Steadier, fit
+from liveedit_cam.model.matte import clear
 from liveedit_cam.types import Region
 
 Clip = NDArray[np.uint8]
@@ -322,3 +323,41 @@ def test_bfloat16_is_near_float32() -> None:
     exact, rounded = (pictures.astype(float) for pictures in shown)
     assert 0 < np.abs(exact - rounded).mean() < 1.0
     assert np.abs(exact - clip.reshape(exact.shape)).mean() > 5
+
+
+def test_the_edits_of_a_sentence_are_made_one_on_another() -> None:
+    """Catches a second edit that sees the source, one that shares the first one's history, and a
+    stream that goes on with it under another instruction.
+    """
+    stream, one, two = tiny_stream(), tiny_stream(), tiny_stream()
+    first, second = (stream.encode_text(prompt) for prompt in ("make it blue", "make it black"))
+    clip = moving_frames(2 * stream.chunk_frames, 64, 96)
+    steadier = Steadier()
+    for chunk in (clip[: stream.chunk_frames], clip[stream.chunk_frames :]):
+        got = stream.change(chunk, replace(first, then=second))
+        before, after = one.decoded(chunk, first)
+        after = clear(before, after)
+        shown = 255 * (after - before).permute(0, 2, 3, 1).numpy() + chunk
+        again, last = two.decoded(np.clip(np.rint(shown), 0, 255).astype(np.uint8), second)
+        both = (after + clear(again, last) - again).clamp(0, 1)
+        wanted = fit(before, both, steadier=steadier, num_passed=1)
+        assert np.abs(got.cells - wanted.cells).max() < 1e-4
+        alone = tiny_stream().change(chunk, first)
+        assert np.abs(got.cells - alone.cells).max() > 1e-3
+    stream.reset()
+    alone = tiny_stream().change(clip[: stream.chunk_frames], first)
+    assert np.array_equal(stream.change(clip[: stream.chunk_frames], first).cells, alone.cells)
+
+
+def test_a_sentence_is_cut_into_what_the_model_was_taught() -> None:
+    """Catches an edit that the model cannot do and makes all the same, beside one that it can."""
+    stream = tiny_stream()
+    prompt = "make it blue and make it black"
+    assert stream.encode_text(prompt, cuts=False).then is None
+    cut = stream.encode_text(prompt)
+    assert cut.then is not None
+    assert (cut.prompt, cut.then.prompt, cut.then.then) == (prompt, "make it black", None)
+    half = stream.encode_text("make it blue and invert it")
+    assert (half.then, half.unknown, half.is_understood) == (None, ("invert",), True)
+    for ours, theirs in zip(half.kv, stream.encode_text("make it blue").kv, strict=True):
+        assert torch.equal(ours[0], theirs[0])
