@@ -1,8 +1,8 @@
 """Several edits in one sentence, cut apart: "make the wall blue and my shirt red". Knows no model.
 
 A small text encoder reads one edit at a time well and two badly. Cut is only where both sides are
-whole edits by these rules of English; everything else stays one sentence, also a list ("my hair and
-my shirt blue") and what says what to leave alone ("only me in colour and the rest grey").
+whole edits by these rules of English, or both are things of one look ("my hair and my shirt blue").
+Everything else stays one sentence, also what says what to leave alone ("the rest black and white").
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ _THINGS = (
     r"sweater|clothes|dress|trousers|pants|hat|cap|glasses|bag|sky|trees?|car|bus|bike|table|chair|"
     r"couch|sofa|bed|screen|cup|mug|bottle|bowl|book|dog|cat|picture|image|video|everything|it|me"
 )
+_ENDS_IN_THING = re.compile(rf".*\b(?:{_THINGS})")
+_THING_AND_LOOK = re.compile(rf"(?:.* )?(?:{_THINGS}) (?P<look>.+)")
 _NO_LOOK = re.compile(rf"{_PLACES}|{_THINGS}")
 
 
@@ -66,11 +68,16 @@ def edits_of(prompt: str, is_edit_word: Callable[[str], bool]) -> tuple[str, ...
     clauses, joints = _JOINT.split(plain), _JOINT.findall(plain)
     edits, current = [], clauses[0]
     for joint, clause in zip(joints, clauses[1:], strict=True):
-        if clause and is_whole(current) and _OPENING.match(clause) and is_whole(clause):
+        is_thing = _ENDS_IN_THING.fullmatch(current) and not _JOINT.search(current)
+        shared = _THING_AND_LOOK.fullmatch(clause) if is_thing else None
+        if is_whole(current) and _OPENING.match(clause) and is_whole(clause):
             edits.append(current)
-            current = clause if _is_sentence(clause) else f"{_verb_of(edits[-1])} {clause}"
+        elif shared and not is_whole(current) and not _is_sentence(clause) and is_whole(clause):
+            edits.append(f"{current} {shared['look']}")
         else:
             current = f"{current}{joint}{clause}" if current else clause
+            continue
+        current = clause if _is_sentence(clause) else f"{_verb_of(edits[-1])} {clause}"
     if not edits:
         return (prompt,)
     return tuple(edit.replace(_STANDS_FOR, "black and white") for edit in (*edits, current))
