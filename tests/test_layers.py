@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "registry": SEAMS,
     "presets": VALUES | {"config", "prompt"},
     "compositing": VALUES,
-    "model": VALUES | {"compositing", "folders", "model.wan", "model.speed", "pixels"},
+    "model": VALUES | {"compositing", "folders", "model.wan", "model.speed", "pixels", "prompt"},
     "model.wan": VALUES | {"model", "model.speed"},
     "model.speed": VALUES | {"model"},
     "store": VALUES | {"folders", "model", "model.wan"},

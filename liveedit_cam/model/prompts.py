@@ -11,12 +11,14 @@ from dataclasses import replace
 from liveedit_cam.model.clauses import edits_of
 from liveedit_cam.model.conditioning import TextConditioning
 from liveedit_cam.model.dit import TextKV
+from liveedit_cam.model.languages import in_english
 from liveedit_cam.model.text import (
     asks_for_nothing,
     is_all_missing,
     split_words,
     what_is_missing,
 )
+from liveedit_cam.prompt import ruled_out
 
 Encode = Callable[[str], list[TextKV]]
 """Cross-attention keys and values of every layer for a sentence."""
@@ -28,7 +30,8 @@ def condition(
     """Encode ``prompt``, of which a model reads ``max_words`` words and was taught ``words``.
 
     ``words`` None = any: then nothing is missing, and a sentence is never cut. ``cuts`` False keeps
-    it whole in any case. Of several edits those that ask for nothing the model can do are left out.
+    it whole in any case. Of several edits those that ask for nothing the model can do are left out;
+    one of another language that only rules something out asks for nothing.
     """
     if words is None:
         return TextConditioning(prompt, tuple(encode(prompt)), ())
@@ -36,14 +39,17 @@ def condition(
     def is_edit_word(word: str) -> bool:
         return word in words and not asks_for_nothing(word)
 
-    edits = edits_of(prompt, is_edit_word) if cuts else (prompt,)
+    english = in_english(prompt, words)
+    if english != prompt and ruled_out(english) is not None:
+        return TextConditioning(prompt, tuple(encode("")), (prompt,), is_understood=False)
+    edits = edits_of(english, is_edit_word) if cuts else (english,)
     links = [_link(edit, encode, words, max_words) for edit in edits]
     head: TextConditioning | None = None
     for link in reversed([link for link in links if link.is_understood] or links[:1]):
         head = replace(link, then=head)
     assert head is not None, "a prompt is at least one edit"
     unread = " ".join(link.unread for link in links if link.unread)
-    return replace(head, prompt=prompt, unknown=what_is_missing(prompt, words), unread=unread)
+    return replace(head, prompt=prompt, unknown=what_is_missing(english, words), unread=unread)
 
 
 def _link(edit: str, encode: Encode, words: frozenset[str], max_words: int) -> TextConditioning:
