@@ -70,9 +70,8 @@ def _engine(status: Status) -> Part:
     if status.edited_by is not None:
         edits = f"edited by {status.edited_by}; {edits}"
     steps = f", {status.num_steps} step{'s' * (status.num_steps > 1)}" if status.num_steps else ""
-    if status.given_up:
-        return Part("engine", Level.WAIT, f"{edits}{steps}; does without: {status.given_up}")
-    return Part("engine", Level.GOOD, edits + steps)
+    without = f"; to keep up: {status.given_up}" if status.given_up else ""
+    return Part("engine", Level.GOOD, edits + steps + without)
 
 
 def _times(count: int) -> str:
