@@ -20,6 +20,8 @@ from liveedit_cam.model.text import (
 )
 from liveedit_cam.prompt import ruled_out
 
+MOST_EDITS = 4
+"""Of a sentence: each takes as long as one alone."""
 Encode = Callable[[str], list[TextKV]]
 """Cross-attention keys and values of every layer for a sentence."""
 
@@ -30,8 +32,9 @@ def condition(
     """Encode ``prompt``, of which a model reads ``max_words`` words and was taught ``words``.
 
     ``words`` None = any: then nothing is missing, and a sentence is never cut. ``cuts`` False keeps
-    it whole in any case. Of several edits those that ask for nothing the model can do are left out;
-    one of another language that only rules something out asks for nothing.
+    it whole in any case. Of several edits those that ask for nothing the model can do are left out,
+    those over ``MOST_EDITS`` are unread; one of another language that only rules something out
+    asks for nothing.
     """
     if words is None:
         return TextConditioning(prompt, tuple(encode(prompt)), ())
@@ -43,12 +46,12 @@ def condition(
     if english != prompt and ruled_out(english) is not None:
         return TextConditioning(prompt, tuple(encode("")), (prompt,), is_understood=False)
     edits = edits_of(english, is_edit_word) if cuts else (english,)
-    links = [_link(edit, encode, words, max_words) for edit in edits]
+    links = [_link(edit, encode, words, max_words) for edit in edits[:MOST_EDITS]]
     head: TextConditioning | None = None
     for link in reversed([link for link in links if link.is_understood] or links[:1]):
         head = replace(link, then=head)
     assert head is not None, "a prompt is at least one edit"
-    unread = " ".join(link.unread for link in links if link.unread)
+    unread = " ".join(filter(None, (*(link.unread for link in links), *edits[MOST_EDITS:])))
     return replace(head, prompt=prompt, unknown=what_is_missing(english, words), unread=unread)
 
 

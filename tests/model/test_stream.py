@@ -357,6 +357,8 @@ def test_a_sentence_is_cut_into_what_the_model_was_taught() -> None:
     cut = stream.encode_text(prompt)
     assert cut.then is not None
     assert (cut.prompt, cut.then.prompt, cut.then.then) == (prompt, "make it black", None)
+    many = stream.encode_text(" and ".join(["make it blue"] * 6))
+    assert many.unread == "make it blue make it blue"
     half = stream.encode_text("make it blue and invert it")
     assert (half.then, half.unknown, half.is_understood) == (None, ("invert",), True)
     for ours, theirs in zip(half.kv, stream.encode_text("make it blue").kv, strict=True):
