@@ -44,7 +44,13 @@ CURRICULUM = (
 
 
 PICTURE_CURRICULUM = (
-    Phase(1.00, 1, 24, (*((144, 256),) * 5, *((96, 160),) * 3, (176, 128)), long_share=0.05),
+    Phase(
+        1.00,
+        1,
+        48,
+        (*((144, 256),) * 5, *((96, 160),) * 3, (176, 128), (192, 320)),
+        long_share=0.04,
+    ),
 )
 """Where pictures are trained on: from weights that know clips already."""
 LONG = 3

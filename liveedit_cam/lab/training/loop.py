@@ -47,6 +47,8 @@ class LoopConfig:
     log_every: int = 20
     muon: bool = True
     """Use Muon for matrices inside blocks, AdamW for the rest; otherwise AdamW alone."""
+    momentum: float = 0.95
+    """Of Muon."""
     text_rate: float = 1.0
     """Learning rate of parameters called "text...." as a share of the others'."""
 
@@ -109,7 +111,9 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
         )
     ]
     if matrices:
-        optimisers.append(Muon(matrices, config.learning_rate, config.weight_decay))
+        optimisers.append(
+            Muon(matrices, config.learning_rate, config.weight_decay, config.momentum)
+        )
     return optimisers
 
 

@@ -15,10 +15,20 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum 0.95 (Nesterov), orthogonalised, scaled to the update size of AdamW."""
+    """Nesterov's momentum, orthogonalised, scaled to the update size of AdamW."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        """``momentum``: the update is as large however little gradients agree, so where one batch
+        tells little, it should be the mean of many.
+        """
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
+        self.momentum = momentum
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure here
@@ -40,18 +50,26 @@ class Muon(torch.optim.Optimizer):
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         assert parameter.grad is not None
-        momentum: Tensor = state["momentum"].lerp_(parameter.grad, 0.05)
-        return torch.lerp(parameter.grad, momentum, 0.95)
+        momentum: Tensor = state["momentum"].lerp_(parameter.grad, 1 - self.momentum)
+        return torch.lerp(parameter.grad, momentum, self.momentum)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Move the singular values of ``matrices`` (B, M, N) towards 1 by Newton-Schulz iterations."""
+    """Move the singular values of ``matrices`` (B, M, N) towards 1 by Newton-Schulz iterations.
+
+    Each is X <- (a + b G + c G^2) X with G = X X'. All these factors are polynomials of the first
+    G, so they commute and are gathered in matrices of the short side; X itself is used twice.
+    """
     a, b, c = NEWTON_SCHULZ
     is_tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.transpose(1, 2) if is_tall else matrices
     x = x / x.flatten(1).norm(dim=1).clamp_min(1e-7).view(-1, 1, 1)
-    for _ in range(steps):
-        gram = x @ x.transpose(1, 2)
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x.transpose(1, 2) if is_tall else x
-    return result
+    gram, eye = x @ x.transpose(1, 2), torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    gathered = None
+    for step in range(steps):
+        factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + a * eye
+        gathered = factor if gathered is None else factor @ gathered
+        if step < steps - 1:
+            gram = factor @ gram @ factor
+    result: Tensor = gathered @ x
+    return result.transpose(1, 2) if is_tall else result

@@ -32,14 +32,16 @@ from liveedit_cam.lab.training.data import Pair, PairMaker
 from liveedit_cam.lab.training.views import View, exposed, photograph
 
 KIND_SHARES = (
-    ("named", 0.50),
+    ("named", 0.44),
     ("two", 0.02),
-    ("except", 0.04),
-    ("absent", 0.04),
-    ("subject", 0.35),
-    ("whole", 0.05),
+    ("except", 0.06),
+    ("absent", 0.10),
+    ("subject", 0.31),
+    ("whole", 0.07),
 )
 """Kinds of instruction of a picture and their shares."""
+FIRST_SHARE = 0.5
+"""Share of the pairs that edit the thing their picture was drawn for; the others are by kind."""
 LOOK_SHARES: tuple[tuple[Family, float], ...] = (
     (Family.RECOLOUR, 0.76),
     (Family.BLACK_AND_WHITE, 0.06),
@@ -129,15 +131,17 @@ class PictureMaker:
     def pairs(
         self, count: int, num_latents: int, frames_per_latent: int, height_px: int, width_px: int
     ) -> list[Pair]:
-        """Draw ``count`` pairs, each view with two instructions."""
+        """Draw ``count`` pairs, each of a view of its own: what a batch teaches of places is as
+        much as it shows of them.
+        """
         made: list[Pair] = []
         while len(made) < count:
             region = self.rng.choices(self.regions, [r.weight for r in self.regions])[0]
             picture = self.rng.choice(self.by_region[region.name])
             view = self._view(picture, region, num_latents * frames_per_latent, height_px, width_px)
-            made.append(self._named(view, (region,)))
-            made.append(self._any(view))
-        return made[:count]
+            is_named = self.rng.random() < FIRST_SHARE
+            made.append(self._named(view, (region,)) if is_named else self._any(view))
+        return made
 
     def _any(self, view: View) -> Pair:
         """One more instruction for a view, of any kind that it can bear."""

@@ -60,6 +60,8 @@ class StageSettings(BaseModel):
     """iterations between two lines of log.jsonl"""
     muon: bool = True
     """Muon for the matrices inside blocks; false = AdamW alone"""
+    momentum: float = Field(0.95, ge=0, lt=1)
+    """of Muon; more where the gradients of single batches hardly agree"""
     rollout_share: float | None = Field(None, ge=0, le=1)
     """teacher forcing: share of the samples noised from the model's own estimate, as live; left out
     = 0.9, and 0 for models of the flow"""
@@ -103,6 +105,7 @@ class StageSettings(BaseModel):
             checkpoint_every=self.checkpoint_every,
             log_every=self.log_every,
             muon=self.muon,
+            momentum=self.momentum,
             text_rate=self.text_rate,
         )
 

@@ -133,7 +133,7 @@ def _train_in_parts(
     A thread per core and no barrier inside an iteration: where another program holds one core,
     the other goes on. A part has its own draws, so a run is the same however threads take turns.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(settings.threads)  # of the update alone, between two iterations
     parts = settings.parts
     small = tuple(replace(p, batch=max(1, p.batch // parts)) for p in curriculum)
     makers, expected = _makers(settings, materials, parts)

@@ -46,7 +46,7 @@ OWN_SHARE = 0.9
 """Share of the samples of models of the change that are noised from the model's own estimate."""
 ANCHOR_WEIGHT = 4.0
 """Of the squared distance of old prompts' embeddings from what they were."""
-PARTS_WEIGHT = 0.1
+PARTS_WEIGHT = 0.5
 """Of the cross-entropy of what each cell is, in the loss."""
 PART_WEIGHTS = (*(weight for _, _, weight in PARTS), 1.0)
 

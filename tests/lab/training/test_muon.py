@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from liveedit_cam.lab.training.muon import Muon, orthogonalise
+from liveedit_cam.lab.training.muon import NEWTON_SCHULZ, Muon, orthogonalise
 
 
 def random_matrices(*shape: int) -> torch.Tensor:
@@ -33,6 +33,36 @@ def test_directions_are_kept() -> None:
         off = core - torch.diag_embed(core.diagonal(dim1=1, dim2=2))
         assert off.abs().max() < 1e-4
         assert core.diagonal(dim1=1, dim2=2).min() > 0.6
+
+
+def test_gathered_factors_are_the_iterations_one_by_one() -> None:
+    """Catches a shorter way that ends elsewhere; the long way is the formula."""
+    a, b, c = NEWTON_SCHULZ
+    for shape in ((8, 8), (8, 32), (32, 8)):
+        x = random_matrices(3, *shape).double()
+        wanted = x.mT if shape[0] > shape[1] else x
+        wanted = wanted / wanted.flatten(1).norm(dim=1).view(-1, 1, 1)
+        for _ in range(5):
+            gram = wanted @ wanted.mT
+            wanted = a * wanted + (b * gram + c * gram @ gram) @ wanted
+        found = orthogonalise(x)
+        assert torch.allclose(found.mT if shape[0] > shape[1] else found, wanted, atol=1e-9)
+        single = orthogonalise(x.float()).double()
+        assert torch.allclose(single, found, atol=1e-4)
+
+
+def test_momentum_is_the_mean_of_so_many_gradients() -> None:
+    """Catches a momentum that is set and not used: a gradient's sign is outvoted by many before."""
+    steps = {}
+    for momentum in (0.5, 0.98):
+        weight = nn.Parameter(torch.zeros(4, 4))
+        optimiser = Muon([weight], lr=0.1, weight_decay=0.0, momentum=momentum)
+        for gradient in (*[torch.eye(4)] * 20, -torch.eye(4), -torch.eye(4)):
+            before = weight.detach().clone()
+            weight.grad = gradient.clone()
+            optimiser.step()
+        steps[momentum] = float((weight.detach() - before).diagonal().mean())
+    assert steps[0.5] > 0 > steps[0.98]
 
 
 def test_stacked_matrices_do_not_mix() -> None:

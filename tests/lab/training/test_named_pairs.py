@@ -14,7 +14,12 @@ from liveedit_cam.lab.edits.spec import EditSpec, Family, Scope
 from liveedit_cam.lab.training.batches import ExpectedChange, collate
 from liveedit_cam.lab.training.data import PairMaker
 from liveedit_cam.lab.training.editor import Editor
-from liveedit_cam.lab.training.losses import edit_loss, parts_loss
+from liveedit_cam.lab.training.losses import (
+    MOST_INSIDE,
+    edit_loss,
+    inside_weights,
+    parts_loss,
+)
 from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
 from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.config import NANO
@@ -183,3 +188,17 @@ def test_parts_logits_lie_where_their_cells_do() -> None:
     logits = editor.parts_logits(hidden, (2, 3), 1)
     assert logits.shape == (1, 1, 4, 6, NUM_PARTS)
     assert logits.nonzero().tolist() == [[0, 0, 2, 3, 5]]
+
+
+def test_what_a_small_edit_changes_counts_more() -> None:
+    """Catches a weight by the size of the change, and one for pairs where nothing is to happen."""
+    change = torch.zeros(4, 1, 10, 10)
+    change[0, 0, 0, :4] = 0.3
+    change[1, 0, :3] = torch.linspace(1, 2, 10)
+    change[2] = 5.0
+    weights = inside_weights(change)
+    assert weights.shape == change.shape
+    assert torch.unique(weights[0]).tolist() == pytest.approx([1.0, MOST_INSIDE])
+    assert torch.equal(weights[0] > 1, change[0] > 0)
+    assert torch.unique(weights[1]).tolist() == pytest.approx([1.0, (0.7 / 0.3) ** 0.5])
+    assert torch.equal(weights[2:], torch.ones(2, 1, 10, 10))
