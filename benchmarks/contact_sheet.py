@@ -25,7 +25,7 @@ PAIRS = (
     ("talk-curtain", "change my shirt to red"),
     ("head-pose-face-detection-female", "make the background blue"),
     ("cocop-000000170099", "make my shirt emerald green"),
-    ("talk-curtain", "make the background teal"),
+    ("talk-curtain", "make my hair blue and the wall behind me teal"),
     ("cocop-000000398905", "turn the person gold"),
     ("head-pose-face-detection-female", "golden light"),
     ("cocop-000000367818", "paint the sky orange"),
