@@ -111,9 +111,8 @@ def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
         )
     ]
     if matrices:
-        optimisers.append(
-            Muon(matrices, config.learning_rate, config.weight_decay, config.momentum)
-        )
+        rate, decay = config.learning_rate, config.weight_decay
+        optimisers.append(Muon(matrices, rate, decay, config.momentum))
     return optimisers
 
 
