@@ -1,6 +1,7 @@
 """One edit of one video, chunk by chunk: encoded, denoised beside its source, both decoded.
 
-Keeps caches between chunks. Knows no instruction in words, no full-size picture and no field.
+Keeps caches between chunks. Knows no full-size picture and no field; reads no words: text encoder
+and taught words are kept here for EditStream.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from tiny_model import tiny_stream
 from liveedit_cam.model.languages import in_english
 from liveedit_cam.model.text import split_words
 
-ENGLISH = frozenset(json.loads(Path("models/nano/words.json").read_text("utf-8")))
+WORDS = Path(__file__).parents[2] / "models" / "nano" / "words.json"
+ENGLISH = frozenset(json.loads(WORDS.read_text("utf-8")))
 
 
 @pytest.mark.parametrize(
