@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -88,19 +90,25 @@ def load_clips(
             "and clips.json",
             hint="Give another folder with --media.",
         )
-    clips = []
-    for name, facts in sorted(json.loads(index.read_text()).items()):
-        if facts["split"] != split:
-            continue
+    wanted = sorted(
+        (name, facts)
+        for name, facts in json.loads(index.read_text()).items()
+        if facts["split"] == split
+    )
+
+    def load(one: tuple[str, Mapping[str, Any]]) -> Clip | None:
+        name, facts = one
         size = stored_size(facts["width"], facts["height"], short_side_px)
         try:
             frames, subject = _load_arrays(folder, name, size, max_frames, cache)
         except (UsageError, OSError) as error:
             print(f"skipped clip {name}: {error}")
-            continue
+            return None
         share = float(subject.mean()) / 255
-        clips.append(Clip(name, frames, subject, facts["fps"], 0.02 <= share <= 0.85))
-    return clips
+        return Clip(name, frames, subject, facts["fps"], 0.02 <= share <= 0.85)
+
+    with ThreadPoolExecutor() as threads:  # the decoders hold no lock
+        return [clip for clip in threads.map(load, wanted) if clip is not None]
 
 
 def _load_arrays(

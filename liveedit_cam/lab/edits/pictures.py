@@ -8,7 +8,8 @@ unknown), for some ``fine/NAME.png`` (garments), and for some clips of the media
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,20 +66,43 @@ def table_of(region: Region, picture: LabelledPicture) -> NDArray[np.bool_]:
     return table
 
 
+def shares_of(regions: Sequence[Region], picture: LabelledPicture) -> list[float]:
+    """The share of the picture, 0..1, that each of ``regions`` takes: ``region_mask``'s mean, from
+    one count of all pairs of ids.
+    """
+    fine = np.zeros_like(picture.labels) if picture.fine is None else picture.fine
+    pairs = picture.labels.astype(np.uint16) << 8 | fine
+    counts = np.bincount(pairs.ravel(), minlength=1 << 16).reshape(256, 256)
+    shares = []
+    for region in regions:
+        table = table_of(region, picture)
+        inside = table[0][:, None] | np.zeros((1, 256), np.bool_)
+        if picture.fine is not None:
+            inside |= table[1][None, :] & (np.arange(256) != UNKNOWN)[:, None]
+        shares.append(float(counts[inside].sum()) / picture.labels.size)
+    return shares
+
+
 def region_mask(region: Region, picture: LabelledPicture) -> NDArray[np.bool_]:
     """Where ``region`` is, bool (H, W)."""
     table = table_of(region, picture)
-    mask = table[0][picture.labels]
+    mask = looked_up(table[0], picture.labels)
     if picture.fine is not None:
-        mask = mask | (table[1][picture.fine] & (picture.labels != UNKNOWN))
-    return np.asarray(mask)
+        mask = mask | (looked_up(table[1], picture.fine) & (picture.labels != UNKNOWN))
+    return mask
+
+
+def looked_up(table: NDArray[Any], ids: NDArray[np.uint8]) -> NDArray[Any]:
+    """``table[ids]`` for 256 bytes or bools and uint8 ids of any shape, several times as fast."""
+    flat = cv2.LUT(ids.reshape(-1, ids.shape[-1]), table.view(np.uint8))
+    return np.asarray(flat, np.uint8).view(table.dtype).reshape(ids.shape)
 
 
 def person_mask(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where people and what they wear are; ``labels`` (H, W), bool of that shape out."""
     table = np.zeros(256, np.bool_)
     table[list(PERSON_LABELS)] = True
-    return np.asarray(table[labels])
+    return looked_up(table, labels)
 
 
 def parts_of(labels: NDArray[np.uint8], *, has_background: bool) -> NDArray[np.uint8]:
@@ -92,7 +116,7 @@ def parts_of(labels: NDArray[np.uint8], *, has_background: bool) -> NDArray[np.u
     table[UNKNOWN] = UNKNOWN
     if not has_background:
         table[0] = UNKNOWN
-    return np.asarray(table[labels])
+    return looked_up(table, labels)
 
 
 def load_pictures(
@@ -112,14 +136,21 @@ def load_pictures(
         ) from error
     garments = {name: int(key) for key, name in index["fine_labels"].items()}
     known = {int(key) for key in index["labels"]}
-    pictures = []
-    for item in index["items"]:
-        if item["split"] != split or (item["use"] == LEFT_OUT and not sharealike):
-            continue
+    wanted = [
+        item
+        for item in index["items"]
+        if item["split"] == split and (item["use"] != LEFT_OUT or sharealike)
+    ]
+
+    def read(item: Mapping[str, Any]) -> LabelledPicture | None:
         try:
-            pictures.append(_read(folder, item, garments, known))
+            return _read(folder, item, garments, known)
         except UsageError as error:
             print(f"skipped picture {item['name']}: {error}")
+            return None
+
+    with ThreadPoolExecutor() as threads:  # the decoders hold no lock
+        pictures = [picture for picture in threads.map(read, wanted) if picture is not None]
     for clip in index["clips"] if media is not None else ():
         if clip["split"] == split:
             assert media is not None

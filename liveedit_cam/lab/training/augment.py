@@ -46,9 +46,23 @@ def paste(
 def low_light(frames: Picture, rng: random.Random) -> Picture:
     """A dark room: little light, a yellow or blue cast, coarse noise."""
     cast = np.array([rng.uniform(0.8, 1.1), 1.0, rng.uniform(0.6, 1.1)], np.float32)
-    dark = frames ** np.float32(rng.uniform(1.0, 1.6)) * cast * np.float32(rng.uniform(0.2, 0.55))
-    noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(frames.shape, np.float32)
-    return np.clip(dark + noise * np.float32(rng.uniform(0.01, 0.04)), 0, 1)
+    dark = power(frames, rng.uniform(1.0, 1.6))
+    dark *= cast * np.float32(rng.uniform(0.2, 0.55))
+    return noisy(dark, rng.uniform(0.01, 0.04), rng)
+
+
+def power(frames: Picture, exponent: float) -> Picture:
+    """``frames`` (T, H, W, 3), none below 0, to the power ``exponent``."""
+    rows = frames.reshape(-1, 3 * frames.shape[2])
+    return np.asarray(cv2.pow(rows, exponent), np.float32).reshape(frames.shape)
+
+
+def noisy(frames: Picture, deviation: float, rng: random.Random) -> Picture:
+    """``frames`` plus Gaussian noise, in [0, 1]."""
+    out = np.random.default_rng(rng.getrandbits(32)).standard_normal(frames.shape, np.float32)
+    out *= np.float32(deviation)
+    out += frames
+    return np.clip(out, 0, 1, out=out)
 
 
 def redress(
@@ -147,15 +161,18 @@ def relight(frames: Picture, rng: random.Random) -> Picture:
     mix = (saturation * np.eye(3) + (1 - saturation) * grey).astype(np.float32) @ mix
     gain = np.array([rng.uniform(0.85, 1.15) for _ in range(3)], np.float32)
     exposure = math.exp(rng.gauss(0, 0.25))
-    out = np.clip(frames @ (mix * (gain * exposure)[:, None]).T + rng.uniform(-0.05, 0.05), 0, 1)
+    offset = np.full((3, 1), rng.uniform(-0.05, 0.05), np.float32)
+    matrix = np.hstack((mix * (gain * exposure)[:, None], offset))
+    rows = frames.reshape(-1, frames.shape[2], 3)
+    out = np.asarray(cv2.transform(rows, matrix), np.float32).reshape(frames.shape)
+    np.clip(out, 0, 1, out=out)
     if rng.random() < 0.4:
-        out = out ** rng.uniform(0.7, 1.4)
+        out = power(out, rng.uniform(0.7, 1.4))
     if rng.random() < 0.12:
-        out = low_light(np.asarray(out, np.float32), rng)
+        out = low_light(out, rng)
     elif rng.random() < 0.3:
-        noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(out.shape, np.float32)
-        out = np.clip(out + noise * rng.uniform(0.005, 0.03), 0, 1)
-    return np.asarray(out, np.float32)
+        out = noisy(out, rng.uniform(0.005, 0.03), rng)
+    return out
 
 
 def add_shapes(frames: Picture, subject: Picture, rng: random.Random) -> None:

@@ -1,23 +1,25 @@
-"""Batches of encoded pairs, in line or on a thread while the last one trains. Knows no loss."""
+"""Batches of encoded pairs, made in line or by processes beside the training. Knows no loss."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveedit_cam.lab.edits.regions import NUM_PARTS
+from liveedit_cam.lab.edits.regions import NUM_PARTS, UNKNOWN
 from liveedit_cam.lab.edits.spec import EditSpec, Family
 from liveedit_cam.lab.training.data import Pair
 from liveedit_cam.lab.training.loop import Draws
 from liveedit_cam.model.codec import Codec
 
+ENCODED_AT_ONCE = 64
+"""Pairs that a GPU encodes in one call."""
 NUM_DRAWN = 60
 """Drawn scenes beside the real clips."""
 
@@ -48,7 +50,7 @@ PICTURE_CURRICULUM = (
         1.00,
         1,
         48,
-        (*((144, 256),) * 5, *((96, 160),) * 3, (176, 128), (192, 320)),
+        (*((176, 320),) * 5, *((144, 256),) * 3, (96, 160), (176, 128), (192, 320)),
         long_share=0.04,
     ),
 )
@@ -132,6 +134,15 @@ class ExpectedChange:
                 sums.setdefault(kind_of(pair.spec), []).append(value)
         return cls({kind: sum(values) / len(values) for kind, values in sums.items()})
 
+    @classmethod
+    def kept(cls, path: Path, about: str, measure: Callable[[], ExpectedChange]) -> ExpectedChange:
+        """What ``path`` holds of a run with the same ``about``, else measured and written there."""
+        if path.is_file() and (found := json.loads(path.read_text("utf-8")))["about"] == about:
+            return cls(found["by_kind"])
+        expected = measure()
+        path.write_text(json.dumps({"about": about, "by_kind": expected.by_kind}, indent=1))
+        return expected
+
     def of(self, spec: EditSpec) -> float:
         """Of edits like ``spec``; the mean of all kinds where its own was not met."""
         if spec.family is Family.IDENTITY:
@@ -142,73 +153,98 @@ class ExpectedChange:
 def collate(
     pairs: Sequence[Pair], codec: Codec, expected: ExpectedChange | None = None
 ) -> LatentBatch:
-    """Encode pairs one by one (their blocks stay in the processor's cache) and stack them."""
-    s, t = codec.config.spatial_stride, codec.config.frames_per_latent
+    """Make the targets of pairs of one size, encode both and stack them.
 
-    def encode(frames: Tensor) -> Tensor:
-        return codec.encode(frames.permute(3, 0, 1, 2).unsqueeze(0))
-
-    def cells(mask: Tensor) -> Tensor:
-        return F.avg_pool3d(mask[None, None], (t, s, s))[0, 0]
-
-    def shares(pair: Pair, like: Tensor) -> Tensor:
-        if pair.parts is None:
-            return like.new_zeros((*like.shape, NUM_PARTS))
-        middle = pair.parts[t // 2 :: t]  # one frame of each latent tells enough
-        parts = torch.arange(NUM_PARTS, dtype=torch.uint8).view(-1, 1, 1, 1)
-        return F.avg_pool2d((middle == parts).float(), 2 * s).permute(1, 2, 3, 0)
-
-    subject = [cells(pair.subject) for pair in pairs]
-    known = [
-        torch.ones_like(mean) if pair.known is None else cells(pair.known)
-        for pair, mean in zip(pairs, subject, strict=True)
-    ]
+    All lie on the device of ``codec``. A processor takes pairs one by one, since their blocks then
+    stay in its cache; a GPU takes many, since each call costs it as much as its work.
+    """
+    device = codec.basis.device
+    count = 1 if device.type == "cpu" else ENCODED_AT_ONCE
+    groups = [pairs[at : at + count] for at in range(0, len(pairs), count)]
+    has_parts = any(pair.parts is not None for pair in pairs)
     with torch.no_grad():
         return LatentBatch(
-            source=torch.cat([encode(pair.source) for pair in pairs]),
-            target=torch.cat([encode(pair.target) for pair in pairs]),
-            subject=torch.stack(subject),
-            has_subject=torch.tensor([pair.has_subject for pair in pairs]),
+            source=torch.cat(
+                [_encode(codec, group, [p.source for p in group]) for group in groups]
+            ),
+            target=torch.cat(
+                [_encode(codec, group, [p.target() for p in group]) for group in groups]
+            ),
+            subject=torch.cat([_cells(codec, group, "subject") for group in groups]),
+            has_subject=torch.tensor([pair.has_subject for pair in pairs], device=device),
             prompts=tuple(pair.prompt for pair in pairs),
-            known=torch.stack(known),
-            parts=None
-            if all(pair.parts is None for pair in pairs)
-            else torch.stack([shares(p, mean) for p, mean in zip(pairs, subject, strict=True)]),
+            known=torch.cat([_cells(codec, group, "known") for group in groups]),
+            parts=torch.cat([_parts(codec, group) for group in groups]) if has_parts else None,
             num_old=sum(pair.known is None for pair in pairs),
             expected=None
             if expected is None
-            else torch.tensor([expected.of(pair.spec) for pair in pairs]),
+            else torch.tensor([expected.of(pair.spec) for pair in pairs], device=device),
         )
 
 
-def batches(
-    maker: Maker,
-    codec: Codec,
-    curriculum: Sequence[Phase],
-    first: int,
-    iterations: int,
-    expected: ExpectedChange | None = None,
-) -> Iterator[LatentBatch]:
-    """Make the batches of iterations ``first`` to ``iterations``, each when it is asked for."""
-    frames = codec.config.frames_per_latent
-    for iteration in range(first, iterations):
-        maker.draws.begin(iteration)
-        phase = next(p for p in curriculum if iteration / iterations < p.until)
-        size = maker.draws.rng.choice(phase.sizes)
+def _encode(codec: Codec, pairs: Sequence[Pair], frames: Sequence[Tensor]) -> Tensor:
+    """Latents (B, C, T, h, w) of ``frames`` of ``pairs``, each (T, H, W, 3) or (1, H, W, 3)."""
+    lasting = [_lasting(one, pair.num_frames) for one, pair in zip(frames, pairs, strict=True)]
+    return codec.encode(torch.stack(lasting).permute(0, 4, 1, 2, 3))
+
+
+def _cells(codec: Codec, pairs: Sequence[Pair], name: Literal["subject", "known"]) -> Tensor:
+    """Mean of a mask in each latent cell, (B, T, h, w); 1 where a pair has none."""
+    masks = []
+    for pair in pairs:
+        mask = getattr(pair, name)
+        mask = torch.ones_like(pair.subject) if mask is None else mask
+        masks.append(_lasting(mask, pair.num_frames))
+    pooled = F.avg_pool2d(torch.stack(masks), codec.config.spatial_stride)
+    cells: Tensor = pooled.unflatten(1, (-1, codec.config.frames_per_latent)).mean(2)
+    return cells
+
+
+def _parts(codec: Codec, pairs: Sequence[Pair]) -> Tensor:
+    """Share of each latent cell that each part is, (B, T, h, w, NUM_PARTS); 0 without labels."""
+    t, cell = codec.config.frames_per_latent, 2 * codec.config.spatial_stride
+    middles = []  # one frame of each latent tells enough
+    for pair in pairs:
+        parts = pair.parts
+        if parts is None:
+            height, width = pair.subject.shape[1:]
+            parts = pair.subject.new_full((1, 2 * height, 2 * width), UNKNOWN, dtype=torch.uint8)
+        middles.append(_lasting(parts, pair.num_frames)[t // 2 :: t])
+    ids = torch.stack(middles)
+    shares = [F.avg_pool2d((ids == part).float(), cell) for part in range(NUM_PARTS)]
+    return torch.stack(shares, dim=-1)
+
+
+def _lasting(frames: Tensor, count: int) -> Tensor:
+    """(T, ...) of itself, or of the one frame that stands for all."""
+    return frames if len(frames) == count else frames.expand(count, *frames.shape[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which pairs each iteration of a run takes: the same however the run got there."""
+
+    maker: Maker
+    curriculum: Sequence[Phase]
+    iterations: int
+    """Of the whole run."""
+    frames_per_latent: int
+
+    def pairs(self, iteration: int) -> list[Pair]:
+        """Draw the pairs of ``iteration``, counted from 0."""
+        draws = self.maker.draws
+        draws.begin(iteration)
+        phase = next(p for p in self.curriculum if iteration / self.iterations < p.until)
+        size = draws.rng.choice(phase.sizes)
         count, num_latents = phase.batch, phase.num_latents
-        if phase.long_share and maker.draws.rng.random() < phase.long_share:
+        if phase.long_share and draws.rng.random() < phase.long_share:
             count, num_latents = max(1, count // 4), LONG
-        yield collate(maker.pairs(count, num_latents, frames, *size), codec, expected)
+        return self.maker.pairs(count, num_latents, self.frames_per_latent, *size)
 
 
-def prefetch(stream: Iterator[LatentBatch], ahead: int = 2) -> Iterator[LatentBatch]:
-    """The same batches, made on a thread up to ``ahead`` before they are asked for.
-
-    For a network on a device of its own; on a processor the thread fights with it for the cores
-    (2.6 instead of 2.3 s an iteration of nano on two). What the thread raises is raised here.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        coming = deque(thread.submit(next, stream, None) for _ in range(ahead))
-        while (batch := coming.popleft().result()) is not None:
-            coming.append(thread.submit(next, stream, None))
-            yield batch
+def batches(
+    plan: Plan, codec: Codec, first: int, expected: ExpectedChange | None = None
+) -> Iterator[LatentBatch]:
+    """Make the batches of iterations ``first`` to the last, each when it is asked for."""
+    for iteration in range(first, plan.iterations):
+        yield collate(plan.pairs(iteration), codec, expected)

@@ -31,7 +31,7 @@ def fit_transform(codec: Codec, clips: Sequence[Clip], seed: int, num_pairs: int
         (pair,) = maker.pairs(
             1, 1, codec.config.frames_per_latent, *FIT_SIZES[index % len(FIT_SIZES)]
         )
-        for frames in (pair.source, pair.target):
+        for frames in (pair.source, pair.target()):
             split = codec.split_blocks(frames.permute(3, 0, 1, 2).unsqueeze(0))
             flat = split.flatten(2)[0].T
             blocks.append(flat[torch.randperm(len(flat))[:80]])
@@ -67,7 +67,7 @@ def train_codec(
     def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
         maker.draws.begin(iteration)
         pairs = maker.pairs(8, 2, config.codec.frames_per_latent, 96, 96)
-        frames = torch.stack([p.target if i % 2 else p.source for i, p in enumerate(pairs)])
+        frames = torch.stack([p.target() if i % 2 else p.source for i, p in enumerate(pairs)])
         return codec_loss(codec, frames.permute(0, 4, 1, 2, 3))
 
     run.train(loss_of)

@@ -109,21 +109,34 @@ MISSPELT_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """A source, an instruction and the exact target."""
+    """A source and an instruction; the exact target is made where and when it is asked for.
 
+    A picture before a camera that stands still is one frame, which stands for all ``num_frames``.
+    """
+
+    num_frames: int
+    """T."""
     source: Tensor
-    """float32 (T, H, W, 3) in [0, 1]."""
-    target: Tensor
+    """float32 (T, H, W, 3), or (1, H, W, 3), in [0, 1]."""
     subject: Tensor
-    """float32 (T, H, W); the subject mask, for the auxiliary head."""
+    """float32 (T, H, W), or (1, H, W); the subject mask, for the auxiliary head."""
     has_subject: bool
     """Whether the subject mask means anything."""
     prompt: str
     spec: EditSpec
     known: Tensor | None = None
-    """float32 (T, H, W); where the target is known, 0..1. None = everywhere."""
+    """float32 (T, H, W), or (1, H, W); where the target is known, 0..1. None = everywhere."""
     parts: Tensor | None = None
-    """uint8 (T, 2H, 2W); which of ``regions.PARTS`` each pixel is, 255 = unknown. None = all."""
+    """uint8 (T, 2H, 2W), or (1, 2H, 2W); which of ``regions.PARTS`` each pixel is, 255 = unknown.
+    None = all."""
+    shown: Tensor | None = None
+    """float32 (1, H, W), 0 where black bars are, which no edit touches; None = no bars."""
+
+    def target(self) -> Tensor:
+        """The exact target, float32 like ``source``, on its device."""
+        subject = self.subject.expand(self.source.shape[:3])
+        target, _ = apply_edit(self.source, subject, self.spec)
+        return target if self.shown is None else target * self.shown[..., None]
 
 
 class PairMaker:
@@ -160,13 +173,12 @@ class PairMaker:
         spec, prompt = self._instruction(source, has_subject)
         if self.rng.random() < MISSPELT_SHARE:
             prompt = misspell(prompt, self.rng)
-        target, _ = apply_edit(source, subject, spec)
+        shown = None
         if self.rng.random() < BARS_SHARE:
             _, height, width = subject.shape
-            seen = torch.from_numpy(inside_bars(height, width, self.rng))
-            source, target = source * seen[..., None], target * seen[..., None]
-            subject = subject * seen
-        return Pair(source, target, subject, has_subject, prompt, spec)
+            shown = torch.from_numpy(inside_bars(height, width, self.rng))[None]
+            source, subject = source * shown[..., None], subject * shown
+        return Pair(len(source), source, subject, has_subject, prompt, spec, shown=shown)
 
     def _scene(
         self, num_latents: int, frames_per_latent: int, size: tuple[int, int]

@@ -15,13 +15,12 @@ import cv2
 import numpy as np
 import torch
 
-from liveedit_cam.lab.edits.apply import apply_edit
 from liveedit_cam.lab.edits.instructions import Palette, draw_spec, fill, misspell, plain_palette
 from liveedit_cam.lab.edits.pictures import (
     LEAST_SHARE,
     STREET,
     LabelledPicture,
-    region_mask,
+    shares_of,
     table_of,
 )
 from liveedit_cam.lab.edits.regions import OWNERS, PLACES, REGIONS, Region
@@ -84,9 +83,18 @@ class PictureMaker:
     """Draws pairs from labelled pictures: first what is named, then a picture that shows it."""
 
     def __init__(
-        self, pictures: Sequence[LabelledPicture], palette: Palette, old: PairMaker
+        self,
+        pictures: Sequence[LabelledPicture],
+        palette: Palette,
+        old: PairMaker,
+        per_view: int = 1,
     ) -> None:
-        """``old`` lends its random numbers and its clips as other places to stand."""
+        """``old`` lends its random numbers and its clips as other places to stand.
+
+        Of one view a batch learns about as much from one instruction as from ``per_view``: more
+        than one is for a device that has time to spare.
+        """
+        self.per_view = per_view
         self.old = old
         self.rng = old.rng
         self.palette, self.plain = palette, plain_palette()
@@ -107,8 +115,8 @@ class PictureMaker:
     @staticmethod
     def _regions_of(picture: LabelledPicture) -> list[Region]:
         """What can be named in ``picture``."""
-        size = picture.labels.size
-        shown = [r for r in REGIONS if region_mask(r, picture).sum() > LEAST_SHARE * size]
+        shares = shares_of(REGIONS, picture)
+        shown = [r for r, share in zip(REGIONS, shares, strict=True) if share > LEAST_SHARE]
         names = {region.name for region in shown}
         if {"shirt", "jacket"} <= names:  # "shirt" is then the one below the jacket
             shown = [region for region in shown if region.name != "upper clothes"]
@@ -131,9 +139,7 @@ class PictureMaker:
     def pairs(
         self, count: int, num_latents: int, frames_per_latent: int, height_px: int, width_px: int
     ) -> list[Pair]:
-        """Draw ``count`` pairs, each of a view of its own: what a batch teaches of places is as
-        much as it shows of them.
-        """
+        """Draw ``count`` pairs, each view with ``per_view`` instructions."""
         made: list[Pair] = []
         while len(made) < count:
             region = self.rng.choices(self.regions, [r.weight for r in self.regions])[0]
@@ -141,7 +147,8 @@ class PictureMaker:
             view = self._view(picture, region, num_latents * frames_per_latent, height_px, width_px)
             is_named = self.rng.random() < FIRST_SHARE
             made.append(self._named(view, (region,)) if is_named else self._any(view))
-        return made
+            made += [self._any(view) for _ in range(self.per_view - 1)]
+        return made[:count]
 
     def _any(self, view: View) -> Pair:
         """One more instruction for a view, of any kind that it can bear."""
@@ -231,11 +238,16 @@ class PictureMaker:
     def _pair(self, view: View, mask: Picture, spec: EditSpec, prompt: str) -> Pair:
         if self.rng.random() < MISSPELT_SHARE:
             prompt = misspell(prompt, self.rng)
-        source, inside = torch.from_numpy(view.frames), torch.from_numpy(mask)
-        target, _ = apply_edit(source, inside, spec)
-        known = torch.from_numpy(view.known())
-        parts = torch.from_numpy(view.parts())
-        return Pair(source, target, inside, True, prompt, spec, known, parts)
+        return Pair(
+            view.num_frames,
+            torch.from_numpy(view.frames),
+            torch.from_numpy(mask),
+            True,
+            prompt,
+            spec,
+            torch.from_numpy(view.known()),
+            torch.from_numpy(view.parts()),
+        )
 
     def _view(
         self, picture: LabelledPicture, region: Region, count: int, height: int, width: int
@@ -248,12 +260,12 @@ class PictureMaker:
         frames = view.frames
         if picture.set == STREET and region.is_own and self.rng.random() < PASTED_SHARE:
             frames = self._elsewhere(view)
-        return replace(view, frames=exposed(frames, self.rng))
+        return replace(view, frames=exposed(frames, view.num_frames, self.rng))
 
     def _elsewhere(self, view: View) -> Picture:
         """The person before a view of a clip that shows little of its own subject."""
-        count, height, width, _ = view.frames.shape
-        person = view.person()
+        _, height, width, _ = view.frames.shape
+        count, person = view.num_frames, view.person()
         for _ in range(3):
             clip = self.rng.choice(self.old.clips)
             behind, other = self.old.view(clip, np.arange(count), (height, width))

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from liveedit_cam.errors import ConfigError, shown
@@ -32,7 +33,7 @@ class StageSettings(BaseModel):
     learning_rate: float = Field(2e-3, gt=0)
     """highest learning rate"""
     batch: int | None = Field(None, ge=1)
-    """samples per batch; left out = the stage's own curriculum"""
+    """samples per batch; left out = the stage's own curriculum, which is kept with pictures"""
     num_latents: int = Field(3, ge=1)
     """latents of a clip, where there is no curriculum"""
     height: int = Field(144, ge=32, multiple_of=16)
@@ -46,6 +47,8 @@ class StageSettings(BaseModel):
     parts: int = Field(1, ge=1)
     """teacher forcing on a processor: parts of a batch, each worked on by one of ``threads``; keeps
     two cores busy where other programs take turns on them"""
+    workers: int = Field(0, ge=0)
+    """processes that draw pairs beside a GPU's training; 0 = drawn in line"""
     device: str = "auto"
     """where to train: auto, cpu, cuda, cuda:1"""
     bfloat16: bool = False
@@ -71,6 +74,8 @@ class StageSettings(BaseModel):
     """teacher forcing: folder of labelled pictures; left out = clips alone"""
     picture_share: float = Field(0.5, ge=0, le=1)
     """share of the pairs that are of pictures, where there are any"""
+    instructions_per_view: int = Field(1, ge=1)
+    """of each view of a picture; more than one where a GPU has time to spare"""
     text_rate: float = Field(0.0, ge=0, le=1)
     """learning rate of the text encoder as a share of the editor's; 0 = it stays as it is"""
     text_dropout: float = Field(0.1, ge=0, le=1)
@@ -93,6 +98,16 @@ class StageSettings(BaseModel):
     start: Path | None = None
     """checkpoint.pt of another stage, or a model folder, to start from; left out = the stage's own
     rule"""
+
+    def precision(self, device: torch.device) -> torch.autocast:
+        """Where losses are computed on ``device``.
+
+        Without autocast's cache: it keeps each weight in 16 bit until the context ends, so inside
+        one that lasts for several updates the network would go on with the weights it had first.
+        """
+        return torch.autocast(
+            device.type, torch.bfloat16, enabled=self.bfloat16, cache_enabled=False
+        )
 
     def loop(self) -> LoopConfig:
         """The part the training loop reads."""

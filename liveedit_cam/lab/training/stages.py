@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,8 +26,8 @@ from liveedit_cam.lab.training.batches import (
     LatentBatch,
     Maker,
     Phase,
+    Plan,
     batches,
-    prefetch,
 )
 from liveedit_cam.lab.training.data import PairMaker
 from liveedit_cam.lab.training.dmd import Dmd
@@ -35,6 +36,7 @@ from liveedit_cam.lab.training.foundation import Foundation
 from liveedit_cam.lab.training.loop import Run, Trainee
 from liveedit_cam.lab.training.losses import channel_weights
 from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
+from liveedit_cam.lab.training.parcels import drawn_beside
 from liveedit_cam.lab.training.processes import own_seed
 from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
@@ -113,7 +115,9 @@ def train_teacher_forcing(settings: StageSettings, materials: Materials) -> Run:
         settings.first_step_share,
     )
     curriculum: Sequence[Phase] = PICTURE_CURRICULUM if materials.pictures else CURRICULUM
-    if settings.batch is not None:
+    if settings.batch is not None and materials.pictures:
+        curriculum = tuple(replace(phase, batch=settings.batch) for phase in curriculum)
+    elif settings.batch is not None:
         curriculum = _flat(settings)
     if settings.parts > 1:
         return _train_in_parts(settings, run, materials, editor, curriculum)
@@ -137,9 +141,11 @@ def _train_in_parts(
     parts = settings.parts
     small = tuple(replace(p, batch=max(1, p.batch // parts)) for p in curriculum)
     makers, expected = _makers(settings, materials, parts)
+    frames = materials.config.codec.frames_per_latent
     workers = []
     for part, maker in enumerate(makers):
-        made = batches(maker, materials.codec, small, run.iteration, settings.iterations, expected)
+        plan = Plan(maker, small, settings.iterations, frames)
+        made = batches(plan, materials.codec, run.iteration, expected)
         stage = TeacherForcing(
             materials.config,
             materials.text,
@@ -213,7 +219,7 @@ def train_dmd(settings: StageSettings, materials: Materials) -> Run:
         settings.guidance,
         settings.seed,
     )
-    with _precision(settings):
+    with settings.precision(device):
         run.train(lambda iteration: stage(student, iteration))
     return run
 
@@ -230,10 +236,14 @@ def _train(
 
     def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
         stage.draws.begin(iteration)
-        return stage(editor, next(made).to(device))
+        began = time.monotonic()
+        batch = next(made).to(device)
+        waited = time.monotonic() - began
+        with settings.precision(device):
+            loss, values = stage(editor, batch)
+        return loss, {**values, "s_for_batch": waited}
 
-    with _precision(settings):
-        run.train(loss_of)
+    run.train(loss_of)
     return run
 
 
@@ -275,8 +285,11 @@ def _batches(
     curriculum: Sequence[Phase],
 ) -> Iterator[LatentBatch]:
     (maker,), expected = _makers(settings, materials, 1)
-    made = batches(maker, materials.codec, curriculum, first, total, expected)
-    return made if _device(settings).type == "cpu" else prefetch(made)
+    plan = Plan(maker, curriculum, total, materials.config.codec.frames_per_latent)
+    codec = materials.codec.to(_device(settings))
+    if settings.workers:
+        return drawn_beside(plan, codec, first, settings.workers, expected)
+    return batches(plan, codec, first, expected)
 
 
 def _makers(
@@ -291,18 +304,21 @@ def _makers(
     ]
     if not materials.pictures:
         return list(olds), None
-    new = PictureMaker(materials.pictures, materials.palette, olds[0])
+    new = PictureMaker(
+        materials.pictures, materials.palette, olds[0], settings.instructions_per_view
+    )
     print(new.table(), flush=True)
     share = settings.picture_share
     made: list[Maker] = [MixedMaker(old, new.beside(old), share) for old in olds]
     weights = channel_weights(materials.codec.scale)
-    expected = ExpectedChange.measure(made[0], materials.codec, weights, NUM_MEASURED)
+    about = f"seed {seed}, {len(materials.pictures)} pictures, share {share}"
+    expected = ExpectedChange.kept(
+        settings.out / TEACHER_FORCING / "expected.json",
+        about,
+        lambda: ExpectedChange.measure(made[0], materials.codec, weights, NUM_MEASURED),
+    )
     return made, expected
 
 
 def _device(settings: StageSettings) -> torch.device:
     return choose_device(settings.device)
-
-
-def _precision(settings: StageSettings) -> torch.autocast:
-    return torch.autocast(_device(settings).type, dtype=torch.bfloat16, enabled=settings.bfloat16)

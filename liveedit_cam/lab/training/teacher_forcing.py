@@ -44,6 +44,8 @@ from liveedit_cam.model.stream_codec import PromptEncoder
 
 OWN_SHARE = 0.9
 """Share of the samples of models of the change that are noised from the model's own estimate."""
+LARGEST_DENSE = 4096
+"""Tokens of a sequence up to which a GPU attends under a dense mask: 8 MB, nothing to compile."""
 ANCHOR_WEIGHT = 4.0
 """Of the squared distance of old prompts' embeddings from what they were."""
 PARTS_WEIGHT = 0.5
@@ -207,7 +209,7 @@ class TeacherForcing:
             return MaskedAttend(rotation, None)
         tokens = self.config.chunk_latents * grid[0] * grid[1]
         window = self.config.window_latents // self.config.chunk_latents
-        if rotation.is_cuda:
+        if rotation.is_cuda and num_chunks * tokens > LARGEST_DENSE:
             blocks = teacher_forcing_blocks(num_chunks, tokens, window, rotation.device)
             return BlockAttend(rotation, blocks)
         mask = teacher_forcing_mask(num_chunks, tokens, window, device=rotation.device)
@@ -258,8 +260,19 @@ def own_estimate(
     return estimate
 
 
+def normal(shape: torch.Size, device: torch.device, random_source: torch.Generator) -> Tensor:
+    """Standard normal numbers; those of another device than the generator's are made there, from a
+    seed that it draws.
+    """
+    if device == random_source.device:
+        return torch.randn(shape, generator=random_source)
+    seed = int(torch.randint(2**62, (), generator=random_source))
+    own = torch.Generator(device).manual_seed(seed)
+    return torch.randn(shape, generator=own, device=device)
+
+
 def _noised(x0: Tensor, sigma: Tensor, random_source: torch.Generator) -> Tensor:
-    noise = torch.randn(x0.shape, generator=random_source).to(x0.device)
+    noise = normal(x0.shape, x0.device, random_source)
     return add_noise(x0, noise, sigma[:, None, :, None, None])
 
 

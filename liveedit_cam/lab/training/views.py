@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from liveedit_cam.lab.edits.pictures import (
     LabelledPicture,
+    looked_up,
     parts_of,
     person_mask,
     region_mask,
     table_of,
 )
 from liveedit_cam.lab.edits.regions import UNKNOWN, Region
-from liveedit_cam.lab.training.augment import Picture, low_light
+from liveedit_cam.lab.training.augment import Picture, low_light, noisy, power
 
 MOVING_SHARE = 0.35
 """Share of the views in which the camera moves."""
@@ -29,24 +30,26 @@ SMALL = frozenset(("glasses", "hat", "tie", "scarf", "hair", "face", "skin", "cu
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A few frames of one picture."""
+    """A few frames of one picture, or one that stands for all where the camera stands still."""
 
+    num_frames: int
+    """T."""
     frames: Picture
-    """float32 (T, H, W, 3) in [0, 1]."""
+    """float32 (T, H, W, 3), or (1, H, W, 3), in [0, 1]."""
     labels: NDArray[np.uint8]
     """uint8 (T, 2H, 2W), coarse ids; (1, 2H, 2W) where the camera stands still."""
     fine: NDArray[np.uint8] | None
     picture: LabelledPicture
 
     def mask(self, *regions: Region) -> Picture:
-        """Where any of ``regions`` is, 0..1, float32 (T, H, W)."""
+        """Where any of ``regions`` is, 0..1, float32 (T, H, W) or (1, H, W) as ``labels``."""
         inside = np.zeros(self.labels.shape, np.bool_)
         for region in regions:
             table = table_of(region, self.picture)
-            inside |= table[0][self.labels]
+            inside |= looked_up(table[0], self.labels)
             if self.fine is not None:
-                inside |= table[1][self.fine] & (self.labels != UNKNOWN)
-        return self._halved(inside)
+                inside |= looked_up(table[1], self.fine) & (self.labels != UNKNOWN)
+        return halved(inside)
 
     def share(self, region: Region) -> float:
         """About how much of the first frame ``region`` is, 0..1."""
@@ -56,21 +59,17 @@ class View:
             inside |= table[1][self.fine[0, ::4, ::4]]
         return float(inside.mean())
 
-    def _halved(self, mask: NDArray[np.bool_]) -> Picture:
-        return np.repeat(halved(mask), len(self.frames) // len(mask), axis=0)
-
     def person(self) -> Picture:
-        """Where people are, 0..1, float32 (T, H, W)."""
-        return self._halved(person_mask(self.labels))
+        """Where people are, 0..1, float32, as many frames as ``labels``."""
+        return halved(person_mask(self.labels))
 
     def parts(self) -> NDArray[np.uint8]:
-        """Which part each pixel is, uint8 (T, 2H, 2W), as ``parts_of`` says."""
-        parts = parts_of(self.labels, has_background=self.picture.has_background)
-        return np.repeat(parts, len(self.frames) // len(parts), axis=0)
+        """Which part each pixel is, uint8 like ``labels``, as ``parts_of`` says."""
+        return parts_of(self.labels, has_background=self.picture.has_background)
 
     def known(self) -> Picture:
-        """Where somebody looked, 0..1, float32 (T, H, W)."""
-        return self._halved(self.labels != UNKNOWN)
+        """Where somebody looked, 0..1, float32, as many frames as ``labels``."""
+        return halved(self.labels != UNKNOWN)
 
 
 def halved(mask: NDArray[np.bool_]) -> Picture:
@@ -109,9 +108,9 @@ def photograph(
             fine.append(
                 cv2.warpAffine(picture.fine, matrix, big_size, flags=flags, borderMode=border)
             )
-    repeat = count if len(matrices) == 1 else 1
     return View(
-        np.repeat(np.stack(pixels), repeat, axis=0).astype(np.float32) / np.float32(255),
+        count,
+        np.stack(pixels).astype(np.float32) / np.float32(255),
         np.stack(labels).astype(np.uint8),
         np.stack(fine).astype(np.uint8) if fine else None,
         picture,
@@ -159,23 +158,28 @@ def camera(
     return matrices
 
 
-def exposed(frames: Picture, rng: random.Random) -> Picture:
-    """Another camera: gamma, tint, saturation, exposure, noise, blur; colours keep their names."""
+def exposed(frames: Picture, count: int, rng: random.Random) -> Picture:
+    """Another camera: gamma, tint, saturation, exposure, noise, blur; colours keep their names.
+
+    One frame stays one, but for half of the noise: that changes from frame to ``count`` frames.
+    """
     if rng.random() < 0.15:
         return frames
-    out = frames ** np.float32(rng.uniform(0.7, 1.35))
+    out = power(frames, rng.uniform(0.7, 1.35))
     tint = np.array([rng.uniform(0.85, 1.15) for _ in range(3)], np.float32)
-    out = out * tint * np.float32(math.exp(rng.gauss(0, 0.15)))
+    out *= tint * np.float32(math.exp(rng.gauss(0, 0.15)))
     if rng.random() < 0.4:
-        grey = out.mean(axis=-1, keepdims=True)
-        out = grey + np.float32(rng.uniform(0.4, 1.4)) * (out - grey)
+        grey = np.float32(1 / 3) * (out[..., :1] + out[..., 1:2] + out[..., 2:])
+        out = np.asarray(grey + np.float32(rng.uniform(0.4, 1.4)) * (out - grey), np.float32)
     if rng.random() < 0.15:
         sigma = rng.uniform(0.4, 1.2)
         out = np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in out])
-    out = np.clip(out, 0, 1).astype(np.float32)
-    if rng.random() < 0.08:
+    out = np.clip(out, 0, 1)
+    is_noisy = rng.random() < 0.45
+    if is_noisy and len(out) == 1 and rng.random() < 0.5:
+        out = np.repeat(out, count, axis=0)
+    if is_noisy and rng.random() < 0.17:
         out = low_light(out, rng)
-    elif rng.random() < 0.4:
-        noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(out.shape, np.float32)
-        out = np.clip(out + noise * np.float32(rng.uniform(0.005, 0.03)), 0, 1)
+    elif is_noisy:
+        out = noisy(out, rng.uniform(0.005, 0.03), rng)
     return np.asarray(out, np.float32)

@@ -1,35 +1,103 @@
-"""Batches: in line and made ahead, the same ones; what fails on the thread is raised."""
+"""Pairs drawn by other processes: the same batches, and no error is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from labelled import write_pictures
 
-from liveedit_cam.lab.training.batches import LatentBatch, prefetch
+from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.edits.drawn import drawn_clips
+from liveedit_cam.lab.edits.instructions import plain_palette
+from liveedit_cam.lab.edits.pictures import load_pictures
+from liveedit_cam.lab.training.batches import ExpectedChange, LatentBatch, Phase, Plan, batches
+from liveedit_cam.lab.training.data import PairMaker
+from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
+from liveedit_cam.lab.training.parcels import drawn_beside, pack, unpack
+from liveedit_cam.model.codec import Codec
+from liveedit_cam.model.config import NANO
+
+PHASES = (Phase(1.0, 1, 6, ((48, 80), (64, 64)), long_share=0.4),)
 
 
-def batch(number: int) -> LatentBatch:
-    latents = torch.full((1, 2, 1, 1, 1), float(number))
-    flags = torch.tensor([True])
-    return LatentBatch(latents, latents, latents[:, 0], flags, (f"prompt {number}",))
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder)
+    old = PairMaker(drawn_clips(2, 0), plain_palette(), 5)
+    new = PictureMaker(load_pictures(folder, "train"), plain_palette(), old, per_view=2)
+    return Plan(MixedMaker(old, new, 0.5), PHASES, 7, 4)
 
 
-def test_batches_made_ahead_are_those_made_in_line() -> None:
-    """Catches a thread that drops, repeats or reorders batches, or never ends."""
-    numbers = [one.prompts[0] for one in prefetch(batch(n) for n in range(7))]
-    assert numbers == [f"prompt {n}" for n in range(7)]
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    codec = Codec(NANO.codec)
+    codec.basis.copy_(torch.linalg.qr(torch.randn(768, 48))[0].T)
+    return codec
 
 
-def test_an_error_on_the_thread_is_raised_where_batches_are_taken() -> None:
-    """Catches a training that waits for ever because a clip could not be read."""
+def test_pairs_drawn_beside_are_those_drawn_in_line(plan: Plan, codec: Codec) -> None:
+    """Catches batches out of order, pixels of another pair, and a mask that is not its own."""
+    line = list(batches(plan, codec, 3))
+    beside = list(drawn_beside(plan, codec, 3, workers=2))
+    assert len(line) == len(beside) == 4
+    assert any(batch.source.shape[2] == 3 for batch in line)
+    for one, other in zip(line, beside, strict=True):
+        assert one.prompts == other.prompts
+        assert one.num_old == other.num_old
+        _assert_close(one, other)
 
-    def failing() -> Iterator[LatentBatch]:
-        yield batch(0)
-        raise RuntimeError("clip 3 is broken")
 
-    made = prefetch(failing())
-    assert next(made).prompts == ("prompt 0",)
-    with pytest.raises(RuntimeError, match="clip 3"):
+def _assert_close(one: LatentBatch, other: LatentBatch) -> None:
+    level = 1 / 255
+    for name in ("subject", "known"):
+        assert float((getattr(one, name) - getattr(other, name)).abs().max()) <= level
+    assert (one.parts is None) == (other.parts is None)
+    if one.parts is not None and other.parts is not None:
+        assert torch.equal(one.parts, other.parts)
+    # a latent of an orthonormal transform is off by no more than the rounding of its 768 values
+    assert float((one.source - other.source).abs().max()) <= 0.5 * level * 768**0.5
+
+
+def test_a_parcel_holds_pixels_in_256_levels(plan: Plan) -> None:
+    """Catches bytes that wrap around, and a target that is sent and not made there."""
+    pairs = plan.pairs(0)
+    for pair, came in zip(pairs, unpack(pack(pairs), torch.device("cpu")), strict=True):
+        assert (came.spec, came.prompt, came.num_frames) == (
+            pair.spec,
+            pair.prompt,
+            pair.num_frames,
+        )
+        assert float((came.source - pair.source).abs().max()) <= 0.501 / 255
+        assert came.target().shape == pair.target().shape
+        assert (came.known is None) == (pair.known is None)
+
+
+def test_an_error_of_a_process_is_raised_where_batches_are_taken(codec: Codec) -> None:
+    """Catches a training that goes on with the batches it has, and one that waits for ever."""
+
+    class Failing:
+        draws = PairMaker(drawn_clips(1, 0), plain_palette(), 0).draws
+
+        def pairs(self, *_: int) -> list[object]:
+            raise UsageError("got no clip, expected one")
+
+    made = drawn_beside(Plan(Failing(), PHASES, 2, 4), codec, 0, workers=1)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="got no clip"):
         next(made)
+
+
+def test_expected_changes_are_measured_once(tmp_path: Path) -> None:
+    """Catches figures of other data, and 20 seconds at every start."""
+    path, calls = tmp_path / "expected.json", []
+
+    def measure() -> ExpectedChange:
+        calls.append(1)
+        return ExpectedChange({"hair": 0.25})
+
+    for about in ("seed 1", "seed 1", "seed 2"):
+        assert ExpectedChange.kept(path, about, measure).by_kind == {"hair": 0.25}
+    assert len(calls) == 2

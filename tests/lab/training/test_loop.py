@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.training.loop import Ema, LoopConfig, Run, make_optimisers, rate_factor
 from liveedit_cam.lab.training.muon import Muon
+from liveedit_cam.lab.training.settings import StageSettings
 
 CONFIG = LoopConfig(
     iterations=12,
@@ -202,3 +203,21 @@ def test_mean_weights_follow() -> None:
     ema.update(toy, iteration=10_000)
     assert torch.allclose(ema.module.out.bias, start + 0.91)
     assert not ema.module.out.bias.requires_grad
+
+
+def test_a_training_in_16_bit_sees_its_own_updates() -> None:
+    """Catches autocast's cache: every forward pass of a run would use the weights it began with."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(4, 1)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.1)
+    inputs, losses = torch.ones(1, 4), []
+    with StageSettings(bfloat16=True).precision(torch.device("cpu")):
+        for _ in range(3):
+            output = layer(inputs)
+            loss = (output.float() - 5).square().mean()
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            losses.append(loss.item())
+    assert output.dtype == torch.bfloat16
+    assert losses[2] < 0.2 * losses[0]

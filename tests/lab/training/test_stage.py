@@ -57,9 +57,10 @@ def test_pairs_are_seeded_and_their_targets_exact() -> None:
         (pair,), (twin,) = first.pairs(1, 2, 4, 48, 64), again.pairs(1, 2, 4, 48, 64)
         assert pair.prompt == twin.prompt
         assert torch.equal(pair.source, twin.source)
-        assert pair.source.shape == pair.target.shape == (8, 48, 64, 3)
-        target, _ = apply_edit(pair.source, pair.subject, pair.spec)
-        assert torch.equal(target, pair.target)
+        assert pair.source.shape == pair.target().shape == (8, 48, 64, 3)
+        if pair.shown is None:
+            target, _ = apply_edit(pair.source, pair.subject, pair.spec)
+            assert torch.equal(target, pair.target())
         assert 0 <= float(pair.source.min()) <= float(pair.source.max()) <= 1
 
 
@@ -226,9 +227,9 @@ def test_no_edit_touches_black_bars(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bool(columns[0] & columns[-1]) or bool(rows[0] & rows[-1])
         for black in (columns[None, :], rows[:, None]):
             bars = black.expand(48, 64)
-            assert float(pair.target[:, bars].abs().sum()) == 0.0
+            assert float(pair.target()[:, bars].abs().sum()) == 0.0
             assert float(pair.subject[:, bars].sum()) == 0.0
-    assert any(not torch.equal(pair.source, pair.target) for pair in pairs)
+    assert any(not torch.equal(pair.source, pair.target()) for pair in pairs)
 
 
 def test_clear_masks_are_drawn_more_often() -> None:

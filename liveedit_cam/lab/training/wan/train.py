@@ -105,11 +105,6 @@ class LatentRun:
             apply_lora(editor.dit, new_lora(editor.dit, settings.lora_rank, drawn))
         return editor.float().to(self.device)
 
-    def precision(self) -> torch.autocast:
-        """Where losses are computed."""
-        settings = self.settings
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16)
-
 
 def load_start(editor: Editor, start: Path) -> None:
     """Weights of a run's checkpoint.pt, of released weights, or of Wan2.1-T2V, which is grown.
@@ -172,7 +167,7 @@ def _train_by_samples(latents: LatentRun, stage: str) -> Run:
         for place in range(first + latents.rank, first + latents.batch, latents.world):
             loss.draws.begin(place)
             batch = latents.sample(place)
-            with latents.precision():
+            with settings.precision(latents.device):
                 found, told = through(editor, partial(_call, loss, batch))
             (found / share).backward()
             total += found.item() / share
@@ -249,7 +244,7 @@ def _train_dmd(latents: LatentRun) -> Run:
         settings.guidance,
         settings.seed,
     )
-    with latents.precision():
+    with settings.precision(latents.device):
         run.train(lambda iteration: stage(student, iteration))
     return run
 
