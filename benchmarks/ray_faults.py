@@ -123,6 +123,7 @@ def main() -> None:
             second.until("ms away", 1.0)
             figures["second_replica_after_s"] = wait_for_replicas(port, 2)
             second.close()
+            engine.until("ms away", 1.0)  # it stood still while replicas were counted
         began = time.monotonic()
         os.kill(first, signal.SIGKILL)
         figures["killed_here_after_s"] = engine.until("this computer")
