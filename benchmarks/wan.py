@@ -322,9 +322,7 @@ def main() -> None:
         channels_last(vae, is_last=variant.speed.channels_last)
         codec = TaehvCodec(tae) if variant.has_light_codec else exact_codec(vae, variant)
         try:  # nothing holds a Bench after its figures: caches of two would count as one's memory
-            told = measure(
-                Bench(variant, dit, codec, device, wanted.scale), wanted.chunks, ceiling
-            )
+            told = measure(Bench(variant, dit, codec, device, wanted.scale), wanted.chunks, ceiling)
             figures |= told
             print(f"{name}: {told[f'{name}_fps']:.1f} frames a second", file=sys.stderr)
         except (RuntimeError, LiveEditError) as error:
