@@ -19,6 +19,7 @@ import websocket
 from serving import Cameras, request
 
 from liveedit_cam.control.token import SERVE_TOKEN_NAME
+from liveedit_cam.model.config import NANO
 from liveedit_cam.remote.address import ServerAddress
 from liveedit_cam.remote.messages import Edited, Hello, Refused, Welcome, from_server
 
@@ -114,7 +115,7 @@ def has_ended(camera: websocket.WebSocket) -> bool:
 def test_a_camera_is_edited_for(cluster: tuple[Cameras, str]) -> None:
     """Catches a route that Ray's proxy cannot reach, and messages it changes."""
     cameras, token = cluster
-    assert edits(cameras, token) == 256 * 144
+    assert edits(cameras, token) == NANO.width * NANO.height
     _, refused = cameras(Hello(token="wrong"))
     assert isinstance(refused, Refused)
     assert refused.cause == "token"
