@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -134,15 +132,6 @@ class ExpectedChange:
                 sums.setdefault(kind_of(pair.spec), []).append(value)
         return cls({kind: sum(values) / len(values) for kind, values in sums.items()})
 
-    @classmethod
-    def kept(cls, path: Path, about: str, measure: Callable[[], ExpectedChange]) -> ExpectedChange:
-        """What ``path`` holds of a run with the same ``about``, else measured and written there."""
-        if path.is_file() and (found := json.loads(path.read_text("utf-8")))["about"] == about:
-            return cls(found["by_kind"])
-        expected = measure()
-        path.write_text(json.dumps({"about": about, "by_kind": expected.by_kind}, indent=1))
-        return expected
-
     def of(self, spec: EditSpec) -> float:
         """Of edits like ``spec``; the mean of all kinds where its own was not met."""
         if spec.family is Family.IDENTITY:
@@ -151,15 +140,19 @@ class ExpectedChange:
 
 
 def collate(
-    pairs: Sequence[Pair], codec: Codec, expected: ExpectedChange | None = None
+    pairs: Sequence[Pair],
+    codec: Codec,
+    expected: ExpectedChange | None = None,
+    at_once: int | None = None,
 ) -> LatentBatch:
     """Make the targets of pairs of one size, encode both and stack them.
 
     All lie on the device of ``codec``. A processor takes pairs one by one, since their blocks then
-    stay in its cache; a GPU takes many, since each call costs it as much as its work.
+    stay in its cache; a GPU takes many, since each call costs it as much as its work. ``at_once``
+    is how many; None = what suits the device.
     """
     device = codec.basis.device
-    count = 1 if device.type == "cpu" else ENCODED_AT_ONCE
+    count = at_once or (1 if device.type == "cpu" else ENCODED_AT_ONCE)
     groups = [pairs[at : at + count] for at in range(0, len(pairs), count)]
     has_parts = any(pair.parts is not None for pair in pairs)
     with torch.no_grad():
@@ -170,10 +163,12 @@ def collate(
             target=torch.cat(
                 [_encode(codec, group, [p.target() for p in group]) for group in groups]
             ),
-            subject=torch.cat([_cells(codec, group, "subject") for group in groups]),
+            subject=torch.cat(
+                [_cells(codec, group, [p.subject for p in group]) for group in groups]
+            ),
             has_subject=torch.tensor([pair.has_subject for pair in pairs], device=device),
             prompts=tuple(pair.prompt for pair in pairs),
-            known=torch.cat([_cells(codec, group, "known") for group in groups]),
+            known=torch.cat([_cells(codec, group, [p.known for p in group]) for group in groups]),
             parts=torch.cat([_parts(codec, group) for group in groups]) if has_parts else None,
             num_old=sum(pair.known is None for pair in pairs),
             expected=None
@@ -188,14 +183,13 @@ def _encode(codec: Codec, pairs: Sequence[Pair], frames: Sequence[Tensor]) -> Te
     return codec.encode(torch.stack(lasting).permute(0, 4, 1, 2, 3))
 
 
-def _cells(codec: Codec, pairs: Sequence[Pair], name: Literal["subject", "known"]) -> Tensor:
-    """Mean of a mask in each latent cell, (B, T, h, w); 1 where a pair has none."""
-    masks = []
-    for pair in pairs:
-        mask = getattr(pair, name)
-        mask = torch.ones_like(pair.subject) if mask is None else mask
-        masks.append(_lasting(mask, pair.num_frames))
-    pooled = F.avg_pool2d(torch.stack(masks), codec.config.spatial_stride)
+def _cells(codec: Codec, pairs: Sequence[Pair], masks: Sequence[Tensor | None]) -> Tensor:
+    """Mean of each pair's mask in each latent cell, (B, T, h, w); 1 where it has none."""
+    lasting = [
+        _lasting(torch.ones_like(pair.subject) if mask is None else mask, pair.num_frames)
+        for mask, pair in zip(masks, pairs, strict=True)
+    ]
+    pooled = F.avg_pool2d(torch.stack(lasting), codec.config.spatial_stride)
     cells: Tensor = pooled.unflatten(1, (-1, codec.config.frames_per_latent)).mean(2)
     return cells
 

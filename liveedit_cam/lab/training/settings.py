@@ -48,7 +48,7 @@ class StageSettings(BaseModel):
     """teacher forcing on a processor: parts of a batch, each worked on by one of ``threads``; keeps
     two cores busy where other programs take turns on them"""
     workers: int = Field(0, ge=0)
-    """processes that draw pairs beside a GPU's training; 0 = drawn in line"""
+    """processes that draw pairs beside the training; 0 = drawn in line, on a GPU by one"""
     device: str = "auto"
     """where to train: auto, cpu, cuda, cuda:1"""
     bfloat16: bool = False

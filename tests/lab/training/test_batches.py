@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from labelled import write_pictures
@@ -12,7 +10,7 @@ from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.edits.drawn import drawn_clips
 from liveedit_cam.lab.edits.instructions import plain_palette
 from liveedit_cam.lab.edits.pictures import load_pictures
-from liveedit_cam.lab.training.batches import ExpectedChange, LatentBatch, Phase, Plan, batches
+from liveedit_cam.lab.training.batches import LatentBatch, Phase, Plan, batches, collate
 from liveedit_cam.lab.training.data import PairMaker
 from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
 from liveedit_cam.lab.training.parcels import drawn_beside, pack, unpack
@@ -49,6 +47,21 @@ def test_pairs_drawn_beside_are_those_drawn_in_line(plan: Plan, codec: Codec) ->
         assert one.prompts == other.prompts
         assert one.num_old == other.num_old
         _assert_close(one, other)
+    for iteration, other in zip(range(3, 7), beside, strict=True):
+        sent = unpack(pack(plan.pairs(iteration)), torch.device("cpu"))
+        assert torch.equal(collate(sent, codec).target, other.target)
+
+
+@pytest.mark.parametrize("at_once", [4, 64])
+def test_pairs_encoded_together_are_those_encoded_one_by_one(
+    plan: Plan, codec: Codec, at_once: int
+) -> None:
+    """Catches what only a GPU's groups would do: pairs of another row, stills of another length."""
+    pairs = plan.pairs(0)
+    one, other = collate(pairs, codec), collate(pairs, codec, at_once=at_once)
+    for name in ("source", "target", "subject", "known", "parts"):
+        assert torch.allclose(getattr(one, name), getattr(other, name), atol=1e-5), name
+    assert one.prompts == other.prompts
 
 
 def _assert_close(one: LatentBatch, other: LatentBatch) -> None:
@@ -88,16 +101,3 @@ def test_an_error_of_a_process_is_raised_where_batches_are_taken(codec: Codec) -
     made = drawn_beside(Plan(Failing(), PHASES, 2, 4), codec, 0, workers=1)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="got no clip"):
         next(made)
-
-
-def test_expected_changes_are_measured_once(tmp_path: Path) -> None:
-    """Catches figures of other data, and 20 seconds at every start."""
-    path, calls = tmp_path / "expected.json", []
-
-    def measure() -> ExpectedChange:
-        calls.append(1)
-        return ExpectedChange({"hair": 0.25})
-
-    for about in ("seed 1", "seed 1", "seed 2"):
-        assert ExpectedChange.kept(path, about, measure).by_kind == {"hair": 0.25}
-    assert len(calls) == 2

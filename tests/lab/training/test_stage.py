@@ -58,9 +58,10 @@ def test_pairs_are_seeded_and_their_targets_exact() -> None:
         assert pair.prompt == twin.prompt
         assert torch.equal(pair.source, twin.source)
         assert pair.source.shape == pair.target().shape == (8, 48, 64, 3)
-        if pair.shown is None:
-            target, _ = apply_edit(pair.source, pair.subject, pair.spec)
-            assert torch.equal(target, pair.target())
+        target, _ = apply_edit(pair.source, pair.subject, pair.spec)
+        if pair.shown is not None:
+            target = target * pair.shown[..., None]
+        assert torch.equal(target, pair.target())
         assert 0 <= float(pair.source.min()) <= float(pair.source.max()) <= 1
 
 
