@@ -18,6 +18,7 @@ import numpy as np
 from liveedit_cam.editors import diffusion
 from liveedit_cam.errors import EditorError, InstructionError
 from liveedit_cam.model.field import Change, bind
+from liveedit_cam.model.governor import AgeWatch
 from liveedit_cam.pixels import jpeg, shrink
 from liveedit_cam.protocols import Conditioning, Editor, EditorOptions, EditorReport
 from liveedit_cam.remote.address import parse_address
@@ -37,7 +38,7 @@ from liveedit_cam.remote.messages import (
     WireError,
 )
 from liveedit_cam.remote.planes import unpacked
-from liveedit_cam.remote.quality import JpegQuality
+from liveedit_cam.remote.quality import JpegQuality, PictureSize
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
 TRIAL_S = 120.0
@@ -68,7 +69,7 @@ def create(options: EditorOptions) -> RemoteEditor:
     except BaseException:
         keeper.close()
         raise
-    return RemoteEditor(local, keeper, address.host)
+    return RemoteEditor(local, keeper, address.host, options.max_field_age_s)
 
 
 class RemoteEditor:
@@ -85,23 +86,23 @@ class RemoteEditor:
         local: Editor,
         keeper: LinkKeeper,
         host: str,
+        max_field_age_s: float | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``local`` edits while ``keeper`` has no proven link; ``host`` is for people."""
-        self._local = local
-        self._keeper = keeper
-        self._host = host
-        self._now = now
+        """``local`` edits while ``keeper`` has no proven link; ``host`` is for people.
+
+        Where fields get older than ``max_field_age_s`` (None = they may) smaller pictures are sent.
+        """
+        self._local, self._keeper, self._host, self._now = local, keeper, host, now
         self._proven: Link | None = None
         self._flight = Flight(now)
         self._trial: Asked | None = None
         self._size: Size | None = None
         self._quality = JpegQuality()
-        self._was_here = True
+        self._pictures = PictureSize(AgeWatch(max_field_age_s))
+        self._was_here = self._is_new_stream = True
         self._num_failures = 0
-        self._is_new_stream = True
-        self._last: Edited | None = None
-        self._frame_size = (0, 0)
+        self._last: tuple[Asked, Edited] | None = None
 
     @property
     def name(self) -> str:
@@ -116,7 +117,9 @@ class RemoteEditor:
     @property
     def size(self) -> ModelSize:
         """How large it wants them."""
-        return self._local.size if self._size is None else self._size.model_size
+        if self._size is None:
+            return self._local.size
+        return self._pictures.of(self._size.model_size)
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
         """Ready here and, where there is a link, there; what is not understood is told of there."""
@@ -178,8 +181,7 @@ class RemoteEditor:
     def _can_edit_here(self, frames: Sequence[ModelFrame]) -> bool:
         """Whether the local model takes frames that were made for the server."""
         height, width = frames[0].pixels.shape[:2]
-        takes = Size.of(self._local)
-        return takes.chunk_frames == len(frames) and takes.takes(width, height)
+        return Size.of(self._local).takes(len(frames), width, height)
 
     def _edit_there(
         self,
@@ -240,7 +242,6 @@ class RemoteEditor:
         asked = Asked(link, message, tuple(frames), self._now())
         link.send(message, [jpeg(frame.pixels, self._quality.level) for frame in frames])
         self._is_new_stream = False
-        self._frame_size = width, height
         return asked
 
     def _note_answer(self, landed: Landed, answer: Edited) -> None:
@@ -250,7 +251,10 @@ class RemoteEditor:
         self._was_here = False
         if answer.size != self._size:
             self._flight.forget()  # the server does not take what was sent for the size before
-        self._last, self._size = answer, answer.size
+        self._last, self._size = (landed.asked, answer), answer.size
+        if not landed.asked.message.every_frame:
+            newest_at = landed.asked.frames[-1].captured_at
+            self._is_new_stream |= self._pictures.replaced(newest_at, self._now())
 
     def _note_failure(self, link: Link, answer: Failed) -> None:
         """An edit raised there: a chunk is made here, the next one is tried there again."""
@@ -307,7 +311,7 @@ class RemoteEditor:
             self._give_up(asked.link, error)
             return
         self._trial, self._proven = None, asked.link
-        self._last, self._size = answer, answer.size
+        self._last, self._size = (asked, answer), answer.size
         self._flight.begin(Landed(asked, answer, blobs, at - asked.at))
 
     def report(self) -> EditorReport:
@@ -316,10 +320,11 @@ class RemoteEditor:
             why = "is being tried" if link is not None else f"is away: {self._keeper.reason}"
             said = f"this computer; {self._host} {why}"
             return replace(self._local.report(), model=self.name, edited_by=said)
+        asked, answer = self._last
+        size = f"{asked.message.width}x{asked.message.height}"
         away_ms = 1000 * self._proven.round_trip_s
-        width, height = self._frame_size
-        said = f"{self._host}, {away_ms:.0f} ms away; it gets pictures of {width}x{height}"
-        report = EditorReport(**self._last.report.model_dump())
+        said = f"{self._host}, {away_ms:.0f} ms away; it gets pictures of {size}"
+        report = EditorReport(**answer.report.model_dump())
         return replace(report, model=self.name, edited_by=said)
 
     def reset(self) -> None:

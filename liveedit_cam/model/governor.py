@@ -111,6 +111,30 @@ def paces(config: ModelConfig) -> tuple[ModelConfig, ...]:
     return (*found, _smaller(found[-1], FAST_SHARE))
 
 
+class AgeWatch:
+    """Says by the ages of fields when to make less of them, and when more. One thread."""
+
+    def __init__(self, max_age_s: float | None) -> None:
+        """None = they may take the time they take."""
+        self._max_age_s = max_age_s
+        self._num_slow = self._num_fast = 0
+
+    def note(self, age_s: float, *, has_less: bool, has_more: bool) -> int:
+        """Note how old a field was when the next replaced it: 1 = make less from now on, -1 = more.
+
+        ``has_less`` and ``has_more`` are whether there is anything to change that way.
+        """
+        if self._max_age_s is None:
+            return 0
+        self._num_slow = self._num_slow + 1 if age_s > self._max_age_s else 0
+        self._num_fast = self._num_fast + 1 if age_s < HEADROOM * self._max_age_s else 0
+        is_slow = has_less and self._num_slow >= SLOW_CHUNKS
+        is_fast = has_more and self._num_fast >= FAST_CHUNKS
+        if is_slow or is_fast:
+            self._num_slow = self._num_fast = 0
+        return 1 if is_slow else -1 if is_fast else 0
+
+
 class Governor:
     """Steps down when told that memory ran out, and keeps fields young by fewer passes."""
 
@@ -133,8 +157,8 @@ class Governor:
     def set_steps(self, num_steps: int | None, max_field_age_s: float | None) -> None:
         """The same wishes as at the beginning, from now on; what was given up for memory stays."""
         self._num_steps = num_steps
-        self._max_age_s = max_field_age_s if num_steps is None else None
-        self._pace = self._num_slow = self._num_fast = 0
+        self._watch = AgeWatch(max_field_age_s if num_steps is None else None)
+        self._pace = 0
 
     @property
     def setting(self) -> Setting:
@@ -156,18 +180,10 @@ class Governor:
 
     def aged(self, age_s: float) -> str | None:
         """Note how old a field was when the next replaced it; says what changes, None = nothing."""
-        if self._max_age_s is None:
+        has_less, has_more = self._pace + 1 < self._num_paces, self._pace > 0
+        by = self._watch.note(age_s, has_less=has_less, has_more=has_more)
+        if by == 0:
             return None
-        self._num_slow = self._num_slow + 1 if age_s > self._max_age_s else 0
-        self._num_fast = self._num_fast + 1 if age_s < HEADROOM * self._max_age_s else 0
-        if self._num_slow >= SLOW_CHUNKS and self._pace + 1 < self._num_paces:
-            return self._change_pace(1)
-        if self._num_fast >= FAST_CHUNKS and self._pace > 0:
-            return self._change_pace(-1)
-        return None
-
-    def _change_pace(self, by: int) -> str:
         before = self.setting
         self._pace += by
-        self._num_slow = self._num_fast = 0
         return self.setting.differences(before)

@@ -113,10 +113,12 @@ class Size(_Message):
         """The value the daemon makes small frames by."""
         return ModelSize(self.token_px, self.num_tokens)
 
-    def takes(self, width: int, height: int) -> bool:
-        """Whether frames of so many pixels are whole tokens and not too many."""
+    def takes(self, count: int, width: int, height: int) -> bool:
+        """Whether so many frames are a chunk, and of whole tokens and not too many."""
         px = self.token_px
-        return not (width % px or height % px) and width * height <= self.num_tokens * px * px
+        if count != self.chunk_frames or width % px or height % px:
+            return False
+        return width * height <= self.num_tokens * px * px
 
 
 class Hello(_Message):

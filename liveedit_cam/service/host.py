@@ -90,7 +90,7 @@ class Session:
         """Pictures and instruction of a request, checked. Raises WireError, LiveEditError."""
         size = Size.of(self.editor)
         width, height = request.width, request.height
-        if len(blobs) != size.chunk_frames or not size.takes(width, height):
+        if not size.takes(len(blobs), width, height):
             # no fault of the wire: it may have left before the camera knew of another size
             raise EditorError(
                 f"got {len(blobs)} frames of {width}x{height}, expected {size.chunk_frames} in "

@@ -147,7 +147,7 @@ class Rig:
         self.link = FakeLink(self.clock, edited)
         self.keeper = FakeKeeper(self.link)
         self.local = TimedEditor(folder / "memory", self.clock)
-        self.editor = RemoteEditor(self.local, self.keeper, "gpu", self.clock.now)  # type: ignore[arg-type]  # fakes of the same shape
+        self.editor = RemoteEditor(self.local, self.keeper, "gpu", now=self.clock.now)  # type: ignore[arg-type]  # fakes of the same shape
         self.conditioning = self.local.encode(EditInstruction("mark", revision=3))
 
     def edit(self, every_frame: bool = False) -> str:
