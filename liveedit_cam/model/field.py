@@ -123,15 +123,18 @@ def fit(
     region: Region | None = None,
     steadier: Steadier | None = None,
     num_passed: int = 1,
+    plain: Tensor | None = None,
 ) -> Change:
     """Fit the change from ``before`` to ``after``, float (T, 3, h, w) in [0, 1] on one device.
 
     They are the decoded source and the decoded edit; h and w are multiples of 4. ``strength`` 0..1
     scales the change, ``region`` limits it; ``steadier`` saw the frames before, the last of them
-    ``num_passed`` frames before the first of these. Raises EditorError where a value is not
-    finite: what cannot be computed must never look like "unchanged".
+    ``num_passed`` frames before the first of these. ``plain`` (T,) 0..1 is how surely a frame's
+    edit is one colour transform times a matte: what the field leaves unexplained is then the
+    coarseness of that matte, a fringe along its border, and is left out. Raises EditorError where a
+    value is not finite: what cannot be computed must never look like "unchanged".
     """
-    cells, rest = _change(before.float(), after.float(), steadier, num_passed)
+    cells, rest = _change(before.float(), after.float(), steadier, num_passed, plain)
     if strength != 1.0:
         cells, rest = cells * strength, rest * strength
     if region is not None:
@@ -240,7 +243,11 @@ def _visible_share(source: Tensor, cells: Tensor, rest: Tensor) -> Tensor:
 
 
 def _change(
-    before: Tensor, after: Tensor, steadier: Steadier | None, num_passed: int
+    before: Tensor,
+    after: Tensor,
+    steadier: Steadier | None,
+    num_passed: int,
+    plain: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """What to change: cells (T, 12, h/4, w/4) = B row by row, then c; rest (T, 3, h, w)."""
     size = before.shape[-2:]
@@ -251,6 +258,8 @@ def _change(
     weight = _visible(after - before)
     fine_weight = F.interpolate(weight, size, mode="bilinear")
     rest = fine_weight * _content(after - before - explained)
+    if plain is not None:
+        rest = rest * (1 - plain).view(-1, 1, 1, 1)
     cells = cells * weight
     return (cells, rest) if steadier is None else steadier(before, cells, rest, num_passed)
 

@@ -48,11 +48,12 @@ LEAST_STD = 6 / 255
 """Of a side's colours: below the codec's own error nothing can be told."""
 
 
-def clear(before: Tensor, after: Tensor) -> Tensor:
+def clear(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     """``after`` with its matte made clear; float32 (T, 3, h, w) in [0, 1], all three.
 
     ``before`` is the decoded source and ``after`` the decoded edit, each frame by itself; h and w
-    are multiples of 4. No value is read back from the device.
+    are multiples of 4. Beside it, (T,) 0..1: how surely each edit is a transform times a matte, and
+    so brings no content of its own. No value is read back from the device.
     """
     change = after - before
     matrix, explained = _transform(before, change)
@@ -61,7 +62,7 @@ def clear(before: Tensor, after: Tensor) -> Tensor:
     sure = ramp(explained, PLAIN, CERTAIN) * _has_border(full, alpha)
     sided = _take_sides(before, alpha) * alpha.clamp_min(1)
     moved = (sure.view(-1, 1, 1) * (sided - alpha)).unsqueeze(1) * full
-    return torch.where(sure.view(-1, 1, 1, 1) > 0, (after + moved).clamp(0, 1), after)
+    return torch.where(sure.view(-1, 1, 1, 1) > 0, (after + moved).clamp(0, 1), after), sure
 
 
 def _projected(change: Tensor, full: Tensor, dim: int) -> Tensor:

@@ -101,32 +101,37 @@ class EditStream(LatentStream):
         Raises EditorError.
         """
         strength = strength if conditioning.is_understood else 0.0
-        before, after = self._edited(small, conditioning, seed, every_frame=every_frame)
+        before, after, plain = self._edited(small, conditioning, seed, every_frame=every_frame)
         passed = 1 if every_frame else len(small)
-        return fit(before, after, strength, region, self._steadier, passed)
+        return fit(before, after, strength, region, self._steadier, passed, plain)
 
     def _edited(
         self, small: Pixels, conditioning: TextConditioning, seed: int, *, every_frame: bool
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """As ``decoded``, mattes made clear and all edits of a sentence made, one on another.
 
-        ``every_frame`` False gives the newest frame only.
+        ``every_frame`` False gives the newest frame only. The third is how surely each frame's edit
+        is a transform times a matte, None = nobody looked.
         """
         before, after = self.decoded(small, conditioning, seed)
         if conditioning.then is None:
             self._next = None
             if not every_frame:
                 before, after = before[-1:], after[-1:]
+        plain = None
         if self._steadier is not None:
-            after = clear(before, after)
+            after, plain = clear(before, after)
         if conditioning.then is None:
-            return before, after
+            return before, after, plain
         if self._next is None:
             self._next = copy.copy(self)
             self._next.codec = copy.deepcopy(self.codec)
             self._next._begin()
         changed = 255 * (after - before).permute(0, 2, 3, 1).cpu()
         shown = (torch.from_numpy(small) + changed).round().clamp(0, 255).to(torch.uint8).numpy()
-        again, last = self._next._edited(shown, conditioning.then, seed, every_frame=every_frame)
+        again, last, other = self._next._edited(
+            shown, conditioning.then, seed, every_frame=every_frame
+        )
         kept = len(again)
-        return before[-kept:], (after[-kept:] + last - again).clamp(0, 1)
+        both = None if plain is None or other is None else plain[-kept:] * other
+        return before[-kept:], (after[-kept:] + last - again).clamp(0, 1), both
