@@ -48,6 +48,18 @@ class TextConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceEncoderConfig:
+    """Sizes of the source encoder, from fine cells to coarse ones."""
+
+    widths: tuple[int, int, int] = (64, 128, 256)
+    """Channels at the latents' own size, at half and at a quarter of it."""
+    depths: tuple[int, int, int] = (2, 3, 3)
+    """Residual blocks of each on the way down."""
+    num_matches: int = 8
+    """Maps of where the source is like what the instruction names."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """One CausalDiT with its codec, text encoder, window and schedule."""
 
@@ -79,6 +91,8 @@ class ModelConfig:
     """Cosines per axis that tell a token its place in the picture; 0 = rotary positions alone."""
     text_modulation: bool = False
     """Shift, scale and gate every block by the instruction's summary row, as by the timestep."""
+    source_encoder: SourceEncoderConfig | None = None
+    """Tells every token what is where in the source; None = it finds out by itself."""
     eps: float = 1e-6
     mask_threshold: float = 0.003
     """Mask cache: mean squared latent change above which a token is recomputed."""
@@ -173,6 +187,7 @@ class ModelConfig:
                     **values,
                     "codec": CodecConfig(**values["codec"]),
                     "text": TextConfig(**values["text"]),
+                    "source_encoder": _source_encoder(values.get("source_encoder")),
                     "timesteps": tuple(values["timesteps"]),
                 }
             )
@@ -182,6 +197,13 @@ class ModelConfig:
                 f"of ModelConfig",
                 hint="Reinstall the package or pull the model again.",
             ) from error
+
+
+def _source_encoder(values: Mapping[str, Any] | None) -> SourceEncoderConfig | None:
+    if values is None:
+        return None
+    sizes = {name: tuple(values[name]) for name in ("widths", "depths")}
+    return SourceEncoderConfig(**{**values, **sizes})
 
 
 NANO = ModelConfig(
@@ -201,6 +223,7 @@ NANO = ModelConfig(
     freq_dim=128,
     position_waves=8,
     text_modulation=True,
+    source_encoder=SourceEncoderConfig(),
     mask_threshold=0.1,  # local edits recompute 38 % of the tokens, 43 % at 0.003
     mask_dilation=0,  # its tokens are 16 pixels wide; grown, 51 % are recomputed instead of 28
     mask_target="network",

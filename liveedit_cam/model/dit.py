@@ -21,6 +21,7 @@ from liveedit_cam.model.attention import SelfAttend, attend
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.features import place_features, timestep_features
 from liveedit_cam.model.reuse import Reuse, attend_only, of_tokens
+from liveedit_cam.model.source_encoder import Match, SourceEncoder
 
 TextKV = tuple[Tensor, Tensor]
 """Cross-attention keys and values of one layer, each (B, L, H, D)."""
@@ -213,6 +214,12 @@ class CausalDiT(nn.Module):
             if config.position_waves
             else None
         )
+        self.source_encoder, self.match = None, None
+        if (sizes := config.source_encoder) is not None:
+            self.source_encoder = SourceEncoder(sizes, config.latent_channels)
+            self.source_embedding = _zeros_linear(config.patch**2 * sizes.widths[0], config.dim)
+            self.match = Match(sizes, config.dim)
+            self.match_embedding = _zeros_linear(config.patch**2 * sizes.num_matches, config.dim)
         self.text_embedding = nn.Sequential(
             nn.Linear(config.text.width, config.dim),
             nn.GELU("tanh"),
@@ -251,7 +258,7 @@ class CausalDiT(nn.Module):
         timestep float (B, T), 0..1000, one per latent; returns (B, C, T, H, W). What it means is
         ``ModelConfig.prediction``.
         """
-        x, embedded, time = self.embed(noisy, source, timestep)
+        x, embedded, time = self.embed(noisy, source, timestep, text[0])
         tokens = reuse.tokens("network") if reuse else None
         if tokens is not None:
             attend_self = attend_only(attend_self, tokens)
@@ -280,17 +287,18 @@ class CausalDiT(nn.Module):
         its keys and values alone, which ``attend_self`` keeps.
         """
         timestep = torch.zeros(clean.shape[0], clean.shape[2], device=clean.device)
-        x, _, time = self.embed(clean, source, timestep)
+        x, _, time = self.embed(clean, source, timestep, text[0])
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
             x = block(x, time, text[layer], layer, attend_self, None, only_kv=layer == last)
 
     def embed(
-        self, noisy: Tensor, source: Tensor, timestep: Tensor
+        self, noisy: Tensor, source: Tensor, timestep: Tensor, text: TextKV | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, N, D), timestep embedding (B, T, D) and its projection (B, T, 6, D).
 
-        Latents of any float type; from here on everything is in the type of the weights.
+        ``text`` is that of the first layer; without it nothing is looked for in the source. Latents
+        of any float type; from here on everything is in the type of the weights.
         """
         weight = self.patch_embedding.weight
         x = self._patchify(torch.cat((noisy, source), dim=1)).to(weight.dtype)
@@ -298,6 +306,12 @@ class CausalDiT(nn.Module):
         if self.position_embedding is not None:
             places = place_features(self.grid(noisy), self.config.position_waves, x.device).to(x)
             x = x + self.position_embedding(places).repeat(noisy.shape[2], 1)
+        if self.source_encoder is not None:
+            features = self.source_encoder(source.to(weight.dtype))
+            x = x + self.source_embedding(self._patchify(features))
+            if self.match is not None and text is not None:
+                found = self.match(features, text[1][:, 0].flatten(1)).sigmoid()
+                x = x + self.match_embedding(self._patchify(found))
         embedded = self.time_embedding(timestep_features(timestep, self.config.freq_dim).to(x))
         return x, embedded, self.time_projection(embedded).unflatten(-1, (6, -1))
 

@@ -38,6 +38,7 @@ PARTS: tuple[tuple[str, tuple[int, ...], float], ...] = (
 """What every labelled cell of a picture is one of: name, coarse ids, weight of a cell; the rest of
 the ids is one more part of weight 1, ``PARTS[len]``."""
 NUM_PARTS = len(PARTS) + 1
+PART_WEIGHTS = (*(weight for _, _, weight in PARTS), 1.0)
 
 
 @dataclass(frozen=True, slots=True)

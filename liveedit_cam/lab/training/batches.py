@@ -179,17 +179,17 @@ def collate(
 
 def _encode(codec: Codec, pairs: Sequence[Pair], frames: Sequence[Tensor]) -> Tensor:
     """Latents (B, C, T, h, w) of ``frames`` of ``pairs``, each (T, H, W, 3) or (1, H, W, 3)."""
-    lasting = [_lasting(one, pair.num_frames) for one, pair in zip(frames, pairs, strict=True)]
-    return codec.encode(torch.stack(lasting).permute(0, 4, 1, 2, 3))
+    whole = [lasting(one, pair.num_frames) for one, pair in zip(frames, pairs, strict=True)]
+    return codec.encode(torch.stack(whole).permute(0, 4, 1, 2, 3))
 
 
 def _cells(codec: Codec, pairs: Sequence[Pair], masks: Sequence[Tensor | None]) -> Tensor:
     """Mean of each pair's mask in each latent cell, (B, T, h, w); 1 where it has none."""
-    lasting = [
-        _lasting(torch.ones_like(pair.subject) if mask is None else mask, pair.num_frames)
+    whole = [
+        lasting(torch.ones_like(pair.subject) if mask is None else mask, pair.num_frames)
         for mask, pair in zip(masks, pairs, strict=True)
     ]
-    pooled = F.avg_pool2d(torch.stack(lasting), codec.config.spatial_stride)
+    pooled = F.avg_pool2d(torch.stack(whole), codec.config.spatial_stride)
     cells: Tensor = pooled.unflatten(1, (-1, codec.config.frames_per_latent)).mean(2)
     return cells
 
@@ -203,13 +203,24 @@ def _parts(codec: Codec, pairs: Sequence[Pair]) -> Tensor:
         if parts is None:
             height, width = pair.subject.shape[1:]
             parts = pair.subject.new_full((1, 2 * height, 2 * width), UNKNOWN, dtype=torch.uint8)
-        middles.append(_lasting(parts, pair.num_frames)[t // 2 :: t])
-    ids = torch.stack(middles)
-    shares = [F.avg_pool2d((ids == part).float(), cell) for part in range(NUM_PARTS)]
-    return torch.stack(shares, dim=-1)
+        middles.append(lasting(parts, pair.num_frames)[t // 2 :: t])
+    return part_shares(torch.stack(middles), cell)
 
 
-def _lasting(frames: Tensor, count: int) -> Tensor:
+def part_shares(ids: Tensor, cell: int) -> Tensor:
+    """Share of each cell of so many pixels a side that each part is; uint8 ids (..., H, W) to
+    (..., H / cell, W / cell, NUM_PARTS).
+    """
+    rows, columns = ids.shape[-2] // cell, ids.shape[-1] // cell
+    flat = ids.reshape(-1, rows, cell, columns, cell).long()
+    count = len(flat) * rows * columns
+    number = torch.arange(count, device=ids.device).view(-1, rows, 1, columns, 1)
+    counts = torch.bincount((number * (UNKNOWN + 1) + flat).flatten(), minlength=count * 256)
+    shares = counts.view(*ids.shape[:-2], rows, columns, UNKNOWN + 1)[..., :NUM_PARTS]
+    return shares / cell**2
+
+
+def lasting(frames: Tensor, count: int) -> Tensor:
     """(T, ...) of itself, or of the one frame that stands for all."""
     return frames if len(frames) == count else frames.expand(count, *frames.shape[1:])
 

@@ -17,6 +17,7 @@ from liveedit_cam.lab.training import stages
 from liveedit_cam.lab.training.codec_stage import codec_psnr, train_codec
 from liveedit_cam.lab.training.export import begin_from, export_model, load_codec, load_text
 from liveedit_cam.lab.training.loop import LoopConfig
+from liveedit_cam.lab.training.materials import Materials
 from liveedit_cam.lab.training.processes import join_processes
 from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.text_stage import Anchor, train_text
@@ -57,7 +58,7 @@ OptionalIterations = Annotated[
 ]
 OptionalSeed = Annotated[int | None, typer.Option("--seed", help="Seed of data and weights.")]
 
-Train = Callable[[StageSettings, stages.Materials], object]
+Train = Callable[[StageSettings, Materials], object]
 
 DEFAULT_OUT = Path("runs")
 
@@ -130,6 +131,11 @@ def _stage(name: str, train: Train, about: str) -> None:
 
 
 _stage(
+    "source",
+    stages.train_source,
+    "Stage 0, nano's alone: its source encoder learns by pixel labels what is where.",
+)
+_stage(
     "foundation",
     stages.train_foundation,
     "Stage 1: the offline editor, bidirectional, with text dropout for guidance.",
@@ -154,7 +160,7 @@ def export(
     ] = "teacher-forcing",
     out: Out = DEFAULT_OUT,
 ) -> None:
-    """Write a model folder (16-bit safetensors) from the newest checkpoints of all stages."""
+    """Write a model folder (8-bit safetensors) from the newest checkpoints of all stages."""
     folders = {"teacher-forcing": stages.TEACHER_FORCING, "dmd": stages.DMD}
     if stage not in folders:
         raise UsageError(f"got stage {stage!r}, expected one of {', '.join(folders)}")

@@ -46,11 +46,11 @@ class LoopConfig:
     checkpoint_every: int = 200
     log_every: int = 20
     muon: bool = True
-    """Use Muon for matrices inside blocks, AdamW for the rest; otherwise AdamW alone."""
     momentum: float = 0.95
-    """Of Muon."""
+    """Muon, of that momentum, for matrices inside blocks, AdamW for the rest; or AdamW alone."""
     text_rate: float = 1.0
-    """Learning rate of parameters called "text...." as a share of the others'."""
+    source_rate: float = 1.0
+    """Learning rates of the text encoder and of the source encoder as shares of the others'."""
 
 
 class Ema:
@@ -94,25 +94,25 @@ def rate_factor(iteration: int, config: LoopConfig) -> float:
 
 def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """Muon for the weight matrices of repeated blocks, AdamW for everything else."""
+    shares = {"text.": config.text_rate, "source_encoder.": config.source_rate}
     matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    text: list[nn.Parameter] = []
+    others: dict[str, list[nn.Parameter]] = {"": []}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        is_matrix = parameter.ndim == 2 and "blocks." in name and config.muon
-        kind = text if name.startswith("text.") else matrices if is_matrix else others
-        kind.append(parameter)
-    groups: list[dict[str, Any]] = [{"params": others, "share": 1.0}]
-    groups += [{"params": text, "share": config.text_rate}] if text else []
+        part = next((part for part in shares if part in name), "")
+        is_matrix = not part and parameter.ndim == 2 and "blocks." in name and config.muon
+        (matrices if is_matrix else others.setdefault(part, [])).append(parameter)
+    groups = [{"params": found, "share": shares.get(part, 1.0)} for part, found in others.items()]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
     ]
     if matrices:
-        rate, decay = config.learning_rate, config.weight_decay
-        optimisers.append(Muon(matrices, rate, decay, config.momentum))
+        optimisers.append(
+            Muon(matrices, config.learning_rate, config.weight_decay, config.momentum)
+        )
     return optimisers
 
 

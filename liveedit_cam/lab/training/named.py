@@ -96,7 +96,7 @@ class PictureMaker:
         """
         self.per_view = per_view
         self.old = old
-        self.rng = old.rng
+        self.draws, self.rng = old.draws, old.rng
         self.palette, self.plain = palette, plain_palette()
         self.pictures = list(pictures)
         self.shown = {p.name: self._regions_of(p) for p in self.pictures}
@@ -109,7 +109,7 @@ class PictureMaker:
     def beside(self, old: PairMaker) -> PictureMaker:
         """The same pictures, drawn with the random numbers of ``old``."""
         other = copy.copy(self)
-        other.old, other.rng = old, old.rng
+        other.old, other.draws, other.rng = old, old.draws, old.rng
         return other
 
     @staticmethod
@@ -142,13 +142,17 @@ class PictureMaker:
         """Draw ``count`` pairs, each view with ``per_view`` instructions."""
         made: list[Pair] = []
         while len(made) < count:
-            region = self.rng.choices(self.regions, [r.weight for r in self.regions])[0]
-            picture = self.rng.choice(self.by_region[region.name])
-            view = self._view(picture, region, num_latents * frames_per_latent, height_px, width_px)
+            region, view = self.view(num_latents * frames_per_latent, height_px, width_px)
             is_named = self.rng.random() < FIRST_SHARE
             made.append(self._named(view, (region,)) if is_named else self._any(view))
             made += [self._any(view) for _ in range(self.per_view - 1)]
         return made[:count]
+
+    def view(self, num_frames: int, height_px: int, width_px: int) -> tuple[Region, View]:
+        """Something that can be named, and a view of a picture that shows it."""
+        region = self.rng.choices(self.regions, [r.weight for r in self.regions])[0]
+        picture = self.rng.choice(self.by_region[region.name])
+        return region, self._view(picture, region, num_frames, height_px, width_px)
 
     def _any(self, view: View) -> Pair:
         """One more instruction for a view, of any kind that it can bear."""

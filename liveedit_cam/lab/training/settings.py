@@ -78,6 +78,9 @@ class StageSettings(BaseModel):
     """of each view of a picture; more than one where a GPU has time to spare"""
     text_rate: float = Field(0.0, ge=0, le=1)
     """learning rate of the text encoder as a share of the editor's; 0 = it stays as it is"""
+    source_rate: float = Field(1.0, ge=0, le=1)
+    """learning rate of the source encoder as a share of the editor's; 0 = it stays as stage
+    `source` left it"""
     text_dropout: float = Field(0.1, ge=0, le=1)
     """foundation: share of the samples without their instruction"""
     source_dropout: float = Field(0.0, ge=0, le=1)
@@ -122,6 +125,7 @@ class StageSettings(BaseModel):
             muon=self.muon,
             momentum=self.momentum,
             text_rate=self.text_rate,
+            source_rate=self.source_rate,
         )
 
     def model_sizes(self) -> ModelConfig:

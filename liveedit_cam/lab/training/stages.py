@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -14,57 +14,52 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.lab.edits.clips import Clip, load_clips
+from liveedit_cam.lab.edits.clips import load_clips
 from liveedit_cam.lab.edits.drawn import drawn_clips
-from liveedit_cam.lab.edits.instructions import Palette, survey_palette
-from liveedit_cam.lab.edits.pictures import LabelledPicture, load_pictures
+from liveedit_cam.lab.edits.instructions import survey_palette
+from liveedit_cam.lab.edits.pictures import load_pictures
 from liveedit_cam.lab.training.batches import (
     CURRICULUM,
     NUM_DRAWN,
     PICTURE_CURRICULUM,
-    ExpectedChange,
     LatentBatch,
-    Maker,
     Phase,
     Plan,
     batches,
 )
-from liveedit_cam.lab.training.data import PairMaker
 from liveedit_cam.lab.training.dmd import Dmd
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.foundation import Foundation
 from liveedit_cam.lab.training.loop import Run, Trainee
 from liveedit_cam.lab.training.losses import channel_weights
-from liveedit_cam.lab.training.named import MixedMaker, PictureMaker
+from liveedit_cam.lab.training.materials import (
+    Materials,
+    clip_makers,
+    makers,
+    picture_makers,
+)
 from liveedit_cam.lab.training.parcels import drawn_beside
 from liveedit_cam.lab.training.processes import own_seed
 from liveedit_cam.lab.training.settings import StageSettings
+from liveedit_cam.lab.training.source_stage import (
+    BATCH,
+    NUM_STATISTICS,
+    SOURCE,
+    SOURCE_FILE,
+    Drawer,
+    sources_of,
+    train_labels,
+    views_of,
+)
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
 from liveedit_cam.model.codec import Codec
-from liveedit_cam.model.config import ModelConfig
+from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.weight_files import load_weights
-from liveedit_cam.model.weights import choose_device
+from liveedit_cam.model.weights import choose_device, read_config
 
-NUM_MEASURED = 320
-"""Pairs on which the change that each kind of edit makes is measured."""
 FOUNDATION, TEACHER_FORCING, DMD = "foundation", "editor", "dmd"
 """Folders of the stages inside the runs' folder."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Materials:
-    """What every diffusion stage is trained with."""
-
-    config: ModelConfig
-    codec: Codec
-    text: TextEncoder
-    clips: Sequence[Clip]
-    """Real ones, training split; may be empty."""
-    drawn: Sequence[Clip]
-    palette: Palette
-    pictures: Sequence[LabelledPicture] = ()
-    """Training split; stage 2 alone uses them."""
 
 
 def gather(settings: StageSettings, codec: Codec, text: TextEncoder) -> Materials:
@@ -85,6 +80,28 @@ def gather(settings: StageSettings, codec: Codec, text: TextEncoder) -> Material
         if settings.pictures is None
         else load_pictures(settings.pictures, "train", settings.media),
     )
+
+
+def train_source(settings: StageSettings, materials: Materials) -> Run:
+    """Stage 0, for sizes with a source encoder. Raises UsageError where pictures are missing."""
+    if not materials.pictures:
+        raise UsageError(
+            "got no pictures, expected a folder of pictures with pixel labels",
+            hint="Name it with pictures = ... in the file given with --config.",
+        )
+    device = _device(settings)
+
+    def drawers_from(first: int) -> list[Drawer]:
+        if device.type == "cpu" and not settings.workers:
+            olds = clip_makers(settings, materials, settings.parts)
+            count = (settings.batch or BATCH) // settings.parts
+            news = picture_makers(settings, materials, olds)
+            return [views_of(new, materials.codec, count) for new in news]
+        total, alone = settings.iterations + NUM_STATISTICS, {"picture_share": 1.0}
+        made = _batches(settings.model_copy(update=alone), materials, first, total, _flat(settings))
+        return [sources_of(made, device)]
+
+    return train_labels(settings, device, drawers_from)
 
 
 def train_foundation(settings: StageSettings, materials: Materials) -> Run:
@@ -140,10 +157,10 @@ def _train_in_parts(
     torch.set_num_threads(settings.threads)  # of the update alone, between two iterations
     parts = settings.parts
     small = tuple(replace(p, batch=max(1, p.batch // parts)) for p in curriculum)
-    makers, expected = _makers(settings, materials, parts)
+    drawn, expected = makers(settings, materials, parts)
     frames = materials.config.codec.frames_per_latent
     workers = []
-    for part, maker in enumerate(makers):
+    for part, maker in enumerate(drawn):
         plan = Plan(maker, small, settings.iterations, frames)
         made = batches(plan, materials.codec, run.iteration, expected)
         stage = TeacherForcing(
@@ -250,6 +267,11 @@ def _train(
 def _new_editor(settings: StageSettings, materials: Materials, start: Path | None) -> Editor:
     """An Editor on the device, with the mean weights of checkpoint ``start`` where one is named."""
     editor = Editor(materials.config)
+    if editor.dit.source_encoder is not None:
+        editor.dit.source_encoder.requires_grad_(settings.source_rate > 0)
+    taught = settings.out / SOURCE / SOURCE_FILE
+    if editor.dit.source_encoder is not None and taught.is_file():
+        load_weights(editor.dit.source_encoder, taught)
     if start is not None:
         if not start.exists():
             raise UsageError(
@@ -259,12 +281,23 @@ def _new_editor(settings: StageSettings, materials: Materials, start: Path | Non
             )
         try:
             if start.is_dir():
-                load_weights(editor.dit, start / "model.safetensors")
+                _load_folder(editor.dit, start)
                 return editor.float().to(_device(settings))
             editor.load_state_dict(torch.load(start, weights_only=True, map_location="cpu")["ema"])
         except RuntimeError as error:
             raise UsageError(f"got {start}, which is of another model ({error})") from error
     return editor.to(_device(settings))
+
+
+def _load_folder(dit: CausalDiT, folder: Path) -> None:
+    """The weights of a model folder; one without a source encoder leaves that as it is."""
+    path = folder / "model.safetensors"
+    if dit.source_encoder is None or read_config(folder / "config.json").source_encoder is not None:
+        load_weights(dit, path)
+        return
+    bare = CausalDiT(replace(dit.config, source_encoder=None))
+    load_weights(bare, path)
+    dit.load_state_dict(bare.state_dict(), strict=False)
 
 
 def _weights(settings: StageSettings, materials: Materials) -> Tensor:
@@ -284,36 +317,13 @@ def _batches(
     total: int,
     curriculum: Sequence[Phase],
 ) -> Iterator[LatentBatch]:
-    (maker,), expected = _makers(settings, materials, 1)
+    (maker,), expected = makers(settings, materials, 1)
     plan = Plan(maker, curriculum, total, materials.config.codec.frames_per_latent)
     device = _device(settings)
     codec = materials.codec.to(device)
     if workers := max(settings.workers, 0 if device.type == "cpu" else 1):
         return drawn_beside(plan, codec, first, workers, expected)
     return batches(plan, codec, first, expected)
-
-
-def _makers(
-    settings: StageSettings, materials: Materials, count: int
-) -> tuple[list[Maker], ExpectedChange | None]:
-    """``count`` makers of pairs, each with draws of its own, and what changes to expect."""
-    clips = materials.clips or materials.drawn
-    seed = own_seed(settings.seed) + 1
-    olds = [
-        PairMaker(clips, materials.palette, seed + 1000 * part, materials.drawn)
-        for part in range(count)
-    ]
-    if not materials.pictures:
-        return list(olds), None
-    new = PictureMaker(
-        materials.pictures, materials.palette, olds[0], settings.instructions_per_view
-    )
-    print(new.table(), flush=True)
-    share = settings.picture_share
-    made: list[Maker] = [MixedMaker(old, new.beside(old), share) for old in olds]
-    weights = channel_weights(materials.codec.scale)
-    expected = ExpectedChange.measure(made[0], materials.codec, weights, NUM_MEASURED)
-    return made, expected
 
 
 def _device(settings: StageSettings) -> torch.device:

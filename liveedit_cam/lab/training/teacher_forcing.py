@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveedit_cam.lab.edits.regions import PARTS
+from liveedit_cam.lab.edits.regions import PART_WEIGHTS
 from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.blocks import BlockAttend, teacher_forcing_blocks
 from liveedit_cam.lab.training.editor import Editor
@@ -50,7 +50,8 @@ ANCHOR_WEIGHT = 4.0
 """Of the squared distance of old prompts' embeddings from what they were."""
 PARTS_WEIGHT = 0.5
 """Of the cross-entropy of what each cell is, in the loss."""
-PART_WEIGHTS = (*(weight for _, _, weight in PARTS), 1.0)
+MATCH_WEIGHT = 1.0
+"""Of the cross-entropy of where the source is like what the instruction names."""
 
 
 def draw_sigmas(
@@ -142,7 +143,8 @@ class TeacherForcing:
         sigma, is_own = sigma.to(source.device), is_own.to(source.device)
         start = torch.where(is_own.view(-1, 1, 1, 1, 1), estimate, target)
         num_layers, noisy = self.config.num_layers, _noised(start, sigma, self.draws.noise)
-        with _tapped(editor.dit, (num_layers // 2, 2 * num_layers // 3)) as hidden:
+        layers = (num_layers // 2, 2 * num_layers // 3)
+        with _tapped(editor.dit, layers) as hidden, _matched(editor.dit) as found:
             x0 = _predict(editor.dit, inputs, noisy, sigma)
         error = diffusion_loss(
             self.config.prediction,
@@ -158,6 +160,11 @@ class TeacherForcing:
         subject = subject_loss(logits, batch.subject, batch.has_subject)
         loss = error + 0.2 * subject + ANCHOR_WEIGHT * distance
         values = {"edit": error.item(), "subject": subject.item()}
+        if found:
+            logits = found[0][:, 0, -source.shape[2] :]
+            match = subject_loss(logits, batch.subject, batch.has_subject)
+            loss = loss + MATCH_WEIGHT * match
+            values["match"] = match.item()
         if batch.parts is not None:
             said = editor.parts_logits(hidden[0], grid, source.shape[2])
             parts = parts_loss(said, batch.parts, said.new_tensor(PART_WEIGHTS))
@@ -238,6 +245,20 @@ def _tapped(dit: CausalDiT, layers: tuple[int, int]) -> Iterator[list[Tensor]]:
     finally:
         for tap in taps:
             tap.remove()
+
+
+@contextmanager
+def _matched(dit: CausalDiT) -> Iterator[list[Tensor]]:
+    """What ``dit.match`` says inside, logits (B, maps, T, H, W); empty without a source encoder."""
+    found: list[Tensor] = []
+    if dit.match is None:
+        yield found
+        return
+    tap = dit.match.register_forward_hook(lambda _m, _i, out: found.append(out))
+    try:
+        yield found
+    finally:
+        tap.remove()
 
 
 @torch.no_grad()

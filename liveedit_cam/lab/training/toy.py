@@ -10,12 +10,12 @@ from liveedit_cam.lab.edits.instructions import plain_palette
 from liveedit_cam.lab.training.codec_stage import train_codec
 from liveedit_cam.lab.training.export import export_model, load_codec, load_text
 from liveedit_cam.lab.training.loop import LoopConfig
+from liveedit_cam.lab.training.materials import Materials
 from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.stages import (
     DMD,
     FOUNDATION,
     TEACHER_FORCING,
-    Materials,
     train_dmd,
     train_foundation,
     train_teacher_forcing,
@@ -31,6 +31,7 @@ TOY = replace(
     num_layers=4,
     codec=CodecConfig(latent_channels=48, decoder_width=32, decoder_blocks=1),
     text=TextConfig(width=96, max_tokens=24, num_buckets=2048),
+    source_encoder=None,  # drawn scenes have no labels to teach it
     height=96,
     width=160,
 )

@@ -17,6 +17,7 @@ from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.export import begin_from, export_editor
 from liveedit_cam.lab.training.loop import LoopConfig, Run, Trainee
+from liveedit_cam.lab.training.materials import Materials
 from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
 from liveedit_cam.model.weight_files import load_weights
@@ -102,7 +103,7 @@ def test_parts_resume_to_the_losses_they_would_have_had(tmp_path: Path) -> None:
             parts=2, threads=2, text_rate=0.5, log_every=1, device="cpu", learning_rate=1e-12,
             decay_share=0.01,
         )  # fmt: skip
-        materials = stages.Materials(
+        materials = Materials(
             TINY,
             tiny_codec().requires_grad_(False),
             tiny_text().requires_grad_(False),

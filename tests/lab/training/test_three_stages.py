@@ -23,6 +23,7 @@ from liveedit_cam.lab.training.export import export_model
 from liveedit_cam.lab.training.foundation import Foundation
 from liveedit_cam.lab.training.loop import LoopConfig, Run, Trainee
 from liveedit_cam.lab.training.losses import LEAST_WEIGHT, bell_weight, diffusion_loss
+from liveedit_cam.lab.training.materials import Materials
 from liveedit_cam.lab.training.rollout import rollout
 from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.toy import train_toy
@@ -109,12 +110,12 @@ def test_every_latent_sees_every_other_offline() -> None:
 
 @pytest.mark.parametrize("train", [stages.train_foundation, stages.train_teacher_forcing])
 def test_a_stage_goes_on_with_the_losses_it_would_have_had(
-    tmp_path: Path, train: Callable[[StageSettings, stages.Materials], Run]
+    tmp_path: Path, train: Callable[[StageSettings, Materials], Run]
 ) -> None:
     """Catches pairs and noise that a resumed stage draws anew: bit for bit the same losses."""
     (tmp_path / "config.json").write_text(json.dumps(TINY.to_dict()))
     drawn = drawn_clips(2, 3)
-    materials = stages.Materials(TINY, tiny_codec(), tiny_text(), [], drawn, plain_palette())
+    materials = Materials(TINY, tiny_codec(), tiny_text(), [], drawn, plain_palette())
 
     def losses(name: str, iterations: int) -> list[float]:
         settings = StageSettings(

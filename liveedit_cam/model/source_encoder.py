@@ -1,0 +1,135 @@
+"""What is where in the source: a small U-Net over its latents, read by the transformer's tokens.
+
+A transformer over cells of 16 pixels learns slowly what hair or a car looks like, and from a
+thousand pictures it hardly does. Convolutions learn it sooner, and can be taught alone, by pixel
+labels (U-Net: Ronneberger et al., 2015; convolutions before a transformer: Xiao et al., "Early
+convolutions help transformers see better", 2021). Large models need none: they saw enough pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
+
+from liveedit_cam.model.config import SourceEncoderConfig
+
+
+class SourceEncoder(nn.Module):
+    """Features of each latent cell, from latents at full, half and a quarter of their sides."""
+
+    def __init__(
+        self, config: SourceEncoderConfig, latent_channels: int, *, normalises: bool = False
+    ) -> None:
+        """``normalises`` puts a batch norm behind each convolution, to learn by; ``folded`` takes
+        them out.
+        """
+        super().__init__()
+        self.config = config
+        self.normalises = normalises
+        fine, middle, coarse = config.widths
+
+        def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+            bare = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not normalises)
+            return nn.Sequential(bare, nn.BatchNorm2d(outputs)) if normalises else bare_only(bare)
+
+        def stack(width: int, count: int, inner: int) -> nn.Sequential:
+            return nn.Sequential(
+                *(Residual(conv(width, inner), conv(inner, width)) for _ in range(count))
+            )
+
+        self.stem, self.fine = conv(latent_channels, fine), stack(fine, config.depths[0], fine)
+        self.down_middle = conv(fine, middle, 3, 2)
+        self.middle = stack(middle, config.depths[1], middle)
+        self.down_coarse = conv(middle, coarse, 3, 2)
+        self.coarse = stack(coarse, config.depths[2], middle)
+        self.everywhere = nn.Linear(coarse, coarse)
+        self.up_middle = conv(coarse + middle, middle, 1)
+        self.merged_middle = stack(middle, 2, middle)
+        self.up_fine = conv(middle + fine, fine, 1)
+        self.merged_fine = stack(fine, 1, fine)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # as the processor's convolutions want them
+                module.weight.data = module.weight.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Latents (B, C, T, H, W), each by itself, to features (B, widths[0], T, H, W)."""
+        features = self.of_latents(source.transpose(1, 2).flatten(0, 1))
+        return features.unflatten(0, (len(source), -1)).transpose(1, 2)
+
+    def of_latents(self, source: Tensor) -> Tensor:
+        """The same of (N, C, H, W), to (N, widths[0], H, W)."""
+        x = source.contiguous(memory_format=torch.channels_last)
+        fine = self.fine(F.silu(self.stem(x)))
+        middle = self.middle(F.silu(self.down_middle(fine)))
+        coarse = self.coarse(F.silu(self.down_coarse(middle)))
+        coarse = coarse + self.everywhere(coarse.mean((2, 3)))[:, :, None, None]
+        middle = self.merged_middle(F.silu(self.up_middle(_beside(coarse, middle))))
+        features: Tensor = self.merged_fine(F.silu(self.up_fine(_beside(middle, fine))))
+        return features
+
+
+class Match(nn.Module):
+    """Where the source is like what the instruction names: cross-attention without its softmax.
+
+    The first map is taught by the masks of what is named, the others find their own use.
+    """
+
+    def __init__(self, config: SourceEncoderConfig, dim: int) -> None:
+        """``dim`` of the instruction's summary."""
+        super().__init__()
+        self.num_maps, width = config.num_matches, config.widths[0]
+        self.query = nn.Linear(dim, self.num_maps * (width + 1))
+
+    def forward(self, features: Tensor, summary: Tensor) -> Tensor:
+        """features (B, F, T, H, W), summary (B, D), to logits (B, maps, T, H, W)."""
+        query = self.query(summary).unflatten(-1, (self.num_maps, -1))
+        found = torch.einsum("bmf,bfthw->bmthw", query[..., :-1], features)
+        logits: Tensor = found / features.shape[1] ** 0.5 + query[..., -1, None, None, None]
+        return logits
+
+
+class Residual(nn.Module):
+    """x plus two convolutions of it."""
+
+    def __init__(self, first: nn.Sequential, second: nn.Sequential) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        if isinstance(norm := second[-1], nn.BatchNorm2d):
+            nn.init.zeros_(norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) of any kind; the same out."""
+        out: Tensor = x + self.second(F.silu(self.first(x)))
+        return out
+
+
+def bare_only(conv: nn.Conv2d) -> nn.Sequential:
+    """A convolution where others have a norm behind it, so that names stay the same."""
+    return nn.Sequential(conv)
+
+
+@torch.no_grad()
+def folded(trained: SourceEncoder) -> dict[str, Tensor]:
+    """The weights of the same network without norms: each is part of its convolution."""
+    weights: dict[str, Tensor] = {}
+    for name, module in trained.named_modules():
+        if isinstance(module, nn.Linear):
+            weights |= {f"{name}.weight": module.weight, f"{name}.bias": module.bias}
+        elif isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d):
+            conv, norm = module[0], module[1]
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            weight, bias = fuse_conv_bn_weights(
+                conv.weight, None, norm.running_mean, norm.running_var, norm.eps,
+                norm.weight, norm.bias,
+            )  # fmt: skip
+            weights |= {f"{name}.0.weight": weight, f"{name}.0.bias": bias}
+    return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
+def _beside(coarse: Tensor, fine: Tensor) -> Tensor:
+    """``coarse`` (N, A, h, w) at the size of ``fine`` (N, B, H, W), and that: (N, A + B, H, W)."""
+    return torch.cat((F.interpolate(coarse, size=fine.shape[2:], mode="nearest"), fine), 1)

@@ -1,0 +1,146 @@
+"""Stage "source": what cells are, a run that resumes, and an editor that begins from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from labelled import write_pictures
+from safetensors.torch import load_file, save_file
+from tiny_model import TINY, tiny_codec, tiny_dit, tiny_text
+
+from liveedit_cam.errors import UsageError
+from liveedit_cam.lab.edits.drawn import drawn_clips
+from liveedit_cam.lab.edits.instructions import plain_palette
+from liveedit_cam.lab.edits.pictures import load_pictures
+from liveedit_cam.lab.edits.regions import NUM_PARTS, UNKNOWN
+from liveedit_cam.lab.training import source_stage, stages
+from liveedit_cam.lab.training.batches import part_shares
+from liveedit_cam.lab.training.loop import Run
+from liveedit_cam.lab.training.materials import Materials
+from liveedit_cam.lab.training.settings import StageSettings
+from liveedit_cam.lab.training.source_stage import Labeller
+from liveedit_cam.model.config import ModelConfig, SourceEncoderConfig
+from liveedit_cam.model.source_encoder import SourceEncoder
+
+SEEING = replace(TINY, source_encoder=SourceEncoderConfig((6, 8, 12), (1, 1, 1)))
+
+
+@pytest.fixture
+def few_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (source_stage, stages):
+        monkeypatch.setattr(module, "NUM_STATISTICS", 2)
+    monkeypatch.setattr(source_stage, "SIZES", ((48, 80),))
+
+
+def made_with(folder: Path, config: ModelConfig, **given: object) -> StageSettings:
+    folder.mkdir(exist_ok=True)
+    file = folder / "config.json"
+    file.write_text(json.dumps(config.to_dict()))
+    values: dict[str, object] = {
+        "model": str(file), "out": folder, "batch": 4, "parts": 2, "threads": 2, "muon": False,
+        "log_every": 1, "device": "cpu", "learning_rate": 1e-12, "decay_share": 0.01,
+    }  # fmt: skip
+    return StageSettings.model_validate({**values, **given})
+
+
+def materials(config: ModelConfig, pictures: Path | None) -> Materials:
+    codec, text = tiny_codec().requires_grad_(False), tiny_text().requires_grad_(False)
+    found = () if pictures is None else tuple(load_pictures(pictures, "train"))
+    return Materials(config, codec, text, (), drawn_clips(2, 0), plain_palette(), found)
+
+
+def test_shares_are_those_of_every_part_counted_by_itself() -> None:
+    """Catches counts of a neighbouring cell, and unknown pixels taken for a part."""
+    drawn = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, NUM_PARTS, (2, 3, 32, 48), generator=drawn, dtype=torch.uint8)
+    ids[0, 1, :20, :20] = UNKNOWN
+    plain = torch.stack([F.avg_pool2d((ids == p).float(), 16) for p in range(NUM_PARTS)], dim=-1)
+    assert torch.equal(part_shares(ids, 16), plain)
+    assert float(part_shares(ids, 16)[0, 1, 0, 0].sum()) == 0
+
+
+@pytest.mark.usefixtures("few_statistics")
+@pytest.mark.parametrize("workers", [0, 1], ids=["threads", "processes"])
+def test_it_resumes_and_leaves_a_folded_encoder(tmp_path: Path, workers: int) -> None:
+    """Catches draws that depend on where a run was cut, statistics of weights that are not the
+    ones written, and a file that the editor cannot read.
+    """
+    pictures = tmp_path / "pictures"
+    write_pictures(pictures)
+    threads = torch.get_num_threads()
+
+    def train(folder: Path, iterations: int) -> Run:
+        settings = made_with(
+            folder, SEEING, iterations=iterations, workers=workers, num_latents=1, height=48,
+            width=80,
+        )  # fmt: skip
+        try:
+            return stages.train_source(settings, materials(SEEING, pictures))
+        finally:
+            torch.set_num_threads(threads)
+
+    def losses(folder: Path) -> list[float]:
+        lines = (folder / "source" / "log.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss"] for line in lines]
+
+    run = train(tmp_path / "whole", 3)
+    train(tmp_path / "cut", 2)
+    train(tmp_path / "cut", 3)
+    assert len(losses(tmp_path / "whole")) == 3
+    assert torch.allclose(
+        torch.tensor(losses(tmp_path / "whole")), torch.tensor(losses(tmp_path / "cut")), rtol=1e-4
+    )
+    assert SEEING.source_encoder is not None
+    plain = SourceEncoder(SEEING.source_encoder, SEEING.latent_channels)
+    plain.load_state_dict(load_file(tmp_path / "whole" / "source" / "source.safetensors"))
+    mean = run.ema.module
+    assert isinstance(mean, Labeller)
+    latents = torch.randn(2, SEEING.latent_channels, 6, 10)
+    with torch.no_grad():
+        wanted = mean.encoder.of_latents(latents)
+        assert torch.allclose(
+            plain.of_latents(latents), wanted, atol=2e-2 * float(wanted.abs().max())
+        )
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """Catches a traceback for a forgotten folder or a size without an encoder."""
+    with pytest.raises(UsageError, match="got no pictures"):
+        stages.train_source(made_with(tmp_path, SEEING, iterations=1), materials(SEEING, None))
+    with pytest.raises(UsageError, match="a size with a source encoder"):
+        Labeller(TINY)
+
+
+def test_an_editor_begins_with_the_encoder_that_was_taught(tmp_path: Path) -> None:
+    """Catches an encoder forgotten or trained on where it should stay, and a folder of before."""
+    torch.manual_seed(3)
+    taught = SourceEncoder(SEEING.source_encoder or SourceEncoderConfig(), SEEING.latent_channels)
+    (tmp_path / "source").mkdir()
+    save_file(
+        {name: value.contiguous() for name, value in taught.state_dict().items()},
+        tmp_path / "source" / "source.safetensors",
+    )
+    former = tmp_path / "former"
+    former.mkdir()
+    (former / "config.json").write_text(json.dumps(TINY.to_dict()))
+    before = tiny_dit(TINY)
+    torch.nn.init.normal_(before.head.head.weight)
+    save_file(before.state_dict(), former / "model.safetensors")
+
+    settings = made_with(
+        tmp_path, SEEING, iterations=2, start=former, source_rate=0.0, learning_rate=1e-2,
+        num_latents=1, height=48, width=80, parts=1, threads=1,
+    )  # fmt: skip
+    run = stages.train_teacher_forcing(settings, materials(SEEING, None))
+    dit = run.main.module.dit
+    after = {name: value.detach() for name, value in dit.named_parameters()}
+    for name, value in taught.named_parameters():
+        assert torch.equal(after[f"source_encoder.{name}"], value), name
+    head = after["head.head.weight"]
+    assert float((head - before.head.head.weight).abs().mean()) < 0.1
+    assert float(after["source_embedding.weight"].abs().max()) > 0
