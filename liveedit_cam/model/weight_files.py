@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor, nn
 
 from liveedit_cam.errors import WeightsError
 
+ROW_SCALE = ".row_scale"
+"""Ending of the tensor that holds the scale of each row of a matrix kept in 8 bits."""
+LEAST_PACKED = 4096
+"""Values of the smallest matrix that is; smaller ones save nothing."""
 RENEW = "Reinstall liveedit-cam or pull the model again."
 
 
@@ -35,7 +40,7 @@ def load_weights_to(
 def _fitting(network: nn.Module, path: Path, device: torch.device) -> dict[str, Tensor]:
     """The tensors of a file, if they are exactly those of ``network``."""
     try:
-        tensors = load_file(path, device=str(device))
+        tensors = unpacked(load_file(path, device=str(device)))
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"got {path} ({path.stat().st_size if path.is_file() else 0} bytes), which is no "
@@ -65,3 +70,35 @@ def name_problems(expected: dict[str, Tensor], got: dict[str, Tensor]) -> str:
         for what, names in groups
         if names
     )
+
+
+def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` for a small file: matrices in 8 bits, the rest in 16.
+
+    A row of a matrix (of any number of axes, the first are its rows) has a scale by which its
+    largest value is 127, so no value is off by more than 0.4 % of that.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim < 2 or len(tensor) == 1 or tensor.numel() < LEAST_PACKED:
+            found[name] = tensor.half().contiguous()
+            continue
+        rows = tensor.float().flatten(1)
+        scale = (rows.abs().amax(1) / 127).clamp_min(1e-7).half().float()
+        levels = (rows / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+        found[name] = levels.view(tensor.shape).contiguous()
+        found[name + ROW_SCALE] = scale.half()
+    return found
+
+
+def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of ``packed``; what it did not pack stays as it is."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        scale = tensors.get(name + ROW_SCALE)
+        if scale is not None:
+            rows = scale.float().view(-1, *(1,) * (tensor.ndim - 1))
+            found[name] = tensor.float() * rows
+        elif not name.endswith(ROW_SCALE):
+            found[name] = tensor
+    return found

@@ -13,7 +13,7 @@ from tiny_model import CPU, TINY, moving_frames, tiny_dit, tiny_stream, write_fo
 
 from liveedit_cam.errors import LiveEditError, UsageError, WeightsError
 from liveedit_cam.model import NANO, WAN_1_3B, ModelConfig, load
-from liveedit_cam.model.weight_files import load_weights
+from liveedit_cam.model.weight_files import load_weights, packed, unpacked
 from liveedit_cam.model.weights import FILES, choose_device, fastest_dtype
 
 
@@ -63,6 +63,29 @@ def test_half_precision_files_load(tmp_path: Path) -> None:
     load_weights(dit, tmp_path / "w.safetensors")
     assert dit.head.head.bias.dtype == torch.float32
     assert torch.equal(dit.head.head.bias.half(), state["head.head.bias"])
+
+
+def test_matrices_in_8_bits_come_back_within_their_bound(tmp_path: Path) -> None:
+    """Catches one scale for a whole matrix, rows along the wrong axis, and what is small packed."""
+    drawn = torch.Generator().manual_seed(0)
+    size = torch.logspace(-3, 2, 64)
+    tensors = {
+        "linear": torch.randn(64, 96, generator=drawn) * size[:, None],
+        "conv": torch.randn(64, 16, 3, 3, generator=drawn) * size[:, None, None, None],
+        "bias": torch.randn(64, generator=drawn),
+        "modulation": torch.randn(1, 6, 1024, generator=drawn),
+    }
+    save_file(packed(tensors), tmp_path / "w.safetensors")
+    again = unpacked(load_file(tmp_path / "w.safetensors"))
+    assert again.keys() == tensors.keys()
+    for name in ("linear", "conv"):
+        largest = tensors[name].flatten(1).abs().amax(1, keepdim=True)
+        error = (again[name] - tensors[name]).flatten(1).abs()
+        assert bool((error <= 0.0045 * largest).all()), name
+        assert float((error / largest).max()) > 0.001  # it is in 8 bits
+    for name in ("bias", "modulation"):
+        assert torch.equal(again[name], tensors[name].half()), name
+    assert (tmp_path / "w.safetensors").stat().st_size < 64 * (96 + 144) * 1.1 + 2 * 6 * 1024 + 2000
 
 
 @pytest.mark.parametrize("config", [TINY, NANO, WAN_1_3B], ids=lambda c: c.name)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from liveedit_cam.errors import UsageError
@@ -16,6 +16,7 @@ from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.weight_files import load_weights, packed
 
 
 def export_model(config: ModelConfig, out: Path, stage: str, to: Path) -> None:
@@ -34,7 +35,7 @@ def export_model(config: ModelConfig, out: Path, stage: str, to: Path) -> None:
 
 
 def export_editor(config: ModelConfig, run: Path, path: Path) -> None:
-    """Write the mean DiT weights of a run's newest checkpoint as 16-bit safetensors.
+    """Write the mean DiT weights of a run's newest checkpoint as safetensors, matrices in 8 bits.
 
     Where its text encoder learnt beside it, that and the words of today's wordings stand beside
     ``path`` afterwards.
@@ -49,16 +50,16 @@ def export_editor(config: ModelConfig, run: Path, path: Path) -> None:
     has_text = any(name.startswith("text.") for name in state)
     editor = Editor(config, TextEncoder(config.text) if has_text else None)
     editor.load_state_dict(state)
-    _save_half(editor.dit, path)
+    _save(editor.dit, path)
     if editor.text is not None:
-        _save_half(editor.text, path.with_name("text.safetensors"))
+        _save(editor.text, path.with_name("text.safetensors"))
         words = json.dumps(known_words(survey_palette()))
         path.with_name("words.json").write_text(words)
 
 
-def _save_half(network: nn.Module, path: Path) -> None:
+def _save(network: nn.Module, path: Path) -> None:
     partial = path.with_suffix(".partial")
-    save_file({k: v.half().contiguous() for k, v in network.state_dict().items()}, partial)
+    save_file(packed(network.state_dict()), partial)
     partial.replace(path)
 
 
@@ -84,14 +85,14 @@ def begin_from(start: Path | None, out: Path) -> None:
 def load_codec(out: Path, config: ModelConfig) -> Codec:
     """The codec a run wrote, float32. Raises UsageError where the stage has not run."""
     trained = Codec(config.codec)
-    trained.load_state_dict(load_file(_stage_file(out / "codec" / "codec.safetensors", "codec")))
+    load_weights(trained, _stage_file(out / "codec" / "codec.safetensors", "codec"))
     return trained
 
 
 def load_text(out: Path, config: ModelConfig) -> TextEncoder:
     """The text encoder a run wrote, float32."""
     trained = TextEncoder(config.text)
-    trained.load_state_dict(load_file(_stage_file(out / "text" / "text.safetensors", "text")))
+    load_weights(trained, _stage_file(out / "text" / "text.safetensors", "text"))
     return trained.eval()
 
 
