@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from liveedit_cam.model.astray import mend
 from liveedit_cam.model.field import ramp
 
 CELL_PX = 4
@@ -28,6 +29,8 @@ NUM_FITS = 4
 PLAIN, CERTAIN = 0.85, 0.92
 """Share of the change that M must explain: below the first nothing is done, from the second on
 all."""
+EXPLAINED = (0.75, 0.85)
+"""The same for tokens gone astray, which are part of what is not explained."""
 OUTSIDE, LEAST_OUTSIDE = 0.15, (0.02, 0.06)
 """Alpha below which a pixel is left alone, and the share of the picture that must be."""
 STEEP = (0.030, 0.045)
@@ -49,7 +52,8 @@ LEAST_STD = 6 / 255
 
 
 def clear(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """``after`` with its matte made clear; float32 (T, 3, h, w) in [0, 1], all three.
+    """``after`` with its matte made clear, or tokens gone astray mended where it has none; float32
+    (T, 3, h, w) in [0, 1], all three.
 
     ``before`` is the decoded source and ``after`` the decoded edit, each frame by itself; h and w
     are multiples of 4. Beside it, (T,) 0..1: how surely each edit is a transform times a matte, and
@@ -59,10 +63,12 @@ def clear(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     matrix, explained = _transform(before, change)
     full = torch.einsum("tcd,tchw->tdhw", matrix[:, :3], before) + matrix[:, 3, :, None, None]
     alpha = _projected(change, full, 1)
-    sure = ramp(explained, PLAIN, CERTAIN) * _has_border(full, alpha)
+    border = _has_border(full, alpha)
+    sure = ramp(explained, PLAIN, CERTAIN) * border
     sided = _take_sides(before, alpha) * alpha.clamp_min(1)
     moved = (sure.view(-1, 1, 1) * (sided - alpha)).unsqueeze(1) * full
-    return torch.where(sure.view(-1, 1, 1, 1) > 0, (after + moved).clamp(0, 1), after), sure
+    cleared = torch.where(sure.view(-1, 1, 1, 1) > 0, (after + moved).clamp(0, 1), after)
+    return mend(before, cleared, full, ramp(explained, *EXPLAINED) * (1 - border)), sure
 
 
 def _projected(change: Tensor, full: Tensor, dim: int) -> Tensor:
