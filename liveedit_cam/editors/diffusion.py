@@ -14,8 +14,9 @@ import torch
 from liveedit_cam.errors import EditorError, GaveWayError, UsageError
 from liveedit_cam.model import EditStream, TextConditioning, load
 from liveedit_cam.model.config import paper_mode, with_window
-from liveedit_cam.model.field import bind, seen_from
+from liveedit_cam.model.field import bind
 from liveedit_cam.model.governor import Governor, Setting
+from liveedit_cam.model.region import seen_from
 from liveedit_cam.model.weights import what_it_knows
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize

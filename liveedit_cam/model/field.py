@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.errors import EditorError
+from liveedit_cam.model.region import inside, seen_from
 from liveedit_cam.types import EditField, Floats, ModelFrame, Pixels, Region
 
 CELL_PX = 4
@@ -36,6 +37,9 @@ NOISE, CONTENT = 8 / 255, 24 / 255
 With 5 cells and this, whole-picture edits gain 1.2 dB on test clips (34.2 to 35.4) and 1.3 dB on
 five training clips over 3 cells without it, and halos and blocks at token borders go.
 """
+TOLD, TOLD_PX = (0.7, 0.85), 17
+"""Share of the change's variance over 17 x 17 pixels that the field must explain for the source's
+colours to tell a border better than the model's matte does."""
 RIDGE = 4e-4
 """Added to colour variances: below 2 % contrast a change is a constant, not a slope."""
 INVISIBLE, VISIBLE = 3 / 255, 8 / 255
@@ -130,16 +134,16 @@ def fit(
     They are the decoded source and the decoded edit; h and w are multiples of 4. ``strength`` 0..1
     scales the change, ``region`` limits it; ``steadier`` saw the frames before, the last of them
     ``num_passed`` frames before the first of these. ``plain`` (T,) 0..1 is how surely a frame's
-    edit is one colour transform times a matte: what the field leaves unexplained is then the
-    coarseness of that matte, a fringe along its border, and is left out. Raises EditorError where a
-    value is not finite: what cannot be computed must never look like "unchanged".
+    edit is one colour transform times a matte: what little the field then leaves unexplained is a
+    fringe, the coarseness of that matte, and is left out. Raises EditorError where a value is not
+    finite: what cannot be computed must never look like "unchanged".
     """
     cells, rest = _change(before.float(), after.float(), steadier, num_passed, plain)
     if strength != 1.0:
         cells, rest = cells * strength, rest * strength
     if region is not None:
-        cells = cells * _inside(region, (cells.shape[-2], cells.shape[-1])).to(cells)
-        rest = rest * _inside(region, (rest.shape[-2], rest.shape[-1])).to(rest)
+        cells = cells * inside(region, (cells.shape[-2], cells.shape[-1])).to(cells)
+        rest = rest * inside(region, (rest.shape[-2], rest.shape[-1])).to(rest)
     visible = _visible_share(before[-1].float(), cells[-1], rest[-1])
     total = (cells.sum() + rest.sum()).view(1)
     host_cells, host_rest, told = to_host(cells, rest, torch.cat((total, visible.view(1))))
@@ -218,18 +222,6 @@ def bind(change: Change, frames: Sequence[ModelFrame], revision: int) -> list[Ed
     ]
 
 
-def seen_from(part: Region | None, region: Region) -> Region:
-    """A region of the whole picture in shares of ``part`` of it; it may reach beyond it."""
-    if part is None:
-        return region
-    return Region(
-        (region.x - part.x) / part.width,
-        (region.y - part.y) / part.height,
-        region.width / part.width,
-        region.height / part.height,
-    )
-
-
 def _visible_share(source: Tensor, cells: Tensor, rest: Tensor) -> Tensor:
     """Share of cells whose mean colour changes by VISIBLE or more.
 
@@ -259,7 +251,8 @@ def _change(
     fine_weight = F.interpolate(weight, size, mode="bilinear")
     rest = fine_weight * _content(after - before - explained)
     if plain is not None:
-        rest = rest * (1 - plain).view(-1, 1, 1, 1)
+        told = ramp(_told(after - before, after - before - explained), *TOLD)
+        rest = rest * (1 - plain.view(-1, 1, 1, 1) * told)
     cells = cells * weight
     return (cells, rest) if steadier is None else steadier(before, cells, rest, num_passed)
 
@@ -321,6 +314,15 @@ def _visible(change: Tensor) -> Tensor:
     return ramp(size, INVISIBLE, VISIBLE)
 
 
+def _told(change: Tensor, unexplained: Tensor) -> Tensor:
+    """How much of the change's variance around each pixel the field explains, (T, 1, h, w) to 1."""
+    parts = torch.cat((change, change.square(), unexplained.square()), dim=1)
+    means = F.avg_pool2d(parts, TOLD_PX, 1, TOLD_PX // 2, count_include_pad=False)
+    mean, square, left = means.split(3, dim=1)
+    variance = (square - mean.square()).sum(1, keepdim=True)
+    return 1 - left.sum(1, keepdim=True) / variance.clamp_min(1e-4)
+
+
 def _content(rest: Tensor) -> Tensor:
     """``rest`` (T, 3, h, w) where it is large enough to be new content, else 0."""
     size = F.avg_pool2d(rest.abs().amax(dim=1, keepdim=True), 9, stride=1, padding=4)
@@ -331,16 +333,3 @@ def ramp(x: Tensor, low: float, high: float) -> Tensor:
     """0 below ``low``, 1 above ``high``, smooth between; the shape of ``x``."""
     x = ((x - low) / (high - low)).clamp(0, 1)
     return x * x * (3 - 2 * x)
-
-
-def _inside(region: Region, size: tuple[int, int]) -> Tensor:
-    """1 inside ``region``, 0 outside, with the share of each border cell; shape (1, 1, h, w)."""
-
-    def cover(low: float, length: float, count: int) -> Tensor:
-        edges = torch.arange(count + 1) / count
-        covered = edges.clamp(low, low + length)
-        return covered.diff() * count
-
-    rows = cover(region.y, region.height, size[0])
-    columns = cover(region.x, region.width, size[1])
-    return (rows[:, None] * columns[None, :]).view(1, 1, *size)

@@ -19,10 +19,10 @@ from liveedit_cam.model.field import (
     fields_of,
     fit,
     packed,
-    seen_from,
     to_host,
     unpacked,
 )
+from liveedit_cam.model.region import seen_from
 from liveedit_cam.types import EditField, ModelFrame, Region
 
 Picture = NDArray[np.uint8]
