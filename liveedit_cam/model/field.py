@@ -37,8 +37,8 @@ NOISE, CONTENT = 8 / 255, 24 / 255
 With 5 cells and this, whole-picture edits gain 1.2 dB on test clips (34.2 to 35.4) and 1.3 dB on
 five training clips over 3 cells without it, and halos and blocks at token borders go.
 """
-TOLD, TOLD_PX = (0.7, 0.85), 17
-"""Share of the change's variance over 17 x 17 pixels that the field must explain for the source's
+TOLD = (0.7, 0.85)
+"""Share of the change's variance over 5 x 5 cells that the field must explain for the source's
 colours to tell a border better than the model's matte does."""
 RIDGE = 4e-4
 """Added to colour variances: below 2 % contrast a change is a constant, not a slope."""
@@ -252,6 +252,7 @@ def _change(
     rest = fine_weight * _content(after - before - explained)
     if plain is not None:
         told = ramp(_told(after - before, after - before - explained), *TOLD)
+        told = F.interpolate(told, size, mode="bilinear")
         rest = rest * (1 - plain.view(-1, 1, 1, 1) * told)
     cells = cells * weight
     return (cells, rest) if steadier is None else steadier(before, cells, rest, num_passed)
@@ -315,9 +316,10 @@ def _visible(change: Tensor) -> Tensor:
 
 
 def _told(change: Tensor, unexplained: Tensor) -> Tensor:
-    """How much of the change's variance around each pixel the field explains, (T, 1, h, w) to 1."""
+    """How much of the variance around each cell is explained, to 1; shape (T, 1, h/4, w/4)."""
     parts = torch.cat((change, change.square(), unexplained.square()), dim=1)
-    means = F.avg_pool2d(parts, TOLD_PX, 1, TOLD_PX // 2, count_include_pad=False)
+    cells = F.avg_pool2d(parts, CELL_PX)  # a window of pixels would cost more than the network
+    means = F.avg_pool2d(cells, FIT_CELLS, 1, FIT_CELLS // 2, count_include_pad=False)
     mean, square, left = means.split(3, dim=1)
     variance = (square - mean.square()).sum(1, keepdim=True)
     return 1 - left.sum(1, keepdim=True) / variance.clamp_min(1e-4)
