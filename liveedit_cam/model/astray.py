@@ -30,7 +30,13 @@ MANY = (0.01, 0.03)
 """Share of the cells that are odd: from the first this may be something that is meant, from the
 second it is. A token is 0.0045 of nano's picture."""
 TELLS = 16 / 255
-"""Least change of the transform for a cell to be counted."""
+"""Least change that the transform makes (root of the summed squares of R, G, B) for the share of it
+that is seen to mean something."""
+
+
+def projected(change: Tensor, full: Tensor, dim: int) -> Tensor:
+    """How much of ``full`` each ``change`` is; both hold R, G, B along ``dim``, which goes."""
+    return (change * full).sum(dim) / (full.square().sum(dim) + 1e-3)
 
 
 def mend(before: Tensor, after: Tensor, full: Tensor, sure: Tensor) -> Tensor:
@@ -68,8 +74,6 @@ def _neighbours(cells: Tensor, odd: Tensor) -> Tensor:
 def _is_whole(full: Tensor, change: Tensor) -> Tensor:
     """How surely each picture is changed all over by about ``full``, (T,) 0..1."""
     full, change = F.avg_pool2d(full, CELL_PX), F.avg_pool2d(change, CELL_PX)
-    square = full.square().sum(1)
-    alpha = (change * full).sum(1) / (square + 1e-3)
-    tells = (square.sqrt() > TELLS).float()
-    near = ((alpha - 1).abs() < 0.4) * tells
+    tells = (full.norm(dim=1) > TELLS).float()
+    near = ((projected(change, full, 1) - 1).abs() < 0.4) * tells
     return ramp(near.sum((1, 2)) / tells.sum((1, 2)).clamp_min(1), *WHOLE)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveedit_cam.model.astray import mend
+from liveedit_cam.model.astray import TELLS, mend, projected
 from liveedit_cam.model.field import ramp
 
 CELL_PX = 4
@@ -36,8 +36,6 @@ OUTSIDE, LEAST_OUTSIDE = 0.15, (0.02, 0.06)
 STEEP = (0.030, 0.045)
 """Slope of alpha by pixel at the border. A border one token wide has 1/16; lamps and vignettes fall
 off over 50 pixels and more."""
-TELLS = 16 / 255
-"""Least change that M makes (root of the summed squares of R, G, B) for alpha to mean something."""
 LOW, HIGH = 0.2, 0.7
 """Alpha that becomes 0 and 1, with a smooth step between them."""
 NEAR_CELLS = 3
@@ -62,18 +60,13 @@ def clear(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     change = after - before
     matrix, explained = _transform(before, change)
     full = torch.einsum("tcd,tchw->tdhw", matrix[:, :3], before) + matrix[:, 3, :, None, None]
-    alpha = _projected(change, full, 1)
+    alpha = projected(change, full, 1)
     border = _has_border(full, alpha)
     sure = ramp(explained, PLAIN, CERTAIN) * border
     sided = _take_sides(before, alpha) * alpha.clamp_min(1)
     moved = (sure.view(-1, 1, 1) * (sided - alpha)).unsqueeze(1) * full
     cleared = torch.where(sure.view(-1, 1, 1, 1) > 0, (after + moved).clamp(0, 1), after)
     return mend(before, cleared, full, ramp(explained, *EXPLAINED) * (1 - border)), sure
-
-
-def _projected(change: Tensor, full: Tensor, dim: int) -> Tensor:
-    """How much of ``full`` each ``change`` is; both hold R, G, B along ``dim``, which goes."""
-    return (change * full).sum(dim) / (full.square().sum(dim) + 1e-3)
 
 
 def _transform(before: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,7 +84,7 @@ def _transform(before: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
         normal = weighted @ colours + (weight.sum(1).view(-1, 1, 1) + 1e-6) * ridge
         matrix = torch.linalg.solve_ex(normal, weighted @ wanted)[0]
         full = colours @ matrix
-        alpha = _projected(wanted, full, -1)
+        alpha = projected(wanted, full, -1)
         weight = ramp(alpha, 0.35, 0.75) * size
     error = ((wanted - full).square().sum(-1) * weight).sum(1)
     return matrix, 1 - error / (wanted.square().sum(-1) * weight).sum(1).clamp_min(1e-6)

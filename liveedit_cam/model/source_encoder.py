@@ -26,13 +26,11 @@ class SourceEncoder(nn.Module):
         them out.
         """
         super().__init__()
-        self.config = config
-        self.normalises = normalises
         fine, middle, coarse = config.widths
 
         def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
             bare = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not normalises)
-            return nn.Sequential(bare, nn.BatchNorm2d(outputs)) if normalises else bare_only(bare)
+            return nn.Sequential(bare, *([nn.BatchNorm2d(outputs)] if normalises else ()))
 
         def stack(width: int, count: int, inner: int) -> nn.Sequential:
             return nn.Sequential(
@@ -103,11 +101,6 @@ class Residual(nn.Module):
         """(N, C, H, W) of any kind; the same out."""
         out: Tensor = x + self.second(F.silu(self.first(x)))
         return out
-
-
-def bare_only(conv: nn.Conv2d) -> nn.Sequential:
-    """A convolution where others have a norm behind it, so that names stay the same."""
-    return nn.Sequential(conv)
 
 
 @torch.no_grad()

@@ -39,6 +39,7 @@ PARTS: tuple[tuple[str, tuple[int, ...], float], ...] = (
 the ids is one more part of weight 1, ``PARTS[len]``."""
 NUM_PARTS = len(PARTS) + 1
 PART_WEIGHTS = (*(weight for _, _, weight in PARTS), 1.0)
+"""Of a cell of each part, the rest among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,13 +94,13 @@ def rate_factor(iteration: int, config: LoopConfig) -> float:
 
 def make_optimisers(module: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """Muon for the weight matrices of repeated blocks, AdamW for everything else."""
-    shares = {"text.": config.text_rate, "source_encoder.": config.source_rate}
+    shares = {"text.": config.text_rate, "dit.source_encoder.": config.source_rate}
     matrices: list[nn.Parameter] = []
     others: dict[str, list[nn.Parameter]] = {"": []}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        part = next((part for part in shares if part in name), "")
+        part = next((part for part in shares if name.startswith(part)), "")
         is_matrix = not part and parameter.ndim == 2 and "blocks." in name and config.muon
         (matrices if is_matrix else others.setdefault(part, [])).append(parameter)
     groups = [{"params": found, "share": shares.get(part, 1.0)} for part, found in others.items()]

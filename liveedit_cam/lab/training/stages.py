@@ -269,9 +269,6 @@ def _new_editor(settings: StageSettings, materials: Materials, start: Path | Non
     editor = Editor(materials.config)
     if editor.dit.source_encoder is not None:
         editor.dit.source_encoder.requires_grad_(settings.source_rate > 0)
-    taught = settings.out / SOURCE / SOURCE_FILE
-    if editor.dit.source_encoder is not None and taught.is_file():
-        load_weights(editor.dit.source_encoder, taught)
     if start is not None:
         if not start.exists():
             raise UsageError(
@@ -282,11 +279,16 @@ def _new_editor(settings: StageSettings, materials: Materials, start: Path | Non
         try:
             if start.is_dir():
                 _load_folder(editor.dit, start)
-                return editor.float().to(_device(settings))
-            editor.load_state_dict(torch.load(start, weights_only=True, map_location="cpu")["ema"])
+            else:
+                state = torch.load(start, weights_only=True, map_location="cpu")
+                editor.load_state_dict(state["ema"])
         except RuntimeError as error:
             raise UsageError(f"got {start}, which is of another model ({error})") from error
-    return editor.to(_device(settings))
+    taught = settings.out / SOURCE / SOURCE_FILE
+    is_begun = start is not None and not start.is_dir()  # a checkpoint's may have learnt on
+    if editor.dit.source_encoder is not None and taught.is_file() and not is_begun:
+        load_weights(editor.dit.source_encoder, taught)
+    return editor.float().to(_device(settings))
 
 
 def _load_folder(dit: CausalDiT, folder: Path) -> None:

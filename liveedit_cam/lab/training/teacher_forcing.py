@@ -16,13 +16,13 @@ in the paper; models of the change (nano) still learn x0, most often at the samp
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from liveedit_cam.lab.edits.regions import PART_WEIGHTS
 from liveedit_cam.lab.training.batches import LatentBatch
@@ -143,9 +143,13 @@ class TeacherForcing:
         sigma, is_own = sigma.to(source.device), is_own.to(source.device)
         start = torch.where(is_own.view(-1, 1, 1, 1, 1), estimate, target)
         num_layers, noisy = self.config.num_layers, _noised(start, sigma, self.draws.noise)
-        layers = (num_layers // 2, 2 * num_layers // 3)
-        with _tapped(editor.dit, layers) as hidden, _matched(editor.dit) as found:
-            x0 = _predict(editor.dit, inputs, noisy, sigma)
+        dit = editor.dit
+        told = [dit.blocks[num_layers // 2], dit.blocks[2 * num_layers // 3]]
+        if dit.match is not None:
+            told.insert(0, dit.match)  # before the blocks, of what they are given
+        with _tapped(told) as heard:
+            x0 = _predict(dit, inputs, noisy, sigma)
+        *found, lower, upper = heard
         error = diffusion_loss(
             self.config.prediction,
             x0,
@@ -156,7 +160,7 @@ class TeacherForcing:
             batch.known,
             batch.expected,
         )
-        logits = editor.subject_logits(hidden[1], grid, source.shape[2])
+        logits = editor.subject_logits(upper, grid, source.shape[2])
         subject = subject_loss(logits, batch.subject, batch.has_subject)
         loss = error + 0.2 * subject + ANCHOR_WEIGHT * distance
         values = {"edit": error.item(), "subject": subject.item()}
@@ -166,7 +170,7 @@ class TeacherForcing:
             loss = loss + MATCH_WEIGHT * match
             values["match"] = match.item()
         if batch.parts is not None:
-            said = editor.parts_logits(hidden[0], grid, source.shape[2])
+            said = editor.parts_logits(lower, grid, source.shape[2])
             parts = parts_loss(said, batch.parts, said.new_tensor(PART_WEIGHTS))
             loss = loss + PARTS_WEIGHT * parts
             values["parts"] = parts.item()
@@ -233,32 +237,17 @@ class TeacherForcing:
 
 
 @contextmanager
-def _tapped(dit: CausalDiT, layers: tuple[int, int]) -> Iterator[list[Tensor]]:
-    """The hidden tokens after each of ``layers``, in order, of what runs inside; layers differ."""
-    hidden: list[Tensor] = []
+def _tapped(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """The outputs of ``modules``, each called once and in this order by what runs inside."""
+    heard: list[Tensor] = []
     taps = [
-        dit.blocks[layer].register_forward_hook(lambda _m, _i, out: hidden.append(out))
-        for layer in layers
+        module.register_forward_hook(lambda _m, _i, out: heard.append(out)) for module in modules
     ]
     try:
-        yield hidden
+        yield heard
     finally:
         for tap in taps:
             tap.remove()
-
-
-@contextmanager
-def _matched(dit: CausalDiT) -> Iterator[list[Tensor]]:
-    """What ``dit.match`` says inside, logits (B, maps, T, H, W); empty without a source encoder."""
-    found: list[Tensor] = []
-    if dit.match is None:
-        yield found
-        return
-    tap = dit.match.register_forward_hook(lambda _m, _i, out: found.append(out))
-    try:
-        yield found
-    finally:
-        tap.remove()
 
 
 @torch.no_grad()

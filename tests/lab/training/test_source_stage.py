@@ -26,6 +26,7 @@ from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.source_stage import Labeller
 from liveedit_cam.model.config import ModelConfig, SourceEncoderConfig
 from liveedit_cam.model.source_encoder import SourceEncoder
+from liveedit_cam.model.weight_files import packed
 
 SEEING = replace(TINY, source_encoder=SourceEncoderConfig((6, 8, 12), (1, 1, 1)))
 
@@ -116,8 +117,13 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         Labeller(TINY)
 
 
-def test_an_editor_begins_with_the_encoder_that_was_taught(tmp_path: Path) -> None:
-    """Catches an encoder forgotten or trained on where it should stay, and a folder of before."""
+@pytest.mark.parametrize("config", [TINY, SEEING], ids=["without", "with"])
+def test_an_editor_begins_with_the_encoder_that_was_taught(
+    tmp_path: Path, config: ModelConfig
+) -> None:
+    """Catches an encoder forgotten or trained on where it should stay, one of the folder begun from
+    written over it, and a folder without one refused.
+    """
     torch.manual_seed(3)
     taught = SourceEncoder(SEEING.source_encoder or SourceEncoderConfig(), SEEING.latent_channels)
     (tmp_path / "source").mkdir()
@@ -127,10 +133,10 @@ def test_an_editor_begins_with_the_encoder_that_was_taught(tmp_path: Path) -> No
     )
     former = tmp_path / "former"
     former.mkdir()
-    (former / "config.json").write_text(json.dumps(TINY.to_dict()))
-    before = tiny_dit(TINY)
+    (former / "config.json").write_text(json.dumps(config.to_dict()))
+    before = tiny_dit(config)
     torch.nn.init.normal_(before.head.head.weight)
-    save_file(before.state_dict(), former / "model.safetensors")
+    save_file(packed(before.state_dict()), former / "model.safetensors")
 
     settings = made_with(
         tmp_path, SEEING, iterations=2, start=former, source_rate=0.0, learning_rate=1e-2,
