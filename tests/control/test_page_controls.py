@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,25 @@ def test_every_button_of_a_group_does_its_own(browser: Browser, daemon: Daemon) 
             pressed = f"[...document.querySelectorAll('[data-{kind}][aria-pressed=true]')]"
             tab.wait_for(f"{pressed}.map((one) => one.dataset.{kind}).join() === '{value}'")
             assert force() is value
+
+
+def test_of_two_quick_clicks_the_last_wins(
+    browser: Browser, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches requests that overtake each other: the daemon works on several at once."""
+    tab, controller = opened(browser, daemon), daemon.controller
+    set_mode, done = controller.set_mode, []
+
+    def set_slowly(mode: Mode) -> None:
+        time.sleep(0.5 if not done and mode is Mode.BYPASS else 0)
+        set_mode(mode)
+        done.append(mode)
+
+    monkeypatch.setattr(controller, "set_mode", set_slowly)
+    click(tab, "[data-mode=bypass]")
+    click(tab, "[data-mode=slate]")
+    wait_until(lambda: len(done) == 2)
+    assert done == [Mode.BYPASS, Mode.SLATE]
 
 
 def test_a_snapshot_is_saved_at_its_full_size(browser: Browser, daemon: Daemon) -> None:

@@ -42,9 +42,20 @@ export function ask(path, method = "GET", body = undefined) {
   return fetch(path, request);
 }
 
+const underway = new Map(); // the newest command of each path
+
+// The daemon works on several requests at once, in any order: of two clicks the last must win.
+function inTurn(path, send) {
+  const mine = (underway.get(path) || Promise.resolve()).then(send, send);
+  underway.set(path, mine);
+  return mine;
+}
+
 export async function call(path, body, method) {
   if (!secret) throw new Error(NO_SECRET);
-  const response = await ask(path, method || (body === undefined ? "GET" : "POST"), body);
+  const response = body === undefined && !method
+    ? await ask(path)
+    : await inTurn(path, () => ask(path, method || "POST", body));
   const answer = await response.json();
   if (!response.ok) {
     throw new Error(answer.reason || [answer.error, answer.hint].filter(Boolean).join(" "));
