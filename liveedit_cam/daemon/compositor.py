@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
+import cv2
 import numpy as np
 
 from liveedit_cam.compositing import Carrier, CrossFade, CutDetector, put_on
@@ -118,14 +120,14 @@ class Compositor:
         field, small = self._field, shot.small
         if field is None or small is None or not self._may_use(field, small):
             return None
+        pixels = _as_large_as(field, small.pixels)
         if field.index != small.index:
-            field = self._carrier.carry(field, small.pixels)
-        return _edited(shot.frame, self._fade.mixed(field, small.pixels, shot.frame.captured_at))
+            field = self._carrier.carry(field, pixels)
+        return _edited(shot.frame, self._fade.mixed(field, pixels, shot.frame.captured_at))
 
     def _may_use(self, field: EditField, small: ModelFrame) -> bool:
         return (
-            field.guide.shape == small.pixels.shape[:2]
-            and field.part == small.part
+            field.part == small.part
             and field.captured_at >= self._scene_since
             and self._now() - field.captured_at <= max(self._hold_s, HELD * self._distance_s)
         )
@@ -152,6 +154,14 @@ class Compositor:
 
 def _order(field: EditField) -> tuple[int, float]:
     return field.revision, field.captured_at
+
+
+def _as_large_as(field: EditField, small: Pixels) -> Pixels:
+    """``small`` at the size of a field that is older than the size of today's small pictures."""
+    height, width = field.guide.shape
+    if small.shape[:2] == (height, width):
+        return small
+    return cast("Pixels", cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _edited(frame: Frame, field: EditField) -> Frame:
