@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
-import cv2
 import numpy as np
 
 from liveedit_cam.compositing import Carrier, CrossFade, CutDetector, put_on
 from liveedit_cam.daemon.mailbox import MAX_SHOTS, Shot, WorkBox
 from liveedit_cam.daemon.playout import Playout
 from liveedit_cam.daemon.run import Run
+from liveedit_cam.pixels import shrink
 from liveedit_cam.types import EditField, Frame, LatencyMode, ModelFrame, Pixels
 
 HELD = 3.0
@@ -161,7 +160,7 @@ def _as_large_as(field: EditField, small: Pixels) -> Pixels:
     height, width = field.guide.shape
     if small.shape[:2] == (height, width):
         return small
-    return cast("Pixels", cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA))
+    return shrink(small, width, height)
 
 
 def _edited(frame: Frame, field: EditField) -> Frame:
