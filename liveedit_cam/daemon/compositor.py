@@ -119,7 +119,8 @@ class Compositor:
         field, small = self._field, shot.small
         if field is None or small is None or not self._may_use(field, small):
             return None
-        pixels = _as_large_as(field, small.pixels)
+        height, width = field.guide.shape  # the editor may want another size by now
+        pixels = shrink(small.pixels, width, height)
         if field.index != small.index:
             field = self._carrier.carry(field, pixels)
         return _edited(shot.frame, self._fade.mixed(field, pixels, shot.frame.captured_at))
@@ -153,14 +154,6 @@ class Compositor:
 
 def _order(field: EditField) -> tuple[int, float]:
     return field.revision, field.captured_at
-
-
-def _as_large_as(field: EditField, small: Pixels) -> Pixels:
-    """``small`` at the size of a field that is older than the size of today's small pictures."""
-    height, width = field.guide.shape
-    if small.shape[:2] == (height, width):
-        return small
-    return shrink(small, width, height)
 
 
 def _edited(frame: Frame, field: EditField) -> Frame:

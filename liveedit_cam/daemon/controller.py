@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
-from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.recording import Recorder
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
@@ -42,31 +41,27 @@ class Controller:
     def __init__(
         self,
         ledger: EditLedger,
-        board: Board,
-        metrics: Metrics,
+        run: Run,
         inbox: FrameInbox,
         shown: Latest[Frame],
         *,
         looked: Callable[[], None] = lambda: None,
         recorder: Recorder,
         choose: Callable[[Choice, str, bool], str],
-        now: Callable[[], float],
     ) -> None:
-        """``now`` gives seconds on a monotonic clock; uptime counts from here.
+        """Uptime counts from here.
 
         ``looked`` hears of each picture that is asked for, and of each instruction. ``choose`` is
         that of the Switchboard; its last argument is whether it is a trial.
         """
         self._ledger = ledger
-        self._board = board
-        self._metrics = metrics
+        self._board, self._metrics, self._now = run.board, run.metrics, run.now
         self._inbox = inbox
         self._shown = shown
         self._looked = looked
         self._recorder = recorder
         self._choose = choose
-        self._now = now
-        self._started_at = now()
+        self._started_at = run.now()
 
     def instruct(
         self,

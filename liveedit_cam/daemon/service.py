@@ -101,14 +101,12 @@ class Service:
         self._recorder = self._make_recorder()
         self.controller = Controller(
             self._ledger,
-            self._board,
-            self._metrics,
+            self._run,
             self._inbox,
             self._screens.shown,
             looked=self._demand.looked,
             recorder=self._recorder,
             choose=self._choose,
-            now=now,
         )
 
     @property

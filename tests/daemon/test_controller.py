@@ -15,6 +15,7 @@ from liveedit_cam.daemon.controller import HOLDING_S, MAX_SEED, Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.types import MAX_PROMPT_CHARS, Frame, Mode, Region, State, Status
 
@@ -31,13 +32,11 @@ class Room:
         self.shown: Latest[Frame] = Latest()
         self.controller = Controller(
             self.ledger,
-            self.board,
-            self.metrics,
+            Run(self.board, self.metrics, self.clock.now),
             self.inbox,
             self.shown,
             recorder=no_recorder(self.board),
             choose=no_choice,
-            now=self.clock.now,
         )
 
 
