@@ -218,7 +218,7 @@ class CausalDiT(nn.Module):
         if (sizes := config.source_encoder) is not None:
             self.source_encoder = SourceEncoder(sizes, config.latent_channels)
             self.source_embedding = _zeros_linear(config.patch**2 * sizes.widths[0], config.dim)
-            self.match = Match(sizes, config.dim)
+            self.match = Match(sizes, config.text.width)
             self.match_embedding = _zeros_linear(config.patch**2 * sizes.num_matches, config.dim)
         self.text_embedding = nn.Sequential(
             nn.Linear(config.text.width, config.dim),
@@ -239,10 +239,11 @@ class CausalDiT(nn.Module):
         return latents.shape[-2] // self.config.patch, latents.shape[-1] // self.config.patch
 
     def text_kv(self, embeddings: Tensor) -> list[TextKV]:
-        """Cross-attention K and V of every layer, once per instruction; embeddings (B, L, D)."""
+        """K and V of each cross-attention, then what ``match`` seeks; embeddings (B, L, D)."""
         context = self.text_embedding(embeddings)
         blocks = cast("Iterable[Block]", self.blocks)  # ModuleList forgets what it holds
-        return [block.cross_attn.key_value(context) for block in blocks]
+        every = [block.cross_attn.key_value(context) for block in blocks]
+        return every if self.match is None else [*every, self.match.sought(embeddings)]
 
     def forward(
         self,
@@ -258,7 +259,7 @@ class CausalDiT(nn.Module):
         timestep float (B, T), 0..1000, one per latent; returns (B, C, T, H, W). What it means is
         ``ModelConfig.prediction``.
         """
-        x, embedded, time = self.embed(noisy, source, timestep, text[0])
+        x, embedded, time = self.embed(noisy, source, timestep, text)
         tokens = reuse.tokens("network") if reuse else None
         if tokens is not None:
             attend_self = attend_only(attend_self, tokens)
@@ -287,17 +288,17 @@ class CausalDiT(nn.Module):
         its keys and values alone, which ``attend_self`` keeps.
         """
         timestep = torch.zeros(clean.shape[0], clean.shape[2], device=clean.device)
-        x, _, time = self.embed(clean, source, timestep, text[0])
+        x, _, time = self.embed(clean, source, timestep, text)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
             x = block(x, time, text[layer], layer, attend_self, None, only_kv=layer == last)
 
     def embed(
-        self, noisy: Tensor, source: Tensor, timestep: Tensor, text: TextKV | None = None
+        self, noisy: Tensor, source: Tensor, timestep: Tensor, text: Sequence[TextKV] = ()
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, N, D), timestep embedding (B, T, D) and its projection (B, T, 6, D).
 
-        ``text`` is that of the first layer; without it nothing is looked for in the source. Latents
+        ``text`` is what ``text_kv`` made; without a source encoder it is not needed here. Latents
         of any float type; from here on everything is in the type of the weights.
         """
         weight = self.patch_embedding.weight
@@ -309,9 +310,9 @@ class CausalDiT(nn.Module):
         if self.source_encoder is not None:
             features = self.source_encoder(source.to(weight.dtype))
             x = x + self.source_embedding(self._patchify(features))
-            if self.match is not None and text is not None:
-                found = self.match(features, text[1][:, 0].flatten(1)).sigmoid()
-                x = x + self.match_embedding(self._patchify(found))
+            assert self.match is not None  # they come together
+            found = self.match(features, text[-1]).sigmoid()
+            x = x + self.match_embedding(self._patchify(found))
         embedded = self.time_embedding(timestep_features(timestep, self.config.freq_dim).to(x))
         return x, embedded, self.time_projection(embedded).unflatten(-1, (6, -1))
 

@@ -15,6 +15,9 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from liveedit_cam.model.config import SourceEncoderConfig
 
+Sought = tuple[Tensor, Tensor]
+"""What the maps look for: a direction of the features, (B, maps, F), and a bias, (B, maps, 1)."""
+
 
 class SourceEncoder(nn.Module):
     """Features of each latent cell, from latents at full, half and a quarter of their sides."""
@@ -74,17 +77,22 @@ class Match(nn.Module):
     The first map is taught by the masks of what is named, the others find their own use.
     """
 
-    def __init__(self, config: SourceEncoderConfig, dim: int) -> None:
-        """``dim`` of the instruction's summary."""
+    def __init__(self, config: SourceEncoderConfig, width: int) -> None:
+        """``width`` of the instructions' embeddings."""
         super().__init__()
-        self.num_maps, width = config.num_matches, config.widths[0]
-        self.query = nn.Linear(dim, self.num_maps * (width + 1))
+        self.num_maps = config.num_matches
+        self.query = nn.Linear(width, self.num_maps * (config.widths[0] + 1))
 
-    def forward(self, features: Tensor, summary: Tensor) -> Tensor:
-        """features (B, F, T, H, W), summary (B, D), to logits (B, maps, T, H, W)."""
-        query = self.query(summary).unflatten(-1, (self.num_maps, -1))
-        found = torch.einsum("bmf,bfthw->bmthw", query[..., :-1], features)
-        logits: Tensor = found / features.shape[1] ** 0.5 + query[..., -1, None, None, None]
+    def sought(self, embeddings: Tensor) -> Sought:
+        """What instructions look for; embeddings (B, L, D), whose first row sums them up."""
+        query = self.query(embeddings[:, 0]).unflatten(-1, (self.num_maps, -1))
+        return query[..., :-1], query[..., -1:]
+
+    def forward(self, features: Tensor, sought: Sought) -> Tensor:
+        """features (B, F, T, H, W) to logits (B, maps, T, H, W)."""
+        query, bias = sought
+        found = torch.einsum("bmf,bfthw->bmthw", query, features)
+        logits: Tensor = found / features.shape[1] ** 0.5 + bias[..., None, None]
         return logits
 
 

@@ -47,10 +47,11 @@ def test_a_new_encoder_says_nothing_until_it_is_listened_to() -> None:
     dit = tiny_dit(SEEING)
     source = torch.cat([draw_latents(SEEING, 3, seed) for seed in (1, 2)])
     args = (torch.zeros_like(source), source, torch.full((2, 3), 500.0))
-    quiet, _, _ = dit.embed(*args)
+    text = dit.text_kv(torch.randn(2, 3, SEEING.text.width))
+    quiet, _, _ = dit.embed(*args, text)
     dit.source_encoder = None
     embedding, dit.source_embedding = dit.source_embedding, None
-    without, _, _ = dit.embed(*args)
+    without, _, _ = dit.embed(*args, text)
     assert torch.equal(quiet, without)
 
     torch.manual_seed(0)
@@ -58,7 +59,7 @@ def test_a_new_encoder_says_nothing_until_it_is_listened_to() -> None:
     dit.source_embedding = embedding
     assert embedding is not None
     nn.init.normal_(embedding.weight)
-    heard, _, _ = dit.embed(*args)
+    heard, _, _ = dit.embed(*args, text)
     features = dit.source_encoder.of_latents(source[1:2, :, 2])
     p = SEEING.patch
     first = features[0, :, :p, :p].reshape(-1)  # the first token of the last latent
@@ -76,23 +77,23 @@ def test_maps_follow_their_own_instruction_and_reach_their_tokens() -> None:
     assert dit.source_encoder is not None
     nn.init.normal_(dit.match.query.weight)
     source = torch.cat([draw_latents(SEEING, 2, seed) for seed in (1, 2)])
-    summary = torch.randn(2, SEEING.dim)
+    embeddings = torch.randn(2, 3, SEEING.text.width)
     features = torch.randn(2, SMALL.widths[0], 2, 4, 6)
-    maps = dit.match(features, summary)
+    sought = dit.match.sought(embeddings)
+    maps = dit.match(features, sought)
     assert maps.shape == (2, SMALL.num_matches, 2, 4, 6)
-    swapped = dit.match(features.flip(0), summary.flip(0)).flip(0)
+    swapped = dit.match(features.flip(0), dit.match.sought(embeddings.flip(0))).flip(0)
     assert torch.allclose(maps, swapped, atol=1e-5)
-    assert torch.allclose(maps[:, :, 1:], dit.match(features[:, :, 1:], summary), atol=1e-5)
+    assert torch.allclose(maps[:, :, 1:], dit.match(features[:, :, 1:], sought), atol=1e-5)
 
-    text = torch.randn(2, 3, SEEING.num_heads, SEEING.head_dim)
     args = (torch.zeros_like(source), source, torch.full((2, 2), 500.0))
-    quiet, _, _ = dit.embed(*args)
-    silent, _, _ = dit.embed(*args, (text, text))
-    assert torch.equal(quiet, silent)
+    text = dit.text_kv(embeddings)
+    assert len(text) == SEEING.num_layers + 1
+    quiet, _, _ = dit.embed(*args, text)
     nn.init.normal_(dit.match_embedding.weight)
-    heard, _, _ = dit.embed(*args, (text, text))
+    heard, _, _ = dit.embed(*args, text)
     p, grid = SEEING.patch, dit.grid(source)
-    found = dit.match(dit.source_encoder(source), text[:, 0].flatten(1)).sigmoid()
+    found = dit.match(dit.source_encoder(source), sought).sigmoid()
     last = dit.match_embedding(found[1, :, 1, -p:, -p:].reshape(-1))
     token = 2 * grid[0] * grid[1] - 1
     assert torch.allclose((heard - quiet)[1, token], last, atol=1e-4)

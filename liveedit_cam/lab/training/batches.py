@@ -164,11 +164,11 @@ def collate(
                 [_encode(codec, group, [p.target() for p in group]) for group in groups]
             ),
             subject=torch.cat(
-                [_cells(codec, group, [p.subject for p in group]) for group in groups]
+                [cells_of(codec, group, [p.subject for p in group]) for group in groups]
             ),
             has_subject=torch.tensor([pair.has_subject for pair in pairs], device=device),
             prompts=tuple(pair.prompt for pair in pairs),
-            known=torch.cat([_cells(codec, group, [p.known for p in group]) for group in groups]),
+            known=torch.cat([cells_of(codec, group, [p.known for p in group]) for group in groups]),
             parts=torch.cat([_parts(codec, group) for group in groups]) if has_parts else None,
             num_old=sum(pair.known is None for pair in pairs),
             expected=None
@@ -183,7 +183,7 @@ def _encode(codec: Codec, pairs: Sequence[Pair], frames: Sequence[Tensor]) -> Te
     return codec.encode(torch.stack(whole).permute(0, 4, 1, 2, 3))
 
 
-def _cells(codec: Codec, pairs: Sequence[Pair], masks: Sequence[Tensor | None]) -> Tensor:
+def cells_of(codec: Codec, pairs: Sequence[Pair], masks: Sequence[Tensor | None]) -> Tensor:
     """Mean of each pair's mask in each latent cell, (B, T, h, w); 1 where it has none."""
     whole = [
         lasting(torch.ones_like(pair.subject) if mask is None else mask, pair.num_frames)

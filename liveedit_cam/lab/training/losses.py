@@ -124,6 +124,23 @@ def parts_loss(logits: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
     return -(weighted * logits.log_softmax(-1)).sum() / weighted.sum().clamp_min(1.0)
 
 
+def named_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy of where named things are, plus Dice over those that are there.
+
+    logits and masks (N, h, w). A small thing hardly shows in the mean over cells; Dice weighs all
+    things alike (Milletari et al., "V-Net", 2016, with squares).
+    """
+    if len(masks) == 0:
+        return logits.sum() * 0.0
+    loss = F.binary_cross_entropy_with_logits(logits, masks)
+    is_there = masks.sum((1, 2)) > 1
+    if bool(is_there.any()):
+        found, there = logits[is_there].sigmoid().flatten(1), masks[is_there].flatten(1)
+        both = (found * there).sum(1) / (found.square() + there.square()).sum(1)
+        loss = loss + (1 - 2 * both).mean()
+    return loss
+
+
 def subject_loss(logits: Tensor, subject: Tensor, has_subject: Tensor) -> Tensor:
     """Cross-entropy of the auxiliary subject mask; logits and subject (B, T, h, w).
 

@@ -143,10 +143,14 @@ class PictureMaker:
         made: list[Pair] = []
         while len(made) < count:
             region, view = self.view(num_latents * frames_per_latent, height_px, width_px)
-            is_named = self.rng.random() < FIRST_SHARE
-            made.append(self._named(view, (region,)) if is_named else self._any(view))
-            made += [self._any(view) for _ in range(self.per_view - 1)]
+            made += self.of_view(view, region, self.per_view)
         return made[:count]
+
+    def of_view(self, view: View, region: Region, count: int) -> list[Pair]:
+        """``count`` instructions for a view; half of the first ones edit ``region``."""
+        is_named = self.rng.random() < FIRST_SHARE
+        first = self._named(view, (region,)) if is_named else self._any(view)
+        return [first, *(self._any(view) for _ in range(count - 1))]
 
     def view(self, num_frames: int, height_px: int, width_px: int) -> tuple[Region, View]:
         """Something that can be named, and a view of a picture that shows it."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.edits.clips import load_clips
@@ -52,6 +50,7 @@ from liveedit_cam.lab.training.source_stage import (
     views_of,
 )
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
+from liveedit_cam.lab.training.threaded import Losses, train_in_parts, twin
 from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.text import TextEncoder
@@ -96,10 +95,10 @@ def train_source(settings: StageSettings, materials: Materials) -> Run:
             olds = clip_makers(settings, materials, settings.parts)
             count = (settings.batch or BATCH) // settings.parts
             news = picture_makers(settings, materials, olds)
-            return [views_of(new, materials.codec, count) for new in news]
+            return [views_of(new, materials.codec, materials.text, count) for new in news]
         total, alone = settings.iterations + NUM_STATISTICS, {"picture_share": 1.0}
         made = _batches(settings.model_copy(update=alone), materials, first, total, _flat(settings))
-        return [sources_of(made, device)]
+        return [sources_of(made, device, materials.text)]
 
     return train_labels(settings, device, drawers_from)
 
@@ -149,11 +148,7 @@ def _train_in_parts(
     editor: Editor,
     curriculum: Sequence[Phase],
 ) -> Run:
-    """Stage 2 with every batch in parts: each makes its pairs and its gradients on one thread.
-
-    A thread per core and no barrier inside an iteration: where another program holds one core,
-    the other goes on. A part has its own draws, so a run is the same however threads take turns.
-    """
+    """Stage 2 with every batch in parts: each makes its pairs and its gradients on one thread."""
     torch.set_num_threads(settings.threads)  # of the update alone, between two iterations
     parts = settings.parts
     small = tuple(replace(p, batch=max(1, p.batch // parts)) for p in curriculum)
@@ -173,34 +168,13 @@ def _train_in_parts(
         )
         workers.append((stage, twin(editor), made))
 
-    def work(part: int, iteration: int) -> tuple[float, dict[str, float]]:
+    def loss_of(part: int, iteration: int) -> Losses:
         stage, its_editor, its_batches = workers[part]
         stage.draws.begin(iteration)
-        loss, values = stage(its_editor, next(its_batches))
-        (loss / parts).backward()
-        return loss.item(), values
+        return stage(its_editor, next(its_batches))
 
-    with ThreadPoolExecutor(
-        settings.threads, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-
-        def loss_of(iteration: int) -> tuple[Tensor, dict[str, float]]:
-            done = list(pool.map(work, range(parts), [iteration] * parts))
-            return torch.tensor(fmean(loss for loss, _ in done)), mean_values([v for _, v in done])
-
-        run.train(loss_of)
+    train_in_parts(run, settings.threads, parts, loss_of)
     return run
-
-
-def mean_values(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each figure over the parts that have it: one without pictures tells no parts."""
-    keys = dict.fromkeys(key for values in parts for key in values)
-    return {key: fmean(values[key] for values in parts if key in values) for key in keys}
-
-
-def twin(editor: Editor) -> Editor:
-    """A module of its own over the very same parameters, for another thread."""
-    return copy.deepcopy(editor, {id(p): p for p in editor.parameters()})
 
 
 def train_dmd(settings: StageSettings, materials: Materials) -> Run:
@@ -265,7 +239,10 @@ def _train(
 
 
 def _new_editor(settings: StageSettings, materials: Materials, start: Path | None) -> Editor:
-    """An Editor on the device, with the mean weights of checkpoint ``start`` where one is named."""
+    """An Editor on the device, with the mean weights of checkpoint ``start`` where one is named.
+
+    A text encoder that learnt there takes the place of ``materials.text``, and is kept frozen.
+    """
     editor = Editor(materials.config)
     if editor.dit.source_encoder is not None:
         editor.dit.source_encoder.requires_grad_(settings.source_rate > 0)
@@ -280,14 +257,17 @@ def _new_editor(settings: StageSettings, materials: Materials, start: Path | Non
             if start.is_dir():
                 _load_folder(editor.dit, start)
             else:
-                state = torch.load(start, weights_only=True, map_location="cpu")
-                editor.load_state_dict(state["ema"])
+                state = torch.load(start, weights_only=True, map_location="cpu")["ema"]
+                if any(name.startswith("text.") for name in state):  # it learnt beside the editor
+                    editor.text = materials.text
+                editor.load_state_dict(state)
         except RuntimeError as error:
             raise UsageError(f"got {start}, which is of another model ({error})") from error
     taught = settings.out / SOURCE / SOURCE_FILE
     is_begun = start is not None and not start.is_dir()  # a checkpoint's may have learnt on
-    if editor.dit.source_encoder is not None and taught.is_file() and not is_begun:
-        load_weights(editor.dit.source_encoder, taught)
+    encoder, match = editor.dit.source_encoder, editor.dit.match
+    if encoder is not None and match is not None and taught.is_file() and not is_begun:
+        load_weights(nn.ModuleDict({"source_encoder": encoder, "match": match}), taught)
     return editor.float().to(_device(settings))
 
 

@@ -29,7 +29,7 @@ from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.blocks import BlockAttend, teacher_forcing_blocks
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
-from liveedit_cam.lab.training.losses import diffusion_loss, parts_loss, subject_loss
+from liveedit_cam.lab.training.losses import diffusion_loss, named_loss, parts_loss, subject_loss
 from liveedit_cam.model.attention import (
     MaskedAttend,
     SelfAttend,
@@ -165,8 +165,8 @@ class TeacherForcing:
         loss = error + 0.2 * subject + ANCHOR_WEIGHT * distance
         values = {"edit": error.item(), "subject": subject.item()}
         if found:
-            logits = found[0][:, 0, -source.shape[2] :]
-            match = subject_loss(logits, batch.subject, batch.has_subject)
+            maps = found[0][batch.has_subject, 0, -source.shape[2] :]
+            match = named_loss(maps.flatten(0, 1), batch.subject[batch.has_subject].flatten(0, 1))
             loss = loss + MATCH_WEIGHT * match
             values["match"] = match.item()
         if batch.parts is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liveedit_cam.lab.training.stages import mean_values
+from liveedit_cam.lab.training.threaded import mean_values
 
 
 def test_a_part_without_pictures_tells_no_figure_of_pictures() -> None:

@@ -1,4 +1,6 @@
-"""Stage "source": what cells are, a run that resumes, and an editor that begins from it."""
+"""Stage "source": what cells are and what is named, a run that resumes, and an editor that begins
+from it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from labelled import write_pictures
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tiny_model import TINY, tiny_codec, tiny_dit, tiny_text
+from torch import nn
 
 from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.edits.drawn import drawn_clips
@@ -19,14 +22,21 @@ from liveedit_cam.lab.edits.instructions import plain_palette
 from liveedit_cam.lab.edits.pictures import load_pictures
 from liveedit_cam.lab.edits.regions import NUM_PARTS, UNKNOWN
 from liveedit_cam.lab.training import source_stage, stages
-from liveedit_cam.lab.training.batches import part_shares
+from liveedit_cam.lab.training.batches import cells_of, collate, part_shares
 from liveedit_cam.lab.training.loop import Run
-from liveedit_cam.lab.training.materials import Materials
+from liveedit_cam.lab.training.losses import named_loss
+from liveedit_cam.lab.training.materials import Materials, clip_makers
+from liveedit_cam.lab.training.named import PictureMaker
 from liveedit_cam.lab.training.settings import StageSettings
-from liveedit_cam.lab.training.source_stage import Labeller
+from liveedit_cam.lab.training.source_stage import (
+    NUM_INSTRUCTIONS,
+    Labeller,
+    sources_of,
+    views_of,
+)
 from liveedit_cam.model.config import ModelConfig, SourceEncoderConfig
-from liveedit_cam.model.source_encoder import SourceEncoder
-from liveedit_cam.model.weight_files import packed
+from liveedit_cam.model.source_encoder import Match, SourceEncoder
+from liveedit_cam.model.weight_files import load_weights, packed
 
 SEEING = replace(TINY, source_encoder=SourceEncoderConfig((6, 8, 12), (1, 1, 1)))
 
@@ -47,6 +57,17 @@ def made_with(folder: Path, config: ModelConfig, **given: object) -> StageSettin
         "log_every": 1, "device": "cpu", "learning_rate": 1e-12, "decay_share": 0.01,
     }  # fmt: skip
     return StageSettings.model_validate({**values, **given})
+
+
+def model_folder(folder: Path, config: ModelConfig) -> Path:
+    """One to start from, whose head says something."""
+    former = folder / "former"
+    former.mkdir()
+    (former / "config.json").write_text(json.dumps(config.to_dict()))
+    dit = tiny_dit(config)
+    torch.nn.init.normal_(dit.head.head.weight)
+    save_file(packed(dit.state_dict()), former / "model.safetensors")
+    return former
 
 
 def materials(config: ModelConfig, pictures: Path | None) -> Materials:
@@ -98,9 +119,12 @@ def test_it_resumes_and_leaves_a_folded_encoder(tmp_path: Path, workers: int) ->
     )
     assert SEEING.source_encoder is not None
     plain = SourceEncoder(SEEING.source_encoder, SEEING.latent_channels)
-    plain.load_state_dict(load_file(tmp_path / "whole" / "source" / "source.safetensors"))
+    match = Match(SEEING.source_encoder, SEEING.text.width)
+    both = nn.ModuleDict({"source_encoder": plain, "match": match})
+    load_weights(both, tmp_path / "whole" / "source" / "source.safetensors")
     mean = run.ema.module
     assert isinstance(mean, Labeller)
+    assert torch.allclose(match.query.weight, mean.match.query.weight, atol=1e-3)
     latents = torch.randn(2, SEEING.latent_channels, 6, 10)
     with torch.no_grad():
         wanted = mean.encoder.of_latents(latents)
@@ -117,6 +141,50 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         Labeller(TINY)
 
 
+def test_a_view_is_asked_for_what_is_in_it(tmp_path: Path) -> None:
+    """Catches a mask of another instruction's view, and embeddings in another order than the
+    masks: drawn here or by processes, whole-picture looks left out.
+    """
+    write_pictures(tmp_path)
+    given = materials(SEEING, tmp_path)
+    (old,) = clip_makers(made_with(tmp_path, SEEING), given, 1)
+    maker = PictureMaker(given.pictures, given.palette, old)
+    batch = views_of(maker, given.codec, given.text, 3)(5)
+    maker.draws.begin(5)
+    size, wanted = source_stage.SIZES[5 % len(source_stage.SIZES)], []
+    for row in range(3):
+        region, view = maker.view(given.codec.config.frames_per_latent, *size)
+        for pair in maker.of_view(view, region, NUM_INSTRUCTIONS):
+            if pair.has_subject:
+                mask = cells_of(given.codec, [pair], [pair.subject])[0, 0]
+                wanted.append((row, pair.prompt, mask))
+    assert batch.rows.tolist() == [row for row, _, _ in wanted]
+    assert torch.equal(batch.embeddings, given.text([prompt for _, prompt, _ in wanted]))
+    assert torch.equal(batch.masks, torch.stack([mask for _, _, mask in wanted]))
+
+    pairs = collate(maker.pairs(6, 2, given.codec.config.frames_per_latent, 48, 80), given.codec)
+    drawn = sources_of(iter([pairs]), torch.device("cpu"), given.text)(0)
+    named = [pair for pair in range(6) if pairs.has_subject[pair]]
+    assert drawn.rows.tolist() == [2 * pair + latent for pair in named for latent in (0, 1)]
+    said = given.text([pairs.prompts[pair] for pair in named for _ in (0, 1)])
+    assert torch.allclose(drawn.embeddings, said, atol=1e-6)
+    assert torch.equal(drawn.masks, pairs.subject[named].flatten(0, 1))
+
+
+def test_a_small_thing_counts_like_a_large_one() -> None:
+    """Catches a loss under which to find nothing is nearly as good as to find what is small, and
+    something asked for where it is not made a division by nothing.
+    """
+    masks = torch.zeros(3, 20, 32)
+    masks[0, :2, :2] = masks[1, 10:] = 1
+    right, nothing = (masks - 0.5) * 20, torch.full_like(masks, -10)
+    assert float(named_loss(right, masks)) < 0.01
+    small = named_loss(torch.stack((nothing[0], right[1], right[2])), masks)
+    large = named_loss(torch.stack((right[0], nothing[1], right[2])), masks)
+    assert 0.45 < float(small) < float(large)
+    assert float(named_loss(nothing[2:], masks[2:])) < 0.01
+
+
 @pytest.mark.parametrize("config", [TINY, SEEING], ids=["without", "with"])
 def test_an_editor_begins_with_the_encoder_that_was_taught(
     tmp_path: Path, config: ModelConfig
@@ -125,18 +193,18 @@ def test_an_editor_begins_with_the_encoder_that_was_taught(
     written over it, and a folder without one refused.
     """
     torch.manual_seed(3)
-    taught = SourceEncoder(SEEING.source_encoder or SourceEncoderConfig(), SEEING.latent_channels)
+    sizes = SEEING.source_encoder or SourceEncoderConfig()
+    taught = SourceEncoder(sizes, SEEING.latent_channels)
+    match = Match(sizes, SEEING.text.width)
     (tmp_path / "source").mkdir()
+    both = nn.ModuleDict({"source_encoder": taught, "match": match})
     save_file(
-        {name: value.contiguous() for name, value in taught.state_dict().items()},
+        {name: value.contiguous() for name, value in both.state_dict().items()},
         tmp_path / "source" / "source.safetensors",
     )
-    former = tmp_path / "former"
-    former.mkdir()
-    (former / "config.json").write_text(json.dumps(config.to_dict()))
+    former = model_folder(tmp_path, config)
     before = tiny_dit(config)
-    torch.nn.init.normal_(before.head.head.weight)
-    save_file(packed(before.state_dict()), former / "model.safetensors")
+    load_weights(before, former / "model.safetensors")
 
     settings = made_with(
         tmp_path, SEEING, iterations=2, start=former, source_rate=0.0, learning_rate=1e-2,
@@ -147,6 +215,8 @@ def test_an_editor_begins_with_the_encoder_that_was_taught(
     after = {name: value.detach() for name, value in dit.named_parameters()}
     for name, value in taught.named_parameters():
         assert torch.equal(after[f"source_encoder.{name}"], value), name
+    moved = after["match.query.weight"] - match.query.weight.detach()
+    assert float(moved.abs().max()) < 0.05  # two updates away from what was taught
     head = after["head.head.weight"]
     assert float((head - before.head.head.weight).abs().mean()) < 0.1
     assert float(after["source_embedding.weight"].abs().max()) > 0

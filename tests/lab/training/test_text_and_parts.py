@@ -20,6 +20,7 @@ from liveedit_cam.lab.training.loop import LoopConfig, Run, Trainee
 from liveedit_cam.lab.training.materials import Materials
 from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
+from liveedit_cam.lab.training.threaded import twin
 from liveedit_cam.model.weight_files import load_weights
 
 
@@ -83,7 +84,7 @@ def test_the_text_encoder_learns_slower() -> None:
 def test_a_twin_has_the_same_weights_and_hooks_of_its_own() -> None:
     """Catches threads that see each other's hidden states, and gradients that go astray."""
     editor = Editor(TINY)
-    other = stages.twin(editor)
+    other = twin(editor)
     assert all(a is b for a, b in zip(editor.parameters(), other.parameters(), strict=True))
     seen: list[int] = []
     other.dit.blocks[0].register_forward_hook(lambda *_: seen.append(1))
@@ -139,6 +140,34 @@ def test_a_run_begins_from_a_model_folder(tmp_path: Path) -> None:
     begin_from(start, out)
     assert (out / "codec" / "codec.safetensors").read_text() == "trained here"
     assert (out / "text" / "words.json").read_text() == "of the model: words.json"
+
+
+def test_a_text_encoder_that_learnt_goes_on_with_its_editor(tmp_path: Path) -> None:
+    """Catches a stage refused for the text encoder in the checkpoint it starts from, one that reads
+    instructions by the encoder of before, and a model exported with that.
+    """
+    learnt = tiny_text()
+    torch.nn.init.normal_(learnt.summary)
+    former = Run(tmp_path / "former" / "editor", Editor(TINY, learnt), LoopConfig(1))
+    former.save()
+    settings = StageSettings(
+        out=tmp_path, iterations=1, batch=2, num_latents=1, height=48, width=80, device="cpu",
+        start=former.checkpoint,
+    )  # fmt: skip
+    materials = Materials(
+        TINY,
+        tiny_codec().requires_grad_(False),
+        tiny_text().requires_grad_(False),
+        (),
+        drawn_clips(2, 0),
+        plain_palette(),
+    )
+    stages.train_teacher_forcing(settings, materials)
+    assert torch.equal(materials.text.summary, learnt.summary)
+    export_editor(TINY, tmp_path / "editor", tmp_path / "model.safetensors")
+    again = tiny_text()
+    load_weights(again, tmp_path / "text.safetensors")
+    assert torch.allclose(again.summary, learnt.summary, atol=1e-2)
 
 
 def test_an_export_takes_the_text_encoder_that_learnt_beside_the_editor(tmp_path: Path) -> None:
