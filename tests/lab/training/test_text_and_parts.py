@@ -81,6 +81,12 @@ def test_the_text_encoder_learns_slower() -> None:
     assert len(rest) == 1
 
 
+def materials() -> Materials:
+    """Frozen networks and drawn scenes, no pictures."""
+    codec, text = tiny_codec().requires_grad_(False), tiny_text().requires_grad_(False)
+    return Materials(TINY, codec, text, (), drawn_clips(2, 0), plain_palette())
+
+
 def test_a_twin_has_the_same_weights_and_hooks_of_its_own() -> None:
     """Catches threads that see each other's hidden states, and gradients that go astray."""
     editor = Editor(TINY)
@@ -104,17 +110,9 @@ def test_parts_resume_to_the_losses_they_would_have_had(tmp_path: Path) -> None:
             parts=2, threads=2, text_rate=0.5, log_every=1, device="cpu", learning_rate=1e-12,
             decay_share=0.01,
         )  # fmt: skip
-        materials = Materials(
-            TINY,
-            tiny_codec().requires_grad_(False),
-            tiny_text().requires_grad_(False),
-            (),
-            drawn_clips(2, 0),
-            plain_palette(),
-        )
         threads = torch.get_num_threads()
         try:
-            stages.train_teacher_forcing(settings, materials)
+            stages.train_teacher_forcing(settings, materials())
         finally:
             torch.set_num_threads(threads)
         lines = (folder / "editor" / "log.jsonl").read_text().splitlines()
@@ -154,16 +152,9 @@ def test_a_text_encoder_that_learnt_goes_on_with_its_editor(tmp_path: Path) -> N
         out=tmp_path, iterations=1, batch=2, num_latents=1, height=48, width=80, device="cpu",
         start=former.checkpoint,
     )  # fmt: skip
-    materials = Materials(
-        TINY,
-        tiny_codec().requires_grad_(False),
-        tiny_text().requires_grad_(False),
-        (),
-        drawn_clips(2, 0),
-        plain_palette(),
-    )
-    stages.train_teacher_forcing(settings, materials)
-    assert torch.equal(materials.text.summary, learnt.summary)
+    given = materials()
+    stages.train_teacher_forcing(settings, given)
+    assert torch.equal(given.text.summary, learnt.summary)
     export_editor(TINY, tmp_path / "editor", tmp_path / "model.safetensors")
     again = tiny_text()
     load_weights(again, tmp_path / "text.safetensors")
