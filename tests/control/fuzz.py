@@ -40,6 +40,7 @@ from liveedit_cam.daemon.controller import Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.presets import PresetBook
 from liveedit_cam.types import Frame, Status
 
@@ -73,13 +74,11 @@ def served() -> Iterator[DaemonAddress]:
     shown.put(Frame(np.zeros((36, 64, 3), np.uint8), 0, 0.0))
     controller = Controller(
         EditLedger(time.monotonic),
-        Board(Status()),
-        Metrics(),
+        Run(Board(Status()), Metrics(), time.monotonic),
         FrameInbox(8),
         shown,
         recorder=no_recorder(Board(Status())),
         choose=no_choice,
-        now=time.monotonic,
     )
     adapted = Adapted(controller, "", PresetBook(Path("/nowhere/presets.toml")))
     server = ControlServer(

@@ -20,6 +20,7 @@ from liveedit_cam.daemon.controller import Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
+from liveedit_cam.daemon.run import Run
 from liveedit_cam.types import EditInstruction, Mode, Region, Status
 
 TOKEN = "the-token"
@@ -38,13 +39,11 @@ def real_controller() -> Controller:
 
     return Controller(
         EditLedger(now),
-        Board(Status()),
-        Metrics(),
+        Run(Board(Status()), Metrics(), now),
         FrameInbox(8),
         Latest(),
         recorder=no_recorder(Board(Status())),
         choose=no_choice,
-        now=now,
     )
 
 
