@@ -17,11 +17,12 @@ from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.foundation import NO_TEXT
 from liveedit_cam.lab.training.loop import Draws, Trainee
 from liveedit_cam.lab.training.losses import edit_loss, flow_error
+from liveedit_cam.lab.training.noise import noised
 from liveedit_cam.lab.training.rollout import rollout
 from liveedit_cam.lab.training.sharding import through
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.sampling import predict_bidirectional
-from liveedit_cam.model.schedule import FlowSchedule, add_noise
+from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder
 
 CRITIC_UPDATES = 5
@@ -136,8 +137,7 @@ class Dmd:
         shift = self.schedule.shift
         timestep = (1000 * shift * u / (1 + (shift - 1) * u)).clamp(LOWEST_T, HIGHEST_T)
         sigma = (timestep / 1000).to(result)
-        noise = torch.randn(result.shape, generator=self.draws.noise).to(result)
-        return sigma, add_noise(result, noise, sigma.view(-1, 1, 1, 1, 1))
+        return sigma, noised(result, sigma[:, None], self.draws.noise)
 
     @torch.no_grad()
     def _embed(self, prompts: tuple[str, ...]) -> Tensor:

@@ -13,10 +13,10 @@ from liveedit_cam.lab.training.batches import LatentBatch
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
 from liveedit_cam.lab.training.losses import diffusion_loss
-from liveedit_cam.lab.training.teacher_forcing import normal
+from liveedit_cam.lab.training.noise import noised
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.sampling import predict_bidirectional
-from liveedit_cam.model.schedule import FlowSchedule, add_noise
+from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder
 
 TEXT_DROPOUT = 0.1
@@ -52,8 +52,7 @@ class Foundation:
         """Flow matching over the shifted table, per clip."""
         source, target = batch.source, batch.target
         sigma = self.schedule.sample_sigmas(len(source), self.draws.noise).to(source.device)
-        noise = normal(target.shape, target.device, self.draws.noise)
-        noisy = add_noise(target, noise, sigma.view(-1, 1, 1, 1, 1))
+        noisy = noised(target, sigma[:, None], self.draws.noise)
         draw = self.draws.rng.random
         prompts = [NO_TEXT if draw() < self.text_dropout else p for p in batch.prompts]
         if self.source_dropout:

@@ -124,9 +124,7 @@ def sources_of(made: Iterator[LatentBatch], device: torch.device, text: TextEnco
 
 
 def train_labels(
-    settings: StageSettings,
-    device: torch.device,
-    drawers_from: Callable[[int], Sequence[Drawer]],
+    settings: StageSettings, device: torch.device, drawers_from: Callable[[int], Sequence[Drawer]]
 ) -> Run:
     """Train on batches that are shared by drawers, a thread for each; writes
     ``source.safetensors``: the encoder, folded, and its maps, in 16 bit.

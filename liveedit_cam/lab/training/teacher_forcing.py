@@ -30,6 +30,7 @@ from liveedit_cam.lab.training.blocks import BlockAttend, teacher_forcing_blocks
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.loop import Draws
 from liveedit_cam.lab.training.losses import diffusion_loss, named_loss, parts_loss, subject_loss
+from liveedit_cam.lab.training.noise import noised
 from liveedit_cam.model.attention import (
     MaskedAttend,
     SelfAttend,
@@ -39,7 +40,7 @@ from liveedit_cam.model.attention import (
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import predict_x0
-from liveedit_cam.model.schedule import FlowSchedule, add_noise
+from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.stream_codec import PromptEncoder
 
 OWN_SHARE = 0.9
@@ -142,7 +143,7 @@ class TeacherForcing:
         sigma[is_own] = torch.tensor(self.schedule.sigmas)[steps[is_own], None]
         sigma, is_own = sigma.to(source.device), is_own.to(source.device)
         start = torch.where(is_own.view(-1, 1, 1, 1, 1), estimate, target)
-        num_layers, noisy = self.config.num_layers, _noised(start, sigma, self.draws.noise)
+        num_layers, noisy = self.config.num_layers, noised(start, sigma, self.draws.noise)
         dit = editor.dit
         told = [dit.blocks[num_layers // 2], dit.blocks[2 * num_layers // 3]]
         if dit.match is not None:
@@ -266,24 +267,8 @@ def own_estimate(
             break
         before = estimate[rows]
         sigma = before.new_full((len(rows), before.shape[2]), level)
-        estimate[rows] = _predict(dit, inputs.rows(rows), _noised(before, sigma, noise), sigma)
+        estimate[rows] = _predict(dit, inputs.rows(rows), noised(before, sigma, noise), sigma)
     return estimate
-
-
-def normal(shape: torch.Size, device: torch.device, random_source: torch.Generator) -> Tensor:
-    """Standard normal numbers; those of another device than the generator's are made there, from a
-    seed that it draws.
-    """
-    if device == random_source.device:
-        return torch.randn(shape, generator=random_source)
-    seed = int(torch.randint(2**62, (), generator=random_source))
-    own = torch.Generator(device).manual_seed(seed)
-    return torch.randn(shape, generator=own, device=device)
-
-
-def _noised(x0: Tensor, sigma: Tensor, random_source: torch.Generator) -> Tensor:
-    noise = normal(x0.shape, x0.device, random_source)
-    return add_noise(x0, noise, sigma[:, None, :, None, None])
 
 
 def _predict(dit: CausalDiT, inputs: Inputs, noisy: Tensor, sigma: Tensor) -> Tensor:
