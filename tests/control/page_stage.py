@@ -68,7 +68,10 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 
 def click(tab: Tab, selector: str) -> None:
-    tab.run(f"document.querySelector({json.dumps(selector)}).click()")
+    """Waits until it is there, as a hand does: looks and lists come after the first status."""
+    element = f"document.querySelector({json.dumps(selector)})"
+    tab.wait_for(f"Boolean({element})")
+    tab.run(f"{element}.click()")
 
 
 def pick(tab: Tab, selector: str, value: str) -> None:
