@@ -27,13 +27,14 @@ from liveedit_cam.lab.edits.regions import OWNERS, PLACES, REGIONS, Region
 from liveedit_cam.lab.edits.spec import RGB, EditSpec, Family, Scope
 from liveedit_cam.lab.edits.wordings import ADJECTIVES, AFTER, BEFORE, TEMPLATES
 from liveedit_cam.lab.training.augment import Picture, estrange
+from liveedit_cam.lab.training.collage import SHARE, Collage
 from liveedit_cam.lab.training.data import Pair, PairMaker
 from liveedit_cam.lab.training.views import View, exposed, photograph
 
 KIND_SHARES = (
-    ("named", 0.44),
+    ("named", 0.40),
     ("two", 0.02),
-    ("except", 0.06),
+    ("except", 0.10),
     ("absent", 0.10),
     ("subject", 0.31),
     ("whole", 0.07),
@@ -105,6 +106,7 @@ class PictureMaker:
             for region in self.shown[picture.name]:
                 self.by_region.setdefault(region.name, []).append(picture)
         self.regions = [region for region in REGIONS if region.name in self.by_region]
+        self.collage = Collage(self.pictures, self.by_region)
 
     def beside(self, old: PairMaker) -> PictureMaker:
         """The same pictures, drawn with the random numbers of ``old``."""
@@ -155,13 +157,17 @@ class PictureMaker:
     def view(self, num_frames: int, height_px: int, width_px: int) -> tuple[Region, View]:
         """Something that can be named, and a view of a picture that shows it."""
         region = self.rng.choices(self.regions, [r.weight for r in self.regions])[0]
-        picture = self.rng.choice(self.by_region[region.name])
+        if self.collage.can_show(region) and self.rng.random() < SHARE:
+            picture = self.collage.picture(region, self.rng)
+        else:
+            picture = self.rng.choice(self.by_region[region.name])
         return region, self._view(picture, region, num_frames, height_px, width_px)
 
     def _any(self, view: View) -> Pair:
         """One more instruction for a view, of any kind that it can bear."""
         rng, kind = self.rng, self.rng.random()
-        shown = [r for r in self.shown[view.picture.name] if view.share(r) > LEAST_SEEN]
+        known = self.shown.get(view.picture.name) or self._regions_of(view.picture)
+        shown = [r for r in known if view.share(r) > LEAST_SEEN]
         name = "named"
         for name, share in KIND_SHARES:  # noqa: B007  # the last one read is the kind
             if kind < share:

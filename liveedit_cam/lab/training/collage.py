@@ -1,0 +1,172 @@
+"""Pictures put together of others: what few pictures show is learnt before many places.
+
+A thing is cut out by its labels and pasted elsewhere (Ghiasi et al., "Simple Copy-Paste", CVPR
+2021); a sky is drawn behind people. Labels come along, so masks stay exact. Knows no instruction.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from liveedit_cam.lab.edits.pictures import STREET, LabelledPicture, person_mask, region_mask
+from liveedit_cam.lab.edits.regions import REGIONS, Region
+
+FEW = 20
+"""Fewer pictures than this of a thing, and it is pasted into others."""
+SHARE = 0.6
+"""Of the views of such a thing that are put together."""
+SKY_LABEL, PLAIN_GROUND = 8, "cds"
+"""An id, and the set of garments that lie nowhere."""
+SKIES = (
+    ((40, 90, 180), (150, 190, 230)),
+    ((80, 140, 210), (200, 220, 240)),
+    ((120, 170, 225), (225, 235, 245)),
+    ((20, 60, 140), (90, 140, 200)),
+    ((150, 155, 165), (205, 208, 212)),
+    ((215, 218, 222), (250, 250, 250)),
+    ((90, 95, 110), (150, 150, 160)),
+    ((80, 90, 150), (250, 170, 110)),
+    ((120, 80, 130), (250, 130, 90)),
+    ((15, 20, 45), (60, 60, 100)),
+)
+"""Colours of a sky at its top and at the horizon, sRGB bytes."""
+
+
+class Collage:
+    """Puts a picture together that shows a thing which few pictures show."""
+
+    def __init__(
+        self,
+        pictures: Sequence[LabelledPicture],
+        by_region: Mapping[str, Sequence[LabelledPicture]],
+    ) -> None:
+        """``by_region`` names the pictures that show each thing."""
+        self.by_region = by_region
+        places = [picture for picture in pictures if picture.set != PLAIN_GROUND]
+        self.people = [p for p in places if p.has_background and person_mask(p.labels).any()]
+        self.labelled = [picture for picture in places if picture.set != STREET]
+        """A street shows cars that nobody labelled."""
+        self.rare = {
+            region.name
+            for region in REGIONS
+            if 0 < len(by_region.get(region.name, ())) < FEW and not region.is_own
+        }
+
+    def can_show(self, region: Region) -> bool:
+        """Whether ``region`` is rare, nothing that a person wears, and there is a place for it."""
+        places = self.people if region.name == "sky" else self.labelled
+        return region.name in self.rare and bool(places)
+
+    def picture(self, region: Region, rng: random.Random) -> LabelledPicture:
+        """A new picture that shows ``region``."""
+        if region.name == "sky":
+            return with_sky(rng.choice(self.people), rng)
+        return with_thing(
+            rng.choice(self.labelled), rng.choice(self.by_region[region.name]), region, rng
+        )
+
+
+def with_sky(picture: LabelledPicture, rng: random.Random) -> LabelledPicture:
+    """``picture`` under a drawn sky: it ends at hills or roofs, and people stand before it."""
+    height, width = picture.labels.shape
+    outline = _horizon(height, width, rng)
+    above = np.arange(height)[:, None] < outline[None]
+    labels = np.full_like(picture.labels, SKY_LABEL)
+    return _covered(picture, _sky(height, width, rng), above, labels)
+
+
+def _horizon(height: int, width: int, rng: random.Random) -> NDArray[np.float64]:
+    """The row where the sky ends, for each column."""
+    level, knots = rng.uniform(0.25, 1.0), rng.randint(2, 9)
+    rows = level + rng.uniform(0, 0.12) * np.array([rng.gauss(0, 1) for _ in range(knots)])
+    at = np.linspace(0, knots - 1, width)
+    is_town = rng.random() < 0.5
+    line = rows[np.rint(at).astype(int)] if is_town else np.interp(at, np.arange(knots), rows)
+    if rng.random() < 0.3:  # leaves
+        line = line + 0.02 * np.random.default_rng(rng.getrandbits(32)).normal(size=width)
+    return np.asarray(line * height, np.float64)
+
+
+def _sky(height: int, width: int, rng: random.Random) -> NDArray[np.uint8]:
+    """A sky from one colour to another with clouds of several sizes; uint8 (H, W, 3)."""
+    top, bottom = (np.array(colour, np.float32) for colour in rng.choice(SKIES))
+    down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** rng.uniform(0.6, 1.6)
+    sky = (top + (bottom - top) * down) * np.ones((1, width, 1), np.float32)
+    if rng.random() < 0.65:
+        noise = np.random.default_rng(rng.getrandbits(32))
+        cloud = np.zeros((height, width), np.float32)
+        for octave in range(5):
+            cells = (2 + 2**octave, 2 + 2 ** (octave + rng.randint(0, 1)))
+            grid = noise.random(cells, dtype=np.float32)
+            cloud += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
+        cover, soft = np.quantile(cloud, rng.uniform(0.2, 0.9)), rng.uniform(0.1, 0.6)
+        alpha = rng.uniform(0.3, 1.0) * np.clip((cloud - cover) / soft, 0, 1)[..., None]
+        bright = np.float32(rng.uniform(0.75, 1.0) * 255)
+        sky += alpha * (np.maximum(0.5 * (sky + bright), 0.9 * bright) - sky)
+    return np.clip(sky, 0, 255).astype(np.uint8)
+
+
+def with_thing(
+    picture: LabelledPicture, other: LabelledPicture, region: Region, rng: random.Random
+) -> LabelledPicture:
+    """``picture`` with ``region`` of ``other`` pasted in, mostly behind its people.
+
+    The thing may come mirrored, in another size and in another colour.
+    """
+    height, width = picture.labels.shape
+    inside = region_mask(region, other)
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut_h, cut_w = inside[box].shape
+    largest = min(width / cut_w, height / cut_h)
+    scale = min(largest * rng.uniform(0.3, 1.0), 3.0)
+    x = rng.uniform(0, max(0.0, width - scale * cut_w))
+    y = rng.uniform(0.3, 1.0) * max(0.0, height - scale * cut_h)
+    mirror = -1 if rng.random() < 0.5 else 1
+    left = x if mirror > 0 else x + scale * cut_w
+    matrix = np.array([[mirror * scale, 0, left], [0, scale, y]])
+
+    def moved(cut: NDArray[np.uint8], flags: int) -> NDArray[np.uint8]:
+        return np.asarray(cv2.warpAffine(cut, matrix, (width, height), flags=flags), np.uint8)
+
+    pixels = moved(_tinted(np.ascontiguousarray(other.pixels[box]), rng), cv2.INTER_LINEAR)
+    labels = moved(np.ascontiguousarray(other.labels[box]), cv2.INTER_NEAREST)
+    where = moved(inside[box].astype(np.uint8), cv2.INTER_NEAREST).view(np.bool_)
+    return _covered(picture, pixels, where, labels, behind=rng.random() < 0.7)
+
+
+def _tinted(pixels: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
+    """Half of the time another hue: a car is a car in any colour."""
+    if rng.random() < 0.5:
+        return pixels
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + rng.randrange(180)) % 180
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
+
+
+def _covered(
+    picture: LabelledPicture,
+    pixels: NDArray[np.uint8],
+    where: NDArray[np.bool_],
+    labels: NDArray[np.uint8],
+    *,
+    behind: bool = True,
+) -> LabelledPicture:
+    """``picture`` with other pixels and labels ``where`` they lie, its people in front of them."""
+    if behind:
+        where = where & ~person_mask(picture.labels)
+    soft = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 0.7)[..., None]
+    mixed = picture.pixels + soft * (pixels.astype(np.float32) - picture.pixels)
+    return replace(
+        picture,
+        name=f"{picture.name} put together",
+        pixels=np.clip(mixed, 0, 255).astype(np.uint8),
+        labels=np.where(where, labels, picture.labels).astype(np.uint8),
+        fine=None if picture.fine is None else np.where(where, 0, picture.fine).astype(np.uint8),
+    )

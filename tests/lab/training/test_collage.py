@@ -1,0 +1,88 @@
+"""Pictures put together of others: exact labels, people in front, only what few pictures show."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelled import CAR, SKY, UPPER, write_pictures
+
+from liveedit_cam.lab.edits.pictures import LabelledPicture, load_pictures, person_mask
+from liveedit_cam.lab.edits.regions import REGIONS
+from liveedit_cam.lab.training.collage import Collage, with_sky, with_thing
+
+BY_NAME = {region.name: region for region in REGIONS}
+BORDER_PX = 3
+"""How far the soft border reaches."""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LabelledPicture]:
+    folder: Path = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder, 2)
+    return {picture.name: picture for picture in load_pictures(folder, "train")}
+
+
+def far_from(mask: np.ndarray) -> np.ndarray:
+    """Where nothing of ``mask`` is within BORDER_PX."""
+    wide = np.pad(mask, BORDER_PX)
+    span, (height, width) = 2 * BORDER_PX + 1, mask.shape
+    near = np.zeros_like(mask)
+    for y in range(span):
+        for x in range(span):
+            near |= wide[y : y + height, x : x + width]
+    return ~near
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_sky_covers_no_person_and_its_label_is_where_it_is(
+    pictures: dict[str, LabelledPicture], seed: int
+) -> None:
+    """Catches a person painted over, and a label that lags behind the pixels."""
+    before = pictures["person-0"]
+    after = with_sky(before, random.Random(seed))
+    sky, people = after.labels == SKY, person_mask(before.labels)
+    assert sky.any()
+    assert not (sky & people).any()
+    assert np.array_equal(after.labels[~sky], before.labels[~sky])
+    unchanged = far_from(sky)
+    assert np.array_equal(after.pixels[unchanged], before.pixels[unchanged])
+    inner = far_from(~sky)
+    assert not inner.any() or (after.pixels[inner] != before.pixels[inner]).any(1).mean() > 0.9
+
+
+def test_a_thing_comes_with_its_labels(pictures: dict[str, LabelledPicture]) -> None:
+    """Catches a thing without its label, one pasted with its surroundings, and people hidden."""
+    person, scene = pictures["person-0"], pictures["scene"]
+    was_behind = was_before = False
+    for seed in range(20):
+        after = with_thing(person, scene, BY_NAME["car"], random.Random(seed))
+        assert set(np.unique(after.labels)) <= {*np.unique(person.labels), CAR}
+        car = after.labels == CAR
+        unchanged = far_from(car)
+        assert np.array_equal(after.pixels[unchanged], person.pixels[unchanged])
+        assert after.fine is not None
+        assert not after.fine[car].any()
+        hides = (car & (person.labels == UPPER)).any()
+        was_before |= bool(hides)
+        was_behind |= bool(car.any() and not hides)
+    assert was_behind
+    assert was_before
+
+
+def test_only_what_few_pictures_show_is_put_together(
+    pictures: dict[str, LabelledPicture],
+) -> None:
+    """Catches clothes cut off their wearer, and a thing that no picture shows."""
+    people = [pictures["person-0"], pictures["person-1"]]
+    shown = {"car": [pictures["scene"]], "hair": people, "sky": [pictures["scene"]], "dog": []}
+    collage = Collage(list(pictures.values()), shown)
+    able = {name for name in BY_NAME if collage.can_show(BY_NAME[name])}
+    assert able == {"car", "sky"}
+    assert not Collage(people, shown).can_show(BY_NAME["car"])
+    for name in able:
+        assert (CAR if name == "car" else SKY) in collage.picture(
+            BY_NAME[name], random.Random(1)
+        ).labels
