@@ -181,6 +181,10 @@ def fill(template: str, values: Mapping[str, str], rng: random.Random) -> str:
     return re.sub(r"\{(\w+)\}", value, template)
 
 
+NONSENSE_SHARE = 0.25
+"""Share of the misspelt instructions with a word that nobody knows: it says nothing."""
+
+
 def misspell(prompt: str, rng: random.Random) -> str:
     """Write as people do: typos, words left out, words that say nothing, nonsense."""
     words = prompt.split(" ")
@@ -189,9 +193,10 @@ def misspell(prompt: str, rng: random.Random) -> str:
     if rng.random() < 0.45:
         for _ in range(rng.randint(1, 4)):
             words.insert(rng.randint(0, len(words)), rng.choice(DISTRACTORS))
-    if rng.random() < 0.06:
-        nonsense = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(3, 8)))
-        words.insert(rng.randint(0, len(words)), nonsense)
+    if rng.random() < NONSENSE_SHARE:
+        for _ in range(rng.randint(1, 2)):
+            nonsense = "".join(rng.choice(string.ascii_lowercase) for _ in range(rng.randint(2, 8)))
+            words.insert(rng.randint(0, len(words)), nonsense)
     prompt = " ".join(words)
     if rng.random() < 0.12 and len(prompt) > 6:
         at = rng.randrange(1, len(prompt) - 1)

@@ -72,7 +72,7 @@ SILVER_WHITE = ("silver white", (0.88, 0.90, 0.93))
 PLAIN_SHARE, NUM_PLAIN = 0.6, 3
 """Share of the instructions in one of the so many first wordings, and of the plain colours: where
 everything is said in every way at once, little is learnt."""
-MISSPELT_SHARE = 0.12
+MISSPELT_SHARE = 0.20
 """Share of the instructions with typos and words that say nothing; the clips' pairs have more."""
 PASTED_SHARE = 0.25
 """Share of the street people that stand before a view of a clip."""
