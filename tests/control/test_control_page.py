@@ -244,7 +244,7 @@ def test_the_maps_of_field_and_cache_are_drawn(browser: Browser, daemon: Daemon)
     tab.wait_for(f"({COLOUR % 0.25}){dark}")
     pick(tab, "#overlay", "cache")
     tab.wait_for(f"({COLOUR % 0.25}){orange}")
-    assert tab.run(f"({COLOUR % 0.75}){dark}")
+    tab.wait_for(f"({COLOUR % 0.75}){dark}")
     daemon.controller.found = replace(daemon.controller.found, recomputed=None)  # everything
     tab.wait_for(f"({COLOUR % 0.75}){orange}")
 
@@ -354,7 +354,7 @@ def test_state_and_plots_are_shown(browser: Browser, daemon: Daemon) -> None:
     wait_for_text(tab, "health", "no picture from pattern")
     wait_for_text(tab, "health", "Plug it in")
     wait_for_text(tab, "plots", "310 ms")
-    assert tab.run("document.querySelectorAll('#plots canvas').length") == 4
+    tab.wait_for("document.querySelectorAll('#plots canvas').length === 4")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
