@@ -58,11 +58,13 @@ def run(*command: object, cwd: Path | None = None) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_it_is_small(wheel: Path) -> None:
     """Catches a model, a picture or a test that slips into what everybody downloads."""
     assert wheel.stat().st_size <= MAX_BYTES, f"{wheel.stat().st_size / 1e6:.1f} MB"
 
 
+@pytest.mark.slow
 def test_it_works_without_a_checkout(bin_folder: Path, tmp_path: Path) -> None:
     """Catches a file that is found beside the source only: weights, page, script of OBS."""
     python = bin_folder / "python"

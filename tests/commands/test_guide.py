@@ -97,6 +97,7 @@ def test_a_newcomer_who_only_looks_is_told_the_command(terminal: Terminal) -> No
     assert terminal.process.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.slow
 def test_it_starts_in_the_background_and_knows_that_it_runs(
     terminal: Terminal, tmp_path: Path
 ) -> None:

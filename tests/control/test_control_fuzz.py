@@ -8,6 +8,7 @@ import pytest
 from fuzz import fuzz
 
 
+@pytest.mark.slow
 def test_no_request_and_no_bytes_are_a_defect(caplog: pytest.LogCaptureFixture) -> None:
     """Issue 15: a 5xx, a crash, an answer that is no JSON, or a log that strangers can fill."""
     with caplog.at_level(logging.WARNING):

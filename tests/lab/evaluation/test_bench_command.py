@@ -29,6 +29,7 @@ def run(*arguments: str | Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_is_reported_and_goes_on_where_it_stopped(model: Path, tmp_path: Path) -> None:
     """Catches a report without one of its parts, and a resumed run that measures all again.
 

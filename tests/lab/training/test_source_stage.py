@@ -86,6 +86,7 @@ def test_shares_are_those_of_every_part_counted_by_itself() -> None:
     assert float(part_shares(ids, 16)[0, 1, 0, 0].sum()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_statistics")
 @pytest.mark.parametrize("workers", [0, 1], ids=["threads", "processes"])
 def test_it_resumes_and_leaves_a_folded_encoder(tmp_path: Path, workers: int) -> None:
