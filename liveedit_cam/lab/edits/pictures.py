@@ -28,6 +28,8 @@ FREE = "ok"
 SETS_OF_ONE_PERSON = ("ccp", "cds", "cocop", "generated", "clip")
 """Sets whose id 0 is background; in the others it may hold people that nobody labelled."""
 STREET = "ccp"
+PLAIN_GROUND = "cds"
+"""The set of garments that lie nowhere."""
 MENDED = {"talk-garden": (5, 4)}
 """Labels of a clip that mean another one: its long coat is no trousers."""
 LEAST_SHARE = 0.002

@@ -14,15 +14,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from liveedit_cam.lab.edits.pictures import STREET, LabelledPicture, person_mask, region_mask
+from liveedit_cam.lab.edits.pictures import (
+    PLAIN_GROUND,
+    STREET,
+    LabelledPicture,
+    person_mask,
+    region_mask,
+)
 from liveedit_cam.lab.edits.regions import REGIONS, Region
 
 FEW = 20
 """Fewer pictures than this of a thing, and it is pasted into others."""
 SHARE = 0.6
 """Of the views of such a thing that are put together."""
-SKY_LABEL, PLAIN_GROUND = 8, "cds"
-"""An id, and the set of garments that lie nowhere."""
+SKY = next(region for region in REGIONS if region.name == "sky")
 SKIES = (
     ((40, 90, 180), (150, 190, 230)),
     ((80, 140, 210), (200, 220, 240)),
@@ -42,42 +47,35 @@ class Collage:
     """Puts a picture together that shows a thing which few pictures show."""
 
     def __init__(
-        self,
-        pictures: Sequence[LabelledPicture],
-        by_region: Mapping[str, Sequence[LabelledPicture]],
+        self, pictures: Sequence[LabelledPicture], shown: Mapping[str, Sequence[LabelledPicture]]
     ) -> None:
-        """``by_region`` names the pictures that show each thing."""
-        self.by_region = by_region
+        """``shown`` are the pictures that show each thing, by its name."""
+        self.shown = shown
         places = [picture for picture in pictures if picture.set != PLAIN_GROUND]
         self.people = [p for p in places if p.has_background and person_mask(p.labels).any()]
         self.labelled = [picture for picture in places if picture.set != STREET]
         """A street shows cars that nobody labelled."""
-        self.rare = {
-            region.name
-            for region in REGIONS
-            if 0 < len(by_region.get(region.name, ())) < FEW and not region.is_own
-        }
+        few = {name for name, those in shown.items() if 0 < len(those) < FEW}
+        self.rare = {region.name for region in REGIONS if region.name in few and not region.is_own}
 
     def can_show(self, region: Region) -> bool:
         """Whether ``region`` is rare, nothing that a person wears, and there is a place for it."""
-        places = self.people if region.name == "sky" else self.labelled
+        places = self.people if region is SKY else self.labelled
         return region.name in self.rare and bool(places)
 
     def picture(self, region: Region, rng: random.Random) -> LabelledPicture:
         """A new picture that shows ``region``."""
-        if region.name == "sky":
+        if region is SKY:
             return with_sky(rng.choice(self.people), rng)
-        return with_thing(
-            rng.choice(self.labelled), rng.choice(self.by_region[region.name]), region, rng
-        )
+        place, other = rng.choice(self.labelled), rng.choice(self.shown[region.name])
+        return with_thing(place, other, region, rng)
 
 
 def with_sky(picture: LabelledPicture, rng: random.Random) -> LabelledPicture:
     """``picture`` under a drawn sky: it ends at hills or roofs, and people stand before it."""
     height, width = picture.labels.shape
-    outline = _horizon(height, width, rng)
-    above = np.arange(height)[:, None] < outline[None]
-    labels = np.full_like(picture.labels, SKY_LABEL)
+    above = np.arange(height)[:, None] < _horizon(height, width, rng)[None]
+    labels = np.full_like(picture.labels, SKY.labels[0])
     return _covered(picture, _sky(height, width, rng), above, labels)
 
 
@@ -124,8 +122,7 @@ def with_thing(
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     cut_h, cut_w = inside[box].shape
-    largest = min(width / cut_w, height / cut_h)
-    scale = min(largest * rng.uniform(0.3, 1.0), 3.0)
+    scale = min(min(width / cut_w, height / cut_h) * rng.uniform(0.3, 1.0), 3.0)
     x = rng.uniform(0, max(0.0, width - scale * cut_w))
     y = rng.uniform(0.3, 1.0) * max(0.0, height - scale * cut_h)
     mirror = -1 if rng.random() < 0.5 else 1

@@ -150,9 +150,12 @@ class PictureMaker:
 
     def of_view(self, view: View, region: Region, count: int) -> list[Pair]:
         """``count`` instructions for a view; half of the first ones edit ``region``."""
+        known = self.shown.get(view.picture.name)
+        known = self._regions_of(view.picture) if known is None else known
+        shown = [r for r in known if view.share(r) > LEAST_SEEN]
         is_named = self.rng.random() < FIRST_SHARE
-        first = self._named(view, (region,)) if is_named else self._any(view)
-        return [first, *(self._any(view) for _ in range(count - 1))]
+        first = self._named(view, (region,)) if is_named else self._any(view, shown)
+        return [first, *(self._any(view, shown) for _ in range(count - 1))]
 
     def view(self, num_frames: int, height_px: int, width_px: int) -> tuple[Region, View]:
         """Something that can be named, and a view of a picture that shows it."""
@@ -163,11 +166,9 @@ class PictureMaker:
             picture = self.rng.choice(self.by_region[region.name])
         return region, self._view(picture, region, num_frames, height_px, width_px)
 
-    def _any(self, view: View) -> Pair:
-        """One more instruction for a view, of any kind that it can bear."""
+    def _any(self, view: View, shown: Sequence[Region]) -> Pair:
+        """One more instruction for a view that shows these, of any kind that it can bear."""
         rng, kind = self.rng, self.rng.random()
-        known = self.shown.get(view.picture.name) or self._regions_of(view.picture)
-        shown = [r for r in known if view.share(r) > LEAST_SEEN]
         name = "named"
         for name, share in KIND_SHARES:  # noqa: B007  # the last one read is the kind
             if kind < share:
