@@ -48,8 +48,11 @@ def edit_loss(
     return (error / (0.01 + change) ** 0.8).mean()
 
 
-MOST_INSIDE = 2.5
-"""A cell that a small edit changes counts at most so many times as much as one that it leaves."""
+MOST_INSIDE, MOST_LEFT = 2.5, 4.0
+"""A cell of a small thing counts at most so many times as much as one around it: where the thing is
+what an edit changes, and where it is what an edit leaves."""
+LEFT_ALONE = 0.02
+"""Of the mean squared change: a cell that changes by less is one that the edit leaves."""
 
 
 def inside_weights(change: Tensor) -> Tensor:
@@ -59,13 +62,18 @@ def inside_weights(change: Tensor) -> Tensor:
     two fifths of the edit, and all such cells of a small thing are lost. Its mask overlaps best
     with the true one where cells above about half of the overlap reached are taken (Lipton et al.,
     "Thresholding classifiers to maximize F1 score", 2014), below one half. So what is changed
-    counts sqrt((1 - s) / s) times as much, s being its share of the picture, 1 to ``MOST_INSIDE``.
+    counts sqrt((1 - s) / s) times as much, s being its share of the picture, 1 to ``MOST_INSIDE``;
+    and the face in "everything except my face", where the rest is most of the picture, likewise.
     """
     mean = change.mean((1, 2, 3), keepdim=True)
-    inside = (change > 0.5 * mean).float()
-    share = inside.mean((1, 2, 3), keepdim=True).clamp_min(1e-3)
-    boost = ((1 - share) / share).sqrt().clamp(1, MOST_INSIDE)
-    return 1 + (boost - 1) * inside
+    inside, left = (change > 0.5 * mean).float(), (change < LEFT_ALONE * mean).float()
+    return 1 + (_boost(inside, MOST_INSIDE) - 1) * inside + (_boost(left, MOST_LEFT) - 1) * left
+
+
+def _boost(cells: Tensor, most: float) -> Tensor:
+    """sqrt((1 - s) / s) of the share s that ``cells`` (B, T, H, W) are, 1..most; (B, 1, 1, 1)."""
+    share = cells.mean((1, 2, 3), keepdim=True).clamp_min(1e-3)
+    return ((1 - share) / share).sqrt().clamp(1, most)
 
 
 def diffusion_loss(

@@ -32,11 +32,11 @@ from liveedit_cam.lab.training.data import Pair, PairMaker
 from liveedit_cam.lab.training.views import View, exposed, photograph
 
 KIND_SHARES = (
-    ("named", 0.40),
+    ("named", 0.36),
     ("two", 0.02),
-    ("except", 0.10),
+    ("except", 0.20),
     ("absent", 0.10),
-    ("subject", 0.31),
+    ("subject", 0.25),
     ("whole", 0.07),
 )
 """Kinds of instruction of a picture and their shares."""

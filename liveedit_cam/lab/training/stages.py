@@ -171,7 +171,9 @@ def _train_in_parts(
     def loss_of(part: int, iteration: int) -> Losses:
         stage, its_editor, its_batches = workers[part]
         stage.draws.begin(iteration)
-        return stage(its_editor, next(its_batches))
+        batch = next(its_batches)
+        with settings.precision(_device(settings)):
+            return stage(its_editor, batch)
 
     train_in_parts(run, settings.threads, parts, loss_of)
     return run

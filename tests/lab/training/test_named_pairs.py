@@ -16,6 +16,7 @@ from liveedit_cam.lab.training.data import PairMaker
 from liveedit_cam.lab.training.editor import Editor
 from liveedit_cam.lab.training.losses import (
     MOST_INSIDE,
+    MOST_LEFT,
     edit_loss,
     inside_weights,
     parts_loss,
@@ -202,3 +203,14 @@ def test_what_a_small_edit_changes_counts_more() -> None:
     assert torch.equal(weights[0] > 1, change[0] > 0)
     assert torch.unique(weights[1]).tolist() == pytest.approx([1.0, (0.7 / 0.3) ** 0.5])
     assert torch.equal(weights[2:], torch.ones(2, 1, 10, 10))
+
+
+def test_what_an_edit_of_almost_all_leaves_counts_more() -> None:
+    """Catches a face in "all but my face" that is a hundredth of the error, and so takes it."""
+    change = torch.ones(2, 1, 10, 10)
+    change[0, 0, 0, :4] = 0.0
+    change[1, 0, :4] = 0.0
+    weights = inside_weights(change)
+    assert torch.unique(weights[0]).tolist() == pytest.approx([1.0, MOST_LEFT])
+    assert torch.equal(weights[0] > 1, change[0] == 0)
+    assert torch.unique(weights[1]).tolist() == pytest.approx([1.0, (0.6 / 0.4) ** 0.5])

@@ -20,7 +20,7 @@ from liveedit_cam.lab.training.loop import LoopConfig, Run, Trainee
 from liveedit_cam.lab.training.materials import Materials
 from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.teacher_forcing import TeacherForcing
-from liveedit_cam.lab.training.threaded import twin
+from liveedit_cam.lab.training.threaded import Losses, twin
 from liveedit_cam.model.weight_files import load_weights
 
 
@@ -123,6 +123,30 @@ def test_parts_resume_to_the_losses_they_would_have_had(tmp_path: Path) -> None:
     halves = train(tmp_path / "halves", 4)
     assert len(set(whole)) == len(whole) == 4
     assert torch.allclose(torch.tensor(whole), torch.tensor(halves), rtol=1e-5)
+
+
+def test_parts_multiply_in_16_bit_where_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a setting that only whole batches obey."""
+    types: list[torch.dtype] = []
+
+    def loss_of(_stage: TeacherForcing, editor: Editor, _batch: LatentBatch) -> Losses:
+        product = editor.subject_head(torch.zeros(1, TINY.dim))
+        types.append(product.dtype)
+        return product.float().sum(), {}
+
+    monkeypatch.setattr(TeacherForcing, "__call__", loss_of)
+    settings = StageSettings(
+        out=tmp_path, iterations=1, batch=2, num_latents=1, height=48, width=80,
+        parts=2, threads=2, device="cpu", bfloat16=True,
+    )  # fmt: skip
+    threads = torch.get_num_threads()
+    try:
+        stages.train_teacher_forcing(settings, materials())
+    finally:
+        torch.set_num_threads(threads)
+    assert types == [torch.bfloat16, torch.bfloat16]
 
 
 def test_a_run_begins_from_a_model_folder(tmp_path: Path) -> None:
