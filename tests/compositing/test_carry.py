@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liveedit_cam.compositing import Carrier, CutDetector, put_on, put_on_exact
-from liveedit_cam.compositing.carry import _covered
+from liveedit_cam.compositing.carry import WIDEST_PX, _covered
 from liveedit_cam.types import EditField
 
 Picture = NDArray[np.uint8]
@@ -139,6 +139,21 @@ def test_its_own_frame_gets_the_field_as_it_is() -> None:
     source = scene()
     made = field(source, hand_mask(100))
     assert Carrier().carry(made, source) is made
+
+
+def test_a_wide_field_is_carried_as_a_narrow_one() -> None:
+    """Catches flow that is found in a smaller picture and not brought back to this one."""
+    wide = (WIDEST_PX // WIDTH + 1) * np.array((WIDTH, HEIGHT))
+    before, after = (cv2.resize(scene(x), wide.tolist()) for x in (100, 112))
+    rest = np.zeros((3, wide[1], wide[0]), np.float32)
+    rest[0, wide[1] // 2 - 12 : wide[1] // 2 + 12, 216:280] = 0.4
+    cells = np.zeros((12, wide[1] // 4, wide[0] // 4), np.float32)
+    made = EditField(cells, rest, cv2.cvtColor(before, cv2.COLOR_RGB2GRAY), 0, 0.0, 1)
+    carried = Carrier().carry(made, after).rest
+    assert carried is not None
+    moved = 12 * wide[0] / WIDTH
+    at = np.average(np.arange(wide[0]), weights=carried[0].sum(axis=0))
+    assert at == pytest.approx(247.5 + moved, abs=3)
 
 
 def test_new_content_moves_too() -> None:
