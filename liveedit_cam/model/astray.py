@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from liveedit_cam.model.field import ramp
+from liveedit_cam.model.guided_fit import ramp
 
 CELL_PX = 8
 """Side of a cell: half a token."""

@@ -24,26 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.errors import EditorError
+from liveedit_cam.model.guided_fit import CELL_PX, VISIBLE, affine, fit_cells, ramp
 from liveedit_cam.model.region import inside, seen_from
 from liveedit_cam.types import EditField, Floats, ModelFrame, Pixels, Region
-
-CELL_PX = 4
-"""Side of a fitting cell at model size."""
-FIT_CELLS = 5
-"""A fit looks at 5 x 5 cells, 20 pixels: more than a token, whose own error so averages out."""
-NOISE, CONTENT = 8 / 255, 24 / 255
-"""What no affine function explains, mean over 9 x 9 pixels: below the model's error, above content.
-
-With 5 cells and this, whole-picture edits gain 1.2 dB on test clips (34.2 to 35.4) and 1.3 dB on
-five training clips over 3 cells without it, and halos and blocks at token borders go.
-"""
-TOLD = (0.7, 0.85)
-"""Share of the change's variance over 5 x 5 cells that the field must explain for the source's
-colours to tell a border better than the model's matte does."""
-RIDGE = 4e-4
-"""Added to colour variances: below 2 % contrast a change is a constant, not a slope."""
-INVISIBLE, VISIBLE = 3 / 255, 8 / 255
-"""Changes below the first are dropped, above the second kept, in between blended."""
 
 STEADY_SHARE = 0.07
 """Share of the way to its new value that the change goes in a frame where nothing moves."""
@@ -100,7 +83,7 @@ def _share_to_go(source: Tensor, moved: Tensor, differs: Tensor, num_passed: int
     (12, h/4, w/4). Returns (1, 1, h/4, w/4).
     """
     colour = F.avg_pool2d(source, CELL_PX)
-    other = _apply(differs[None, :9], colour[None], differs[None, 9:]).abs().amax(dim=1)
+    other = affine(differs[None, :9], colour[None], differs[None, 9:]).abs().amax(dim=1)
     size = F.avg_pool2d(moved.abs().amax(dim=0, keepdim=True), CELL_PX)
     going = torch.maximum(ramp(size, STILL, MOVING), ramp(other, SAME, OTHER))
     going = F.max_pool2d(going, 3, stride=1, padding=1)
@@ -138,13 +121,16 @@ def fit(
     fringe, the coarseness of that matte, and is left out. Raises EditorError where a value is not
     finite: what cannot be computed must never look like "unchanged".
     """
-    cells, rest = _change(before.float(), after.float(), steadier, num_passed, plain)
+    source = before.float()
+    cells, rest = fit_cells(source, after.float(), plain)
+    if steadier is not None:
+        cells, rest = steadier(source, cells, rest, num_passed)
     if strength != 1.0:
         cells, rest = cells * strength, rest * strength
     if region is not None:
         cells = cells * inside(region, (cells.shape[-2], cells.shape[-1])).to(cells)
         rest = rest * inside(region, (rest.shape[-2], rest.shape[-1])).to(rest)
-    visible = _visible_share(before[-1].float(), cells[-1], rest[-1])
+    visible = _visible_share(source[-1], cells[-1], rest[-1])
     total = (cells.sum() + rest.sum()).view(1)
     host_cells, host_rest, told = to_host(cells, rest, torch.cat((total, visible.view(1))))
     # here, where everything is anyway: a look at the device would wait for it once more
@@ -228,110 +214,7 @@ def _visible_share(source: Tensor, cells: Tensor, rest: Tensor) -> Tensor:
     ``source`` and ``rest`` of shape (3, h, w), ``cells`` (12, h/4, w/4).
     """
     colour = F.avg_pool2d(source, CELL_PX)[None]
-    change = _apply(cells[None, :9], colour, cells[None, 9:])
+    change = affine(cells[None, :9], colour, cells[None, 9:])
     change = change + F.avg_pool2d(rest, CELL_PX)[None]
     changed = (colour + change).clamp(0, 1) - colour
     return (changed.abs().amax(dim=1) >= VISIBLE).float().mean()
-
-
-def _change(
-    before: Tensor,
-    after: Tensor,
-    steadier: Steadier | None,
-    num_passed: int,
-    plain: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """What to change: cells (T, 12, h/4, w/4) = B row by row, then c; rest (T, 3, h, w)."""
-    size = before.shape[-2:]
-    slope, offset = _fit(before, after - before)
-    cells = torch.cat((slope.flatten(1, 2), offset), dim=1)
-    fine = F.interpolate(cells, size, mode="bilinear")
-    explained = _apply(fine[:, :9], before, fine[:, 9:])
-    weight = _visible(after - before)
-    fine_weight = F.interpolate(weight, size, mode="bilinear")
-    rest = fine_weight * _content(after - before - explained)
-    if plain is not None:
-        told = ramp(_told(after - before, after - before - explained), *TOLD)
-        told = F.interpolate(told, size, mode="bilinear")
-        rest = rest * (1 - plain.view(-1, 1, 1, 1) * told)
-    cells = cells * weight
-    return (cells, rest) if steadier is None else steadier(before, cells, rest, num_passed)
-
-
-def _fit(guide: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-    """Least squares of change = B guide + c around each cell, over means of 2 x 2 pixels.
-
-    guide, change (T, 3, h, w); returns B (T, 3, 3, h/4, w/4), rows = change channels, and
-    c (T, 3, h/4, w/4).
-    """
-    guide, change = F.avg_pool2d(guide, 2), F.avg_pool2d(change, 2)
-    pairs = (guide.unsqueeze(1) * guide.unsqueeze(2)).flatten(1, 2)
-    cross = (change.unsqueeze(2) * guide.unsqueeze(1)).flatten(1, 2)
-    means = F.avg_pool2d(torch.cat((guide, change, pairs, cross), dim=1), CELL_PX // 2)
-    means = F.avg_pool2d(
-        means, FIT_CELLS, stride=1, padding=FIT_CELLS // 2, count_include_pad=False
-    )
-    mean_guide, mean_change, mean_pairs, mean_cross = means.split((3, 3, 9, 9), dim=1)
-    covariance = mean_pairs.unflatten(1, (3, 3)) - mean_guide.unsqueeze(1) * mean_guide.unsqueeze(2)
-    cross_cov = mean_cross.unflatten(1, (3, 3)) - mean_change.unsqueeze(2) * mean_guide.unsqueeze(1)
-    ridge = RIDGE * torch.eye(3, device=guide.device).view(1, 3, 3, 1, 1)
-    inverse = _inverse_3x3(covariance + ridge)
-    slope = torch.einsum("tijhw,tjkhw->tikhw", cross_cov, inverse)
-    offset = mean_change - torch.einsum("tijhw,tjhw->tihw", slope, mean_guide)
-    return slope, offset
-
-
-def _inverse_3x3(m: Tensor) -> Tensor:
-    """Inverse of symmetric positive matrices (T, 3, 3, h, w) by cofactors."""
-    rows = m.unbind(1)
-    cofactors = torch.stack(
-        (
-            torch.linalg.cross(rows[1], rows[2], dim=1),
-            torch.linalg.cross(rows[2], rows[0], dim=1),
-            torch.linalg.cross(rows[0], rows[1], dim=1),
-        ),
-        dim=2,
-    )
-    determinant = (rows[0] * cofactors[:, :, 0]).sum(dim=1)
-    return cofactors / determinant.view(m.shape[0], 1, 1, *m.shape[-2:])
-
-
-def _apply(slope: Tensor, guide: Tensor, offset: Tensor) -> Tensor:
-    """B guide + c at every pixel; slope (T, 9, h, w), guide and offset (T, 3, h, w).
-
-    Plane by plane, in place: a quarter of the time of one broadcast product and its sum.
-    """
-    out = offset.clone()
-    for row in range(3):
-        for column in range(3):
-            out[:, row].addcmul_(slope[:, 3 * row + column], guide[:, column])
-    return out
-
-
-def _visible(change: Tensor) -> Tensor:
-    """Weight 0..1 (T, 1, h/4, w/4): 0 where nobody would see the change."""
-    size = F.avg_pool2d(change.abs().amax(dim=1, keepdim=True), CELL_PX)
-    size = F.max_pool2d(size, 3, stride=1, padding=1)
-    return ramp(size, INVISIBLE, VISIBLE)
-
-
-def _told(change: Tensor, unexplained: Tensor) -> Tensor:
-    """How much of the variance around each cell is explained, to 1; shape (T, 1, h/4, w/4)."""
-    parts = torch.cat((change, change.square(), unexplained.square()), dim=1)
-    cells = F.avg_pool2d(parts, CELL_PX)  # a window of pixels would cost more than the network
-    means = F.avg_pool2d(cells, FIT_CELLS, 1, FIT_CELLS // 2, count_include_pad=False)
-    mean, square, left = means.split(3, dim=1)
-    variance = (square - mean.square()).sum(1, keepdim=True)
-    return 1 - left.sum(1, keepdim=True) / variance.clamp_min(1e-4)
-
-
-def _content(rest: Tensor) -> Tensor:
-    """``rest`` (T, 3, h, w) where it is large enough to be new content, else 0."""
-    size = F.avg_pool2d(rest.abs().amax(dim=1, keepdim=True), 9, stride=1, padding=4)
-    return rest * ramp(size, NOISE, CONTENT)
-
-
-def ramp(x: Tensor, low: float, high: float) -> Tensor:
-    """0 below ``low``, 1 above ``high``, smooth between; the shape of ``x``."""
-    x = ((x - low) / (high - low)).clamp(0, 1)
-    return x * x * (3 - 2 * x)

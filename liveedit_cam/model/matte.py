@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liveedit_cam.model.astray import TELLS, mend, projected
-from liveedit_cam.model.field import ramp
+from liveedit_cam.model.guided_fit import ramp
 
 CELL_PX = 4
 """Transform, border and colours of the sides are taken from means over cells, alpha is by pixel."""

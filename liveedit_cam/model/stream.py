@@ -8,6 +8,7 @@ edited = stream.edit(frames, conditioning)     # uint8 (T, H, W, 3), T = stream.
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -75,7 +76,8 @@ class EditStream(LatentStream):
             raise refused_chunk(frames.shape, self.chunk_frames, "H, W")
         height, width = model_size(self.config, *frames.shape[1:3])
         self._settle(height, width, frames.shape, "H, W")
-        small = np.stack([shrink(one, width, height) for one in frames])
+        with ThreadPoolExecutor() as pool:  # 12 pictures of 1248x720 take one core 26 ms
+            small = np.stack([*pool.map(lambda one: shrink(one, width, height), frames)])
         change = self.change(small, conditioning, strength=strength, region=region, seed=seed)
         fields = bind(change, [ModelFrame(one, t, 0.0) for t, one in enumerate(small)], 0)
         edited = np.empty_like(frames)

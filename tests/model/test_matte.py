@@ -153,3 +153,26 @@ def test_what_is_not_finite_is_still_not_finite(scene: tuple[Tensor, Tensor]) ->
     after = painted(before, mask)
     after[0, 0, 5, 5] = torch.nan
     assert not clear(before, after)[0].isfinite().all()
+
+
+def test_a_pale_shirt_before_a_folded_curtain_gets_no_seam_of_another_colour() -> None:
+    """Catches a change that goes up where the edit only takes away: cyan folds beside a red shirt.
+
+    At the border slopes are steep, since a light fold is as pale as the shirt; a dark fold right
+    beside it then lies far beyond what was fitted.
+    """
+    height, width = 4 * HEIGHT, 4 * WIDTH
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    folds = 0.62 + 0.2 * torch.sin(x / 11) + 0.05 * torch.sin(y / 3)
+    mask = (y > 0.4 * height + 0.25 * (x - width / 2).abs()).float()
+    grey = torch.where(mask > 0, 0.9, folds)
+    large = grey.expand(1, 3, -1, -1).contiguous()
+    before, small_mask = F.avg_pool2d(large, 4), F.avg_pool2d(mask[None, None], 4)
+    after = before + small_mask * torch.tensor([0.0, -0.7, -0.7]).view(1, 3, 1, 1)
+    picture = (255 * large[0].permute(1, 2, 0)).round().byte().numpy()
+    small = (255 * before[0].permute(1, 2, 0)).round().byte().numpy()
+    change = fit(before, after, plain=torch.ones(1))
+    (field,) = bind(change, [ModelFrame(small, 0, 0.0)], 0)
+    green = put_on(picture, field)[..., 1].astype(int) - picture[..., 1]
+    assert green.max() <= 50  # 67 where slopes are kept
+    assert green[mask.numpy() > 0].mean() < -150
