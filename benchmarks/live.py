@@ -97,6 +97,7 @@ def main() -> None:
         source=wanted.source,
         sinks=("null",),
         model=wanted.model,
+        codec=wanted.codec,
         prompt=wanted.prompt,
         latency=wanted.latency,
         steps=wanted.steps,
@@ -211,6 +212,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=QUESTION)
     parser.add_argument("--source", default="pattern")
     parser.add_argument("--model", default="nano")
+    parser.add_argument("--codec", default="wan", choices=("wan", "tiny"))
     parser.add_argument("--prompt", default="make it night")
     parser.add_argument("--latency", default="live", choices=("live", "exact"))
     parser.add_argument("--steps", type=int, choices=(1, 2, 4), default=None)

@@ -122,8 +122,10 @@ def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
     yield Variant("plain", config, plain, is_plain=True)
     yield Variant("plain_light_codec", config, plain, is_plain=True, has_light_codec=True)
     if has_fp8(device):
-        yield Variant("fp8", config, replace(best, uses_fp8=True))
-        yield Variant("fp8_masked", config, replace(bucketed, uses_fp8=True), is_masked=True)
+        eight, masks = replace(best, uses_fp8=True), replace(bucketed, uses_fp8=True)
+        yield Variant("fp8", config, eight)
+        yield Variant("fp8_light_codec", config, eight, has_light_codec=True)
+        yield Variant("fp8_masked_light_codec", config, masks, True, has_light_codec=True)
 
 
 class Bench:
@@ -328,7 +330,7 @@ def main() -> None:
         except (RuntimeError, LiveEditError) as error:
             figures[f"{name}_failed"] = str(error).partition("\n")[0]
             print(f"{name} failed: {error}", file=sys.stderr)
-    for name in ("dense", "masked", "light_codec", "masked_light_codec"):
+    for name in [name for name in wanted.only or found if not name.startswith("plain")]:
         plain = "plain_light_codec_fps" if name.endswith("light_codec") else "plain_fps"
         if f"{name}_fps" in figures and plain in figures:
             gain = float(figures[f"{name}_fps"] or 0) / float(figures[plain] or 1)
