@@ -8,6 +8,8 @@ convolutions help transformers see better", 2021). Large models need none: they 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -129,6 +131,33 @@ def folded(trained: SourceEncoder) -> dict[str, Tensor]:
             )  # fmt: skip
             weights |= {f"{name}.0.weight": weight, f"{name}.0.bias": bias}
     return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
+@torch.no_grad()
+def unfold(network: SourceEncoder, weights: Mapping[str, Tensor], latents: Tensor) -> None:
+    """Inverse of ``folded``: let ``network``, which normalises, go on from such weights.
+
+    Its norms get the scales and biases with which they change nothing on ``latents`` (N, C, H, W).
+    """
+    bias_of: dict[nn.Module, Tensor] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear):
+            module.weight.copy_(weights[f"{name}.weight"])
+            module.bias.copy_(weights[f"{name}.bias"])
+        elif isinstance(module, nn.Sequential) and isinstance(conv := module[0], nn.Conv2d):
+            conv.weight.copy_(weights[f"{name}.0.weight"])
+            bias_of[module[1]] = weights[f"{name}.0.bias"].to(latents.device)
+
+    def take_off(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        mean, var = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), correction=0)
+        norm.weight.copy_((var + norm.eps).sqrt())
+        norm.bias.copy_(bias_of[norm] + mean)
+
+    hooks = [norm.register_forward_pre_hook(take_off) for norm in bias_of]
+    network.train().of_latents(latents)
+    for hook in hooks:
+        hook.remove()
 
 
 def _beside(coarse: Tensor, fine: Tensor) -> Tensor:

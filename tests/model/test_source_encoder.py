@@ -9,7 +9,7 @@ from tiny_model import TINY, draw_latents, tiny_dit
 from torch import nn
 
 from liveedit_cam.model.config import ModelConfig, SourceEncoderConfig
-from liveedit_cam.model.source_encoder import SourceEncoder, folded
+from liveedit_cam.model.source_encoder import SourceEncoder, folded, unfold
 
 SMALL = SourceEncoderConfig(widths=(6, 8, 12), depths=(1, 2, 1))
 SEEING = replace(TINY, source_encoder=SMALL)
@@ -30,6 +30,18 @@ def test_folded_norms_change_nothing() -> None:
     plain.load_state_dict(folded(trained.eval()))
     assert float(plain.of_latents(latents).detach().std()) > 0.1
     assert torch.allclose(plain.of_latents(latents), trained.of_latents(latents), atol=1e-5)
+
+
+def test_a_folded_network_is_unfolded_to_learn_on() -> None:
+    """Catches weights that begin anew where norms are put back, and a shift that is lost."""
+    torch.manual_seed(0)
+    plain = SourceEncoder(SMALL, TINY.latent_channels)
+    for bias in (value for name, value in plain.named_parameters() if name.endswith("bias")):
+        nn.init.normal_(bias)
+    latents = torch.randn(5, TINY.latent_channels, 7, 10) * 2 + 1
+    learning = SourceEncoder(SMALL, TINY.latent_channels, normalises=True)
+    unfold(learning, plain.state_dict(), latents)
+    assert torch.allclose(learning.of_latents(latents), plain.of_latents(latents), atol=1e-4)
 
 
 def test_odd_grids_keep_their_size_and_pictures_stay_apart() -> None:

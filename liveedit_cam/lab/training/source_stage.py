@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
@@ -24,8 +25,10 @@ from liveedit_cam.lab.training.settings import StageSettings
 from liveedit_cam.lab.training.threaded import Losses, train_in_parts, twin
 from liveedit_cam.model.codec import Codec
 from liveedit_cam.model.config import ModelConfig
-from liveedit_cam.model.source_encoder import Match, SourceEncoder, folded
+from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.source_encoder import Match, SourceEncoder, folded, unfold
 from liveedit_cam.model.text import TextEncoder
+from liveedit_cam.model.weight_files import load_weights
 
 SOURCE, SOURCE_FILE = "source", "source.safetensors"
 """Folder of the stage inside the runs' folder, and what it writes there."""
@@ -134,7 +137,10 @@ def train_labels(
     """
     torch.manual_seed(settings.seed)
     labeller = Labeller(settings.model_sizes()).to(device)
-    run = Run(settings.out / SOURCE, labeller, settings.loop())
+    folder, start = settings.out / SOURCE, settings.start
+    if start is not None and start.is_dir() and not (folder / "checkpoint.pt").is_file():
+        begin_at(labeller, settings.model_sizes(), start, drawers_from(0)[0](0).latents)
+    run = Run(folder, labeller, settings.loop())
     drawers = drawers_from(run.iteration)
     twins = [twin(labeller) for _ in drawers]
 
@@ -151,8 +157,21 @@ def train_labels(
     network = {f"source_encoder.{name}": value for name, value in folded(mean.encoder).items()}
     network |= {f"match.{name}": value for name, value in mean.match.state_dict().items()}
     tensors = {name: value.half().contiguous() for name, value in network.items()}
-    save_file(tensors, settings.out / SOURCE / SOURCE_FILE)
+    save_file(tensors, folder / SOURCE_FILE)
     return run
+
+
+def begin_at(labeller: Labeller, config: ModelConfig, folder: Path, latents: Tensor) -> None:
+    """Go on from the encoder and the maps of a model folder; the head begins anew.
+
+    ``latents`` (N, C, H, W) are such as it will see. Raises WeightsError.
+    """
+    dit = CausalDiT(config)
+    load_weights(dit, folder / "model.safetensors")
+    assert dit.source_encoder is not None
+    assert dit.match is not None
+    unfold(labeller.encoder, dit.source_encoder.state_dict(), latents)
+    labeller.match.load_state_dict(dit.match.state_dict())
 
 
 @torch.no_grad()

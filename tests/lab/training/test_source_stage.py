@@ -86,6 +86,36 @@ def test_shares_are_those_of_every_part_counted_by_itself() -> None:
     assert float(part_shares(ids, 16)[0, 1, 0, 0].sum()) == 0
 
 
+@pytest.mark.usefixtures("few_statistics")
+def test_it_goes_on_from_a_model_folder(tmp_path: Path) -> None:
+    """Catches an encoder that begins anew though a model to start from was named."""
+    pictures = tmp_path / "pictures"
+    write_pictures(pictures)
+    former = model_folder(tmp_path, SEEING)
+    settings = made_with(
+        tmp_path / "runs", SEEING, iterations=1, num_latents=1, height=48, width=80, start=former
+    )
+    threads = torch.get_num_threads()
+    try:
+        stages.train_source(settings, materials(SEEING, pictures))
+    finally:
+        torch.set_num_threads(threads)
+    assert SEEING.source_encoder is not None
+    before, after = (SourceEncoder(SEEING.source_encoder, SEEING.latent_channels) for _ in range(2))
+    whole = tiny_dit(SEEING)
+    load_weights(whole, former / "model.safetensors")
+    assert whole.source_encoder is not None
+    before.load_state_dict(whole.source_encoder.state_dict())
+    match = Match(SEEING.source_encoder, SEEING.text.width)
+    both = nn.ModuleDict({"source_encoder": after, "match": match})
+    load_weights(both, tmp_path / "runs" / "source" / "source.safetensors")
+    latents = torch.randn(2, SEEING.latent_channels, 6, 10)
+    with torch.no_grad():
+        expected = before.of_latents(latents)
+        error = (after.of_latents(latents) - expected).norm() / expected.norm()
+    assert float(error) < 0.2  # the norms' statistics are those of other views
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_statistics")
 @pytest.mark.parametrize("workers", [0, 1], ids=["threads", "processes"])
