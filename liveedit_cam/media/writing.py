@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
@@ -27,6 +28,11 @@ from liveedit_cam.types import Floats, Pixels
 
 _EXACT = 0x40000
 """libswscale's flag ACCURATE_RND, which PyAV 17.0 does not name: rounds, cuts nothing off."""
+_AVX_512F = 13
+"""OpenCV's number of it (CPU_AVX_512F), which has no name in Python."""
+_SAME_AGAIN = "asm=avx2,bmi2"
+"""Keeps x264 from AVX-512, with which the same pictures gave other bytes in every run (core 165,
+96x64 pixels); without it they gave the same. For processors that have it."""
 _BT709 = 1
 """Code of BT.709's matrix (ISO/IEC 23091-2)."""
 
@@ -112,7 +118,10 @@ def _add_stream(
     rate: Fraction,
     options: Mapping[str, str],
 ) -> VideoStream:
-    stream = container.add_stream("libx264", rate=rate, options=dict(options))
+    chosen = dict(options)
+    if cv2.checkHardwareSupport(_AVX_512F):
+        chosen["x264-params"] = _SAME_AGAIN
+    stream = container.add_stream("libx264", rate=rate, options=chosen)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     context.color_range = ColorRange.MPEG
