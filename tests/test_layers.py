@@ -89,6 +89,7 @@ OWNERS = {
         "pixels.py",
         "compositing",
         "media/tone.py",
+        "media/writing.py",
         "model",
         "sources",
         "sinks/_v4l2loopback.py",

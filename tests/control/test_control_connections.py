@@ -69,12 +69,18 @@ def test_half_open_connections_leave_room_for_a_request(
         assert ControlClient(address).status() == STATUS
 
 
-def test_a_request_under_way_keeps_its_place(address: DaemonAddress) -> None:
+def test_a_request_under_way_keeps_its_place(
+    address: DaemonAddress, controller: FakeController
+) -> None:
     """Catches a limit that drops whoever was there first, waiting clients among them."""
     path = "/api/wait?revision=8&timeout_s=1"
     with ExitStack() as held:
         waiting = held.enter_context(closing(connect(address)))
         waiting.sendall(f"GET {path} HTTP/1.1\r\n{HEAD}Connection: close\r\n\r\n".encode())
+        patience_ends = time.monotonic() + 20
+        while controller.num_looks == 0:  # before, it is no request yet
+            assert time.monotonic() < patience_ends
+            time.sleep(0.001)
         for _ in range(2 * MAX_CONNECTIONS):
             held.enter_context(closing(connect(address)))
         answer = b"".join(iter(lambda: waiting.recv(65536), b""))
