@@ -59,4 +59,10 @@ def _link(edit: str, encode: Encode, words: frozenset[str], max_words: int) -> T
     missing = what_is_missing(edit, words)
     is_read = not is_all_missing(edit, missing, words)
     unread = " ".join(split_words(edit)[max_words:])
-    return TextConditioning(edit, tuple(encode(edit)), missing, is_read, unread)
+    return TextConditioning(edit, tuple(encode(_sentence(edit))), missing, is_read, unread)
+
+
+def _sentence(edit: str) -> str:
+    """A comparative alone as a sentence, as it was taught: bare, "darker" does next to nothing."""
+    words = split_words(edit)
+    return f"make it {edit}" if len(words) == 1 and words[0].endswith("er") else edit
