@@ -87,6 +87,19 @@ def materials() -> Materials:
     return Materials(TINY, codec, text, (), drawn_clips(2, 0), plain_palette())
 
 
+def train_in_two_parts(folder: Path, **given: object) -> None:
+    """Stage 2 of the tiny model, on a thread for each part."""
+    settings = StageSettings.model_validate(
+        {"out": folder, "num_latents": 1, "height": 48, "width": 80, "parts": 2, "threads": 2,
+         "device": "cpu", **given}
+    )  # fmt: skip
+    threads = torch.get_num_threads()
+    try:
+        stages.train_teacher_forcing(settings, materials())
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_a_twin_has_the_same_weights_and_hooks_of_its_own() -> None:
     """Catches threads that see each other's hidden states, and gradients that go astray."""
     editor = Editor(TINY)
@@ -105,16 +118,10 @@ def test_parts_resume_to_the_losses_they_would_have_had(tmp_path: Path) -> None:
     """Catches draws that depend on how threads took turns or on where a run was interrupted."""
 
     def train(folder: Path, iterations: int) -> list[float]:
-        settings = StageSettings(
-            out=folder, iterations=iterations, batch=4, num_latents=1, height=48, width=80,
-            parts=2, threads=2, text_rate=0.5, log_every=1, device="cpu", learning_rate=1e-12,
-            decay_share=0.01,
+        train_in_two_parts(
+            folder, iterations=iterations, batch=4, text_rate=0.5, log_every=1,
+            learning_rate=1e-12, decay_share=0.01,
         )  # fmt: skip
-        threads = torch.get_num_threads()
-        try:
-            stages.train_teacher_forcing(settings, materials())
-        finally:
-            torch.set_num_threads(threads)
         lines = (folder / "editor" / "log.jsonl").read_text().splitlines()
         return [json.loads(line)["loss"] for line in lines]
 
@@ -137,15 +144,7 @@ def test_parts_multiply_in_16_bit_where_asked_to(
         return product.float().sum(), {}
 
     monkeypatch.setattr(TeacherForcing, "__call__", loss_of)
-    settings = StageSettings(
-        out=tmp_path, iterations=1, batch=2, num_latents=1, height=48, width=80,
-        parts=2, threads=2, device="cpu", bfloat16=True,
-    )  # fmt: skip
-    threads = torch.get_num_threads()
-    try:
-        stages.train_teacher_forcing(settings, materials())
-    finally:
-        torch.set_num_threads(threads)
+    train_in_two_parts(tmp_path, iterations=1, batch=2, bfloat16=True)
     assert types == [torch.bfloat16, torch.bfloat16]
 
 
