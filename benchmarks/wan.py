@@ -6,12 +6,11 @@ the paper's mask cache, windows of 6, 9 and 21 latents, two steps, the paper's m
 codec, the exact codec latent by latent, compiled and in its plain layout, 8-bit products where the
 GPU has them, and a plain path as the public code runs it (eager, no recorded passes, float64
 rotation of every key, counters read back in every layer, the text projected in every pass), with
-the exact codec and with the light one. Frames
-per second come from whole edits without a stop in between; the stages from others, with the device
-waited for after each. The work of the network is counted from its ModelConfig (a multiplication and
-its addition are two operations) and stands beside what a matrix product reaches in the same run. A
-variant that fails, for want of memory or of a compiler, is named and the others go on. The last
-line is one JSON object.
+the exact codec and with the light one. Frames per second come from whole edits without a stop in
+between; the stages from others, with the device waited for after each. The work of the network is
+counted from its ModelConfig (a multiplication and its addition are two operations) and stands
+beside what a matrix product reaches in the same run. A variant that fails, for want of memory or of
+a compiler, is named and the others go on. The last line is one JSON object.
 
     python benchmarks/wan.py [--scale full] [--device cuda] [--chunks 20] [--only dense plain]
 """
@@ -122,7 +121,7 @@ def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
     yield Variant("plain", config, plain, is_plain=True)
     yield Variant("plain_light_codec", config, plain, is_plain=True, has_light_codec=True)
     if has_fp8(device):
-        eight, masks = replace(best, uses_fp8=True), replace(bucketed, uses_fp8=True)
+        eight, masks = (replace(one, uses_fp8=True) for one in (best, bucketed))
         yield Variant("fp8", config, eight)
         yield Variant("fp8_light_codec", config, eight, has_light_codec=True)
         yield Variant("fp8_masked_light_codec", config, masks, True, has_light_codec=True)

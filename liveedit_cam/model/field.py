@@ -118,8 +118,8 @@ def fit(
     scales the change, ``region`` limits it; ``steadier`` saw the frames before, the last of them
     ``num_passed`` frames before the first of these. ``plain`` (T,) 0..1 is how surely a frame's
     edit is one colour transform times a matte: what little the field then leaves unexplained is a
-    fringe, the coarseness of that matte, and is left out. Raises EditorError where a value is not
-    finite: what cannot be computed must never look like "unchanged".
+    fringe, the coarseness of that matte, and is left out, but where a slope was cut. Raises
+    EditorError where a value is not finite: what cannot be computed must never look "unchanged".
     """
     source = before.float()
     cells, rest = fit_cells(source, after.float(), plain)

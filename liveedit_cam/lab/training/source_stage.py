@@ -139,6 +139,7 @@ def train_labels(
     labeller = Labeller(settings.model_sizes()).to(device)
     folder, start = settings.out / SOURCE, settings.start
     if start is not None and start.is_dir() and not (folder / "checkpoint.pt").is_file():
+        # by drawers of its own: those of the run begin with its first batch
         begin_at(labeller, settings.model_sizes(), start, drawers_from(0)[0](0).latents)
     run = Run(folder, labeller, settings.loop())
     drawers = drawers_from(run.iteration)
