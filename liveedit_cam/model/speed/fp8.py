@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -57,7 +58,7 @@ def to_8bit(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Fp8Linear(nn.Module):
-    """A Linear of rounded weights, for inference."""
+    """A Linear of rounded weights, for inference; ``to`` another type leaves those as they are."""
 
     weight: Tensor
     scale: Tensor
@@ -71,6 +72,13 @@ class Fp8Linear(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("bias", linear.bias.detach())
         self._product = product
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Fp8Linear:
+        """What ``to`` does: the bias takes the type, weights and scale only the device."""
+        weight, scale = self.weight, self.scale
+        super()._apply(fn, recurse)
+        self.weight, self.scale = weight.to(self.weight.device), scale.to(self.scale.device)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (..., I) to (..., O), the type kept."""
@@ -97,7 +105,12 @@ def sample_pass(dit: CausalDiT) -> Tensor:
 
 
 def decibels(exact: Tensor, changed: Tensor) -> float:
-    """Signal to noise of ``changed``, in dB: 10 lg of signal over squared difference."""
+    """Signal to noise of ``changed``, in dB: 10 lg of signal over squared difference; inf if equal.
+
+    Weights that nothing was loaded into give zeros, which 8 bits keep.
+    """
+    if torch.equal(exact, changed):
+        return math.inf
     noise = (changed - exact).square().sum().clamp_min(1e-30)
     return float(10 * torch.log10(exact.square().sum() / noise))
 

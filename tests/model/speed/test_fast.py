@@ -211,6 +211,19 @@ def test_8_bit_products_in_the_whole_network() -> None:
     assert 0 < float((outs[1] - outs[0]).std() / outs[0].std()) < 0.1
 
 
+def test_8_bit_weights_survive_a_change_of_type() -> None:
+    """Catches a second stream over the same network: its ``to(bfloat16)`` made them 16 bit."""
+    torch.manual_seed(0)
+    layer = Fp8Linear(nn.Linear(64, 32).requires_grad_(False), float_product)
+    x = torch.randn(3, 64)
+    before = layer(x)
+    nn.Sequential(layer).to(torch.bfloat16)
+    assert layer.weight.dtype == torch.float8_e4m3fn
+    assert (layer.scale.dtype, layer.bias.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.allclose(layer(x), before, atol=2**-8)
+    assert layer.to("meta").weight.device.type == "meta"
+
+
 def test_what_8_bits_cost_is_measured() -> None:
     """Catches a measure of other numbers in the two passes, and decibels of amplitudes."""
     dit = tiny_dit(PAIRED)
@@ -219,6 +232,7 @@ def test_what_8_bits_cost_is_measured() -> None:
     use_fp8(dit, float_product)
     assert 15 < decibels(exact, sample_pass(dit)) < 50
     assert decibels(torch.ones(4), torch.full((4,), 1.1)) == pytest.approx(20.0, abs=1e-3)
+    assert decibels(torch.zeros(4), torch.zeros(4)) == math.inf
 
 
 def test_8_bit_products_without_the_units_are_refused() -> None:
