@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,15 +45,16 @@ def doctor(
         raise UsageError("got --json and --fix, expected one of them.", hint="Mend first.")
     share_cores(os.environ, usable_cores())
     computer = this_computer(load_config(config, os.environ, {}), os.environ, is_quick=quick)
-    findings = _look(computer, is_silent=as_json)
+
+    def seen() -> list[Finding]:
+        return _look(computer, is_silent=as_json)
+
+    findings = seen()
     if as_json:
         typer.echo(json.dumps(report(findings), ensure_ascii=False))
     fixes = certain_fixes(findings)
     if fix and fixes:
-        _ask(fixes, yes=yes)
-        mend_all(fixes, computer)
-        typer.echo("")
-        findings = _look(computer, is_silent=False)
+        findings = mend_all(findings, computer, partial(_ask, yes=yes), seen)
     elif not as_json:
         typer.echo(_last_word(findings, fixes))
     if worst(findings) is Verdict.FAIL:
@@ -70,22 +73,41 @@ def _look(computer: Computer, *, is_silent: bool) -> list[Finding]:
     return findings
 
 
-def _ask(fixes: tuple[Fix, ...], *, yes: bool) -> None:
+def _ask(fixes: tuple[Fix, ...], *, yes: bool) -> bool:
     """Show the commands and ask. Raises UsageError where nobody can answer, Exit for a no."""
     typer.echo("\nThese commands mend it:")
     for one in fixes:
         typer.echo(f"  {one.command}")
     agree("Run them?", yes=yes)
+    return True
 
 
-def mend_all(fixes: tuple[Fix, ...], computer: Computer) -> None:
-    """Run ``fixes`` in order, say what must follow. Raises LiveEditError at the first failure."""
+def mend_all(
+    findings: list[Finding],
+    computer: Computer,
+    agrees: Callable[[tuple[Fix, ...]], bool],
+    look_again: Callable[[], list[Finding]],
+) -> list[Finding]:
+    """Run what mends ``findings`` and look again, until nothing new is left that needs no guess.
+
+    A module must be loaded before it can be seen that it is gone after the next start. Each round
+    is agreed to; no command is run twice. Returns what was found last. Raises LiveEditError at the
+    first command that fails.
+    """
+    from liveedit_cam.setup.findings import certain_fixes
     from liveedit_cam.setup.fixing import can_sudo, mend, require_root
 
-    has_terminal = sys.stdin.isatty()
-    require_root(fixes, may_sudo=can_sudo(computer.environ, has_terminal=has_terminal))
-    for what in mend(fixes, typer.echo):
-        typer.echo(f"To finish: {what}.")
+    has_terminal, fixes = sys.stdin.isatty(), certain_fixes(findings)
+    done: set[str] = set()
+    while fixes and agrees(fixes):
+        require_root(fixes, may_sudo=can_sudo(computer.environ, has_terminal=has_terminal))
+        for what in mend(fixes, typer.echo):
+            typer.echo(f"To finish: {what}.")
+        done |= {one.command for one in fixes}
+        typer.echo("")
+        findings = look_again()
+        fixes = tuple(one for one in certain_fixes(findings) if one.command not in done)
+    return findings
 
 
 def _last_word(findings: list[Finding], fixes: tuple[Fix, ...]) -> str:

@@ -52,24 +52,28 @@ def _look_and_mend(computer: Computer) -> None:
     from liveedit_cam.commands.doctor import mend_all
     from liveedit_cam.setup import cameras, desktop, virtual_camera
     from liveedit_cam.setup.checks import look
-    from liveedit_cam.setup.findings import certain_fixes, lines
+    from liveedit_cam.setup.findings import Finding, Fix, lines
 
-    findings = []
-    for found in look(computer, (cameras.cameras, virtual_camera.virtual_camera, desktop.pipewire)):
-        findings.append(found)
-        typer.echo("\n".join(lines(found)))
-    fixes = certain_fixes(findings)
-    typer.echo("")
-    if not fixes:
-        return
-    if typer.confirm("Run the commands after `run:` now?", default=False):
-        try:
-            mend_all(fixes, computer)
-        except LiveEditError as error:
-            typer.echo(f"{error}\nIt goes on without: the control page shows the picture, too.")
-    else:
-        typer.echo("Later: liveedit-cam doctor --fix. The control page shows the picture, too.")
-    typer.echo("")
+    checks = (cameras.cameras, virtual_camera.virtual_camera, desktop.pipewire)
+
+    def seen() -> list[Finding]:
+        findings = []
+        for found in look(computer, checks):
+            findings.append(found)
+            typer.echo("\n".join(lines(found)))
+        typer.echo("")
+        return findings
+
+    def agrees(_fixes: tuple[Fix, ...]) -> bool:
+        if typer.confirm("Run the commands after `run:` now?", default=False):
+            return True
+        typer.echo("Later: liveedit-cam doctor --fix. The control page shows the picture, too.\n")
+        return False
+
+    try:
+        mend_all(seen(), computer, agrees, seen)
+    except LiveEditError as error:
+        typer.echo(f"{error}\nIt goes on without: the control page shows the picture, too.\n")
 
 
 def _ask_way() -> Way:

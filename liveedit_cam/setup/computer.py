@@ -26,6 +26,8 @@ from liveedit_cam.types import Status
 if TYPE_CHECKING:
     from liveedit_cam.sources.camera import DeviceInfo
 
+NAMED = 3
+"""Formats of one size and rate that a line names."""
 ASK_S = 20.0
 """Longest wait for one program that is asked something."""
 
@@ -86,9 +88,20 @@ def _rates(device: DeviceInfo, width: int, height: int) -> Sequence[str]:
     from liveedit_cam.sources import _v4l2
 
     try:
-        return [str(rate) for rate in _v4l2.query_rates(device.device, width, height)]
+        rates = _v4l2.query_rates(device.device, width, height)
     except OSError:
         return ()
+    formats: dict[str, list[str]] = {}
+    for rate in rates:
+        what = f"{rate.width}x{rate.height} at {rate.fps:g} fps"
+        formats.setdefault(what, []).append(rate.fourcc)
+    return [f"{_some(names)} {what}" for what, names in formats.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of ``names``; a driver for tests has sixty formats."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "/".join(names[:NAMED]) + more
 
 
 def _try_camera(device: DeviceInfo, config: Config) -> Seen:

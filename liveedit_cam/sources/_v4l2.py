@@ -66,9 +66,6 @@ class Rate:
     height: int
     fps: float
 
-    def __str__(self) -> str:
-        return f"{self.fourcc} {self.width}x{self.height} at {self.fps:g} fps"
-
 
 def device_paths(sysfs: Path = SYSFS) -> tuple[str, ...]:
     """``"/dev/video0"`` and so on for every video node, by number."""
@@ -134,8 +131,7 @@ def rates(ioctl: Ioctl, width: int, height: int) -> tuple[Rate, ...]:
         nearest = min(sizes, key=lambda size: abs(size[0] - width) + abs(size[1] - height))
         fps = max(_fps_of(ioctl, code, *nearest), default=0.0)
         if fps:
-            name = code.to_bytes(4, "little").decode("ascii", "replace").strip()
-            found.append(Rate(name, *nearest, round(fps, 1)))
+            found.append(Rate(_four_letters(code), *nearest, round(fps, 1)))
     return tuple(found)
 
 
@@ -153,8 +149,13 @@ def _fps_of(ioctl: Ioctl, pixel_format: int, width: int, height: int) -> Iterato
 
 def _format_codes(ioctl: Ioctl) -> tuple[str, ...]:
     codes = (code for kind in _BUFFER_TYPES for code in _pixel_formats(ioctl, kind))
-    names = (code.to_bytes(4, "little").decode("ascii", "replace").strip() for code in codes)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(_four_letters, codes)))
+
+
+def _four_letters(code: int) -> str:
+    """The name of a pixel format: four letters, and -BE where the highest bit says big-endian."""
+    letters = (code & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace").strip()
+    return f"{letters}-BE" if code >> 31 else letters
 
 
 def _frame_sizes(ioctl: Ioctl) -> tuple[tuple[int, int], ...]:

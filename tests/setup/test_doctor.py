@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from computers import DEBIAN, commands, computer
 
+from liveedit_cam.commands.doctor import mend_all
 from liveedit_cam.config import Config
 from liveedit_cam.control.server import bind
 from liveedit_cam.errors import LiveEditError, UsageError
 from liveedit_cam.setup import desktop, engine, reach
 from liveedit_cam.setup.computer import Answer
 from liveedit_cam.setup.findings import (
+    Finding,
     Fix,
     Verdict,
     as_json,
@@ -138,6 +140,30 @@ def test_without_root_the_commands_are_handed_over() -> None:
         require_root(fixes, may_sudo=False)
     require_root(fixes, may_sudo=True)
     require_root([Fix("b")], may_sudo=False)
+
+
+def test_what_shows_only_after_the_first_round_is_mended_too(tmp_path: Path) -> None:
+    """Catches a camera that is gone the next morning: that shows once its module is loaded.
+
+    A command that did not help is not run again, nor one after a no.
+    """
+    told = tmp_path / "told"
+
+    def step(number: int) -> Finding:
+        return fail("x", "no", Fix(f"echo {number} >> {told}"))
+
+    rounds = iter(([step(2), fail("y", "no", Fix("true"))], [step(2)], [step(3)]))
+    asked: list[int] = []
+
+    def agrees(fixes: tuple[Fix, ...]) -> bool:
+        asked.append(len(fixes))
+        return True
+
+    first = [step(1), fail("y", "no", Fix("true"))]
+    found = mend_all(first, computer(tmp_path), agrees, lambda: next(rounds))
+    assert told.read_text() == "1\n2\n"
+    assert (asked, found) == ([2, 1], [step(2)])
+    assert mend_all(first, computer(tmp_path), lambda fixes: False, lambda: next(rounds)) == first
 
 
 def test_a_report_in_words_and_as_json() -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from computers import APT_LIST, DEBIAN, LOAD, apt_offers, commands, computer, lens, loopback, one
 
+from liveedit_cam.config import Config
 from liveedit_cam.errors import SourceError
 from liveedit_cam.setup import cameras, virtual_camera
-from liveedit_cam.setup.computer import Seen
+from liveedit_cam.setup.computer import Seen, this_computer
 from liveedit_cam.setup.findings import (
     Verdict,
     certain_fixes,
     ok,
 )
 from liveedit_cam.setup.virtual_camera import _too_old
+from liveedit_cam.sources import _v4l2
 from liveedit_cam.sources.camera import DeviceInfo
 from liveedit_cam.types import Status
 
@@ -183,6 +186,18 @@ def test_what_a_camera_gives_and_one_that_is_slow(tmp_path: Path) -> None:
     assert found.verdict is Verdict.WARN
     assert "12.5 fps, 30 were asked for" in found.text
     assert "MJPG 1280x720 at 30 fps" in found.text
+
+
+def test_formats_alike_are_told_in_one_breath(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a line of sixty formats, as the kernel's test camera has them."""
+    rates = [_v4l2.Rate(name, 1280, 720, 12.5) for name in ("YUYV", "UYVY", "NV12", "NV16", "RGB3")]
+    rates.insert(1, _v4l2.Rate("MJPG", 1280, 720, 30.0))
+    monkeypatch.setattr(_v4l2, "query_rates", lambda path, width, height: rates)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert this_computer(Config(), {}, is_quick=True).rates(lens()) == [
+        "YUYV/UYVY/NV12 and 2 more 1280x720 at 12.5 fps",
+        "MJPG 1280x720 at 30 fps",
+    ]
 
 
 def test_two_cameras_of_one_name_are_told_apart_by_path(tmp_path: Path) -> None:

@@ -87,10 +87,17 @@ def test_the_rate_of_each_format_is_that_of_the_nearest_size() -> None:
         sizes={YUYV: [discrete(640, 480)], MJPG: [discrete(1920, 1080), discrete(1280, 720)]},
         intervals=[(1, 15), (1, 30), (2, 15)],
     )
-    assert [str(rate) for rate in _v4l2.rates(driver, 1280, 720)] == [
-        "YUYV 640x480 at 30 fps",
-        "MJPG 1280x720 at 30 fps",
-    ]
+    assert _v4l2.rates(driver, 1280, 720) == (
+        _v4l2.Rate("YUYV", 640, 480, 30.0),
+        _v4l2.Rate("MJPG", 1280, 720, 30.0),
+    )
+
+
+def test_a_big_endian_format_has_a_name() -> None:
+    """Catches a highest bit that is printed as a letter nobody can read."""
+    y16 = int.from_bytes(b"Y16 ", "little")
+    driver = FakeDriver(sizes={y16: [discrete(640, 480)], y16 | 1 << 31: [discrete(640, 480)]})
+    assert _v4l2.query(driver).formats == ("Y16", "Y16-BE")
 
 
 def test_a_range_of_sizes_gives_its_largest() -> None:

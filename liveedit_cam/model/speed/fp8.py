@@ -58,32 +58,32 @@ def to_8bit(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Fp8Linear(nn.Module):
-    """A Linear of rounded weights, for inference; ``to`` another type leaves those as they are."""
+    """A Linear of rounded weights, for inference.
+
+    Weights and their scale are kept as whole numbers of the same bits: ``to`` another type, of a
+    network that holds this, would round floats once more.
+    """
 
     weight: Tensor
+    """uint8 (O, I), e4m3."""
     scale: Tensor
+    """int32 (), float32."""
     bias: Tensor
 
     def __init__(self, linear: nn.Linear, product: Product) -> None:
         """Round ``linear``'s weights; its bias stays as it is."""
         super().__init__()
         weight, scale = to_8bit(linear.weight.detach())
-        self.register_buffer("weight", weight)
-        self.register_buffer("scale", scale)
+        self.register_buffer("weight", weight.view(torch.uint8))
+        self.register_buffer("scale", scale.view(torch.int32))
         self.register_buffer("bias", linear.bias.detach())
         self._product = product
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Fp8Linear:
-        """What ``to`` does: the bias takes the type, weights and scale only the device."""
-        weight, scale = self.weight, self.scale
-        super()._apply(fn, recurse)
-        self.weight, self.scale = weight.to(self.weight.device), scale.to(self.scale.device)
-        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (..., I) to (..., O), the type kept."""
         rows, scale = to_8bit(x.flatten(0, -2))
-        out = self._product(rows, self.weight, scale, self.scale, self.bias, x.dtype)
+        weight, scale_w = self.weight.view(FP8), self.scale.view(torch.float32)
+        out = self._product(rows, weight, scale, scale_w, self.bias, x.dtype)
         return out.unflatten(0, x.shape[:-1])
 
 
