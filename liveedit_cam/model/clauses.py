@@ -22,6 +22,7 @@ _LEAVES_ALONE = re.compile(
     r"\b(?:leave|leaves|leaving|keep|keeps|keeping|stays?|remains?|alone|rest|only|except|but|other|"
     r"others|else|not|no|never|without|between|both|apart)\b|n't\b"
 )
+_BEHIND = re.compile(r"\b(?:back ?ground|backdrop|behind|surroundings?)\b")
 _VERBS = r"make|turn|paint|change|colou?r|dye|tint|set|give|have|get|let|render|put|add|apply|show"
 _LOOK_VERBS = (
     r"blur|darken|brighten|invert|desaturate|pixelate|pixelise|pixelize|colorize|colourise|defocus"
@@ -48,6 +49,14 @@ _THINGS = (
 _ENDS_IN_THING = re.compile(rf".*\b(?:{_THINGS})")
 _THING_AND_LOOK = re.compile(rf"(?:.* )?(?:{_THINGS}) (?P<look>.+)")
 _NO_LOOK = re.compile(rf"{_PLACES}|{_THINGS}")
+
+
+def spares_a_part(prompt: str) -> bool:
+    """Whether a part is to stay as it is, however small: "everything except my face", or a far
+    person before "the background".
+    """
+    plain = prompt.lower()
+    return bool(_LEAVES_ALONE.search(plain) or _BEHIND.search(plain))
 
 
 def edits_of(prompt: str, is_edit_word: Callable[[str], bool]) -> tuple[str, ...]:

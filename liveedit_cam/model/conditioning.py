@@ -24,5 +24,7 @@ class TextConditioning:
     """False where ``unknown`` is all that the prompt asks for: then nothing is changed."""
     unread: str = ""
     """The end of a prompt that is too long, which the model does not read."""
+    spares: bool = False
+    """Whether a part is to stay as it is, however small: "everything except my face"."""
     then: TextConditioning | None = None
     """The next edit of the same sentence, made on the result of this one."""

@@ -36,26 +36,33 @@ OUTSIDE, LEAST_OUTSIDE = 0.15, (0.02, 0.06)
 STEEP = (0.030, 0.045)
 """Slope of alpha by pixel at the border. A border one token wide has 1/16; lamps and vignettes fall
 off over 50 pixels and more."""
-LOW, HIGH = 0.2, 0.7
-"""Alpha that becomes 0 and 1, with a smooth step between them."""
-NEAR_CELLS = 3
+LOW, HIGH = 0.25, 0.7
+"""Alpha that becomes 0 and 1, with a smooth step between them.
+
+These, NEAR_CELLS and TRUST were chosen on 115 named pairs of training pictures: there
+unedited pixels 34.75 -> 35.6 dB, IoU 0.768 -> 0.775 against 0.2, 3 and 0.15, which
+suited weights that were less sure. At 0.3 and 0.8 unedited pixels gain 1.4 dB more and weak edits
+are lost (right 0.83 -> 0.81).
+"""
+NEAR_CELLS = 2
 """Colours of either side are taken from so many cells around, 10 pixels."""
 LONELY = 0.05
 """Weight of a side's cells that have others beside them; those in its midst count 1 more."""
-TRUST = 0.15
+TRUST = 0.07
 """Weight of the colours' log-likelihood ratio beside alpha's own log-odds: colours of neighbouring
 pixels go together, so a pixel is far from one independent observation."""
 LEAST_STD = 6 / 255
 """Of a side's colours: below the codec's own error nothing can be told."""
 
 
-def clear(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+def clear(before: Tensor, after: Tensor, *, spares: bool = False) -> tuple[Tensor, Tensor]:
     """``after`` with its matte made clear, or tokens gone astray mended where it has none; float32
     (T, 3, h, w) in [0, 1], all three.
 
     ``before`` is the decoded source and ``after`` the decoded edit, each frame by itself; h and w
-    are multiples of 4. Beside it, (T,) 0..1: how surely each edit is a transform times a matte, and
-    so brings no content of its own. No value is read back from the device.
+    are multiples of 4. ``spares``: a part is meant to be left alone, so a small one that is, is no
+    fault. Beside it, (T,) 0..1: how surely each edit is a transform times a matte, and so brings no
+    content of its own. No value is read back from the device.
     """
     change = after - before
     matrix, explained = _transform(before, change)
@@ -66,6 +73,8 @@ def clear(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     sided = _take_sides(before, alpha) * alpha.clamp_min(1)
     moved = (sure.view(-1, 1, 1) * (sided - alpha)).unsqueeze(1) * full
     cleared = torch.where(sure.view(-1, 1, 1, 1) > 0, (after + moved).clamp(0, 1), after)
+    if spares:
+        return cleared, sure
     return mend(before, cleared, full, ramp(explained, *EXPLAINED) * (1 - border)), sure
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from liveedit_cam.model.clauses import edits_of
+from liveedit_cam.model.clauses import edits_of, spares_a_part
 from liveedit_cam.model.conditioning import TextConditioning
 from liveedit_cam.model.dit import TextKV
 from liveedit_cam.model.languages import in_english
@@ -59,7 +59,8 @@ def _link(edit: str, encode: Encode, words: frozenset[str], max_words: int) -> T
     missing = what_is_missing(edit, words)
     is_read = not is_all_missing(edit, missing, words)
     unread = " ".join(split_words(edit)[max_words:])
-    return TextConditioning(edit, tuple(encode(_sentence(edit))), missing, is_read, unread)
+    kv, spares = tuple(encode(_sentence(edit))), spares_a_part(edit)
+    return TextConditioning(edit, kv, missing, is_read, unread, spares)
 
 
 def _sentence(edit: str) -> str:

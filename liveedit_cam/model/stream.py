@@ -122,7 +122,7 @@ class EditStream(LatentStream):
                 before, after = before[-1:], after[-1:]
         plain = None
         if self._steadier is not None:
-            after, plain = clear(before, after)
+            after, plain = clear(before, after, spares=conditioning.spares)
         if conditioning.then is None:
             return before, after, plain
         if self._next is None:

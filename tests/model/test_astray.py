@@ -45,6 +45,18 @@ def test_a_token_that_is_wrong_takes_what_the_rest_became(
     assert torch.equal(made[..., far], after[..., far])
 
 
+def test_the_face_that_is_spared_is_no_fault(scene: Tensor) -> None:
+    """Catches "everything except my face" that paints the face: to the picture it is a token."""
+    after = night(scene)
+    block = (0, slice(None), slice(48, 66), slice(96, 114))
+    after[block] = scene[block]
+    spared, _ = clear(scene, after, spares=True)
+    assert float((spared - scene)[block].abs().mean()) < 1 / 255
+    assert float((spared - after).abs().mean()) < 1 / 255
+    painted, _ = clear(scene, after)
+    assert float((painted - scene)[block].abs().mean()) > 50 / 255
+
+
 def lamp(before: Tensor) -> Tensor:
     side = torch.linspace(0.7, 1.2, WIDTH)
     return (night(before) * side).clamp(0, 1)

@@ -33,3 +33,26 @@ def test_a_comparative_alone_is_read_as_a_sentence(prompt: str, read: str) -> No
     assert made.prompt == prompt
     assert made.is_understood
     assert not made.unknown
+
+
+@pytest.mark.parametrize(
+    ("prompt", "spares"),
+    [
+        ("make everything except my face darker", True),
+        ("Everything but my hair brighter", True),
+        ("make the background darker", True),
+        ("make the wall behind me brighter", True),
+        ("make it night", False),
+        ("make my hair darker", False),
+    ],
+)
+def test_what_spares_a_part_is_known(prompt: str, spares: bool) -> None:
+    """Catches a small face that was left alone, taken for a fault of the model and painted."""
+    assert condition(prompt, lambda sentence: [], WORDS, 20).spares is spares
+
+
+def test_each_edit_of_a_sentence_spares_for_itself() -> None:
+    """Catches the second edit taken for the first."""
+    made = condition("make the background darker and make it brighter", lambda _: [], WORDS, 20)
+    assert made.then is not None
+    assert (made.spares, made.then.spares) == (True, False)
