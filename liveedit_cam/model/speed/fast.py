@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from liveedit_cam.errors import UsageError
-from liveedit_cam.model.attention import PLAIN_KERNELS, Kernels, Rotation
+from liveedit_cam.model.attention import PLAIN_KERNELS, Kernels
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import PLAIN_PARTS, Block, BlockParts, CausalDiT
 from liveedit_cam.model.generator import Denoiser
@@ -152,11 +152,6 @@ def rotate_pairs(x: Tensor, turn: Tensor) -> Tensor:
     cos, sin = turn.unbind(-1)
     pairs = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
     return pairs.flatten(-2).to(x.dtype)
-
-
-def rotate_real(x: Tensor, rotation: Rotation) -> Tensor:
-    """``attention.rotate`` by ``rotate_pairs``: same arguments, same result but for rounding."""
-    return rotate_pairs(x, torch.view_as_real(rotation))
 
 
 def denoiser_for(

@@ -18,7 +18,7 @@ from liveedit_cam.model.attention import attend, rotate, rotation_table
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.kv_cache import KVCache
 from liveedit_cam.model.mask_cache import MaskCache
-from liveedit_cam.model.speed.fast import Speed, best_speed, compiled_parts, prepare, rotate_real
+from liveedit_cam.model.speed.fast import Speed, best_speed, compiled_parts, prepare, rotate_pairs
 from liveedit_cam.model.speed.fp8 import (
     LARGEST_FP8,
     Fp8Linear,
@@ -72,9 +72,9 @@ def test_rotation_in_real_numbers(head_dim: int) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 48, 3, head_dim)
     rotation = rotation_table(range(2), GRID, head_dim)
-    assert float((rotate_real(x, rotation) - rotate(x, rotation)).abs().max()) < 2e-6
-    half = x.bfloat16()
-    assert rotate_real(half, rotation).dtype == torch.bfloat16
+    turn = torch.view_as_real(rotation)
+    assert float((rotate_pairs(x, turn) - rotate(x, rotation)).abs().max()) < 2e-6
+    assert rotate_pairs(x.bfloat16(), turn).dtype == torch.bfloat16
 
 
 def test_compiled_parts_are_whole_and_shared_by_the_blocks() -> None:
