@@ -44,6 +44,7 @@ def write_bars(
     is_full_range: bool = False,
     pixel_ratio: Fraction | None = None,
     num_frames: int = 5,
+    title: str = "",
 ) -> Path:
     """Bars under a strip of noise, in a matrix and range, tagged with them or not.
 
@@ -52,6 +53,7 @@ def write_bars(
     width, height = size
     color_range = ColorRange.JPEG if is_full_range else ColorRange.MPEG
     with av.open(f"file:{path}", "w") as out:
+        out.metadata["title"] = title
         stream = out.add_stream("libx264", rate=RATE, options={"crf": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context

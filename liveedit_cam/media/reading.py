@@ -29,6 +29,10 @@ from liveedit_cam.types import Pixels
 
 Decoded = TypeVar("Decoded", VideoFrame, AudioFrame)
 
+_ODD_METADATA: dict[str, Any] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+)
+"""Titles in another encoding than UTF-8 are read, too: from PyAV 19 on they are without asking."""
 _MAX_FAILURES = 50
 """So many failed reads in a row end a file: whoever cannot find the next packet by then never will.
 """
@@ -65,7 +69,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         container = av.open(
             address(path),
             options={"protocol_whitelist": "file,crypto,data"},
-            metadata_errors="replace",
+            **_ODD_METADATA,
         )
     except FFmpegError as error:
         raise SourceError(

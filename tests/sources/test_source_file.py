@@ -194,6 +194,15 @@ def test_a_damaged_file_plays_to_its_end(tmp_path: Path, suffix: str) -> None:
     assert 85 <= len(read_all(source)) < 90
 
 
+def test_a_title_in_another_encoding_is_no_fault(tmp_path: Path) -> None:
+    """Catches a film of an old camera or shop that is refused for its name."""
+    path = odd_media.write_bars(tmp_path / "old.mkv", title="Groesse!")
+    whole = path.read_bytes()
+    assert whole.count(b"Groesse!") == 1
+    path.write_bytes(whole.replace(b"Groesse!", "Gr\u00f6\u00dfe 12".encode("latin-1")))
+    assert len(read_all(open_at(Clock(50.0), path))) == 5
+
+
 def test_a_file_cut_short_ends_where_it_ends(tmp_path: Path) -> None:
     """Catches a recording of a crashed program that fails at its end instead of ending."""
     whole = odd_media.write_bars(tmp_path / "whole.mp4", num_frames=90)
