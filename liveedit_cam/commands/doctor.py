@@ -50,13 +50,12 @@ def doctor(
         return _look(computer, is_silent=as_json)
 
     findings = seen()
+    if fix:
+        findings = mend_all(findings, computer, partial(_ask, yes=yes), seen)
     if as_json:
         typer.echo(json.dumps(report(findings), ensure_ascii=False))
-    fixes = certain_fixes(findings)
-    if fix and fixes:
-        findings = mend_all(findings, computer, partial(_ask, yes=yes), seen)
-    elif not as_json:
-        typer.echo(_last_word(findings, fixes))
+    else:
+        typer.echo(_last_word(findings, () if fix else certain_fixes(findings)))
     if worst(findings) is Verdict.FAIL:
         raise typer.Exit(1)
 

@@ -350,6 +350,23 @@ def test_the_edits_of_a_sentence_are_made_one_on_another() -> None:
     assert np.array_equal(stream.change(clip[: stream.chunk_frames], first).cells, alone.cells)
 
 
+def test_a_spared_token_reaches_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a stream that does not say what its instruction spares: a face in it is painted."""
+    stream = tiny_stream()
+    drawn = torch.Generator().manual_seed(2)
+    before = 0.2 + 0.6 * torch.rand(1, 3, 9, 16, generator=drawn)
+    before = torch.nn.functional.interpolate(before, (144, 256)).expand(4, -1, -1, -1)
+    after = 0.25 * before
+    after[..., 48:64, 96:112] = before[..., 48:64, 96:112]
+    monkeypatch.setattr(stream, "decoded", lambda *_: (before, after))
+    small = (255 * before).byte().permute(0, 2, 3, 1).numpy()
+    text = stream.encode_text("make it black")
+    middle = (-1, slice(None), 56 // 4, 104 // 4)
+    assert np.abs(stream.change(small, replace(text, spares=True)).cells[middle]).max() < 0.02
+    stream.reset()
+    assert np.abs(stream.change(small, text).cells[middle]).max() > 0.1
+
+
 def test_a_sentence_is_cut_into_what_the_model_was_taught() -> None:
     """Catches an edit that the model cannot do and makes all the same, beside one that it can."""
     stream = tiny_stream()
