@@ -29,6 +29,7 @@ from liveedit_cam.lab.edits.wordings import ADJECTIVES, AFTER, BEFORE, TEMPLATES
 from liveedit_cam.lab.training.augment import Picture, estrange
 from liveedit_cam.lab.training.collage import SHARE, Collage
 from liveedit_cam.lab.training.data import Pair, PairMaker
+from liveedit_cam.lab.training.faces import Faces
 from liveedit_cam.lab.training.views import View, exposed, photograph
 
 KIND_SHARES = (
@@ -107,6 +108,7 @@ class PictureMaker:
                 self.by_region.setdefault(region.name, []).append(picture)
         self.regions = [region for region in REGIONS if region.name in self.by_region]
         self.collage = Collage(self.pictures, self.by_region)
+        self.faces = Faces(self.pictures)
 
     def beside(self, old: PairMaker) -> PictureMaker:
         """The same pictures, drawn with the random numbers of ``old``."""
@@ -268,6 +270,7 @@ class PictureMaker:
         self, picture: LabelledPicture, region: Region, count: int, height: int, width: int
     ) -> View:
         """A random view; drawn again where ``region`` is hardly seen."""
+        picture = self.faces.sharpened(picture, self.rng)
         for _ in range(4):
             view = photograph(picture, region, count, (height, width), self.rng)
             if view.share(region) > LEAST_SEEN:
