@@ -78,7 +78,7 @@ class Faces:
             mixed = mixed[:, ::-1]
         middle = SIDE / 2
         matrix = cv2.getRotationMatrix2D((middle, middle), rng.gauss(0, 6), rng.uniform(0.85, 1.1))
-        matrix[:, 2] += [rng.gauss(0, 0.04 * SIDE), rng.gauss(0, 0.04 * SIDE)]
+        matrix[:, 2] += np.array((rng.gauss(0, 0.04), rng.gauss(0, 0.04))) * SIDE
         turned = cv2.warpAffine(np.ascontiguousarray(mixed), matrix, (SIDE, SIDE))
         return np.asarray(turned * np.float32(rng.uniform(0.6, 1.5)), np.float32)
 
