@@ -45,14 +45,19 @@ def imports_of(source: str) -> Iterator[Import]:
             yield from (Import(name.name, node.lineno) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            if module == "liveedit_cam":  # the names are its parts
-                yield from (Import(f"{module}.{name.name}", node.lineno) for name in node.names)
-            else:
-                yield Import(module, node.lineno)
+            for name in node.names:
+                part = f"{module}.{name.name}"
+                yield Import(part if _is_file(part) else module, node.lineno)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             first = node.args[0]
             if isinstance(first, ast.Constant):
                 yield Import(str(first.value), node.lineno)
+
+
+def _is_file(module: str) -> bool:
+    """Whether ``module`` is a file or folder of this repository, and no name inside one."""
+    path = ROOT.joinpath(*module.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def module_of(path: Path) -> str:

@@ -34,8 +34,9 @@ def test_the_files_of_the_page_exist() -> None:
 @pytest.mark.parametrize(
     ("source", "modules"),
     [
-        ("from liveedit_cam.obs import link", ["liveedit_cam.obs"]),
+        ("from liveedit_cam.obs import link", ["liveedit_cam.obs.link"]),
         ("from liveedit_cam import obs", ["liveedit_cam.obs"]),
+        ("from liveedit_cam.obs.link import Link", ["liveedit_cam.obs.link"]),
         ("def f():\n    import liveedit_cam.lab.edits.spec", ["liveedit_cam.lab.edits.spec"]),
         ("importlib.import_module('liveedit_cam.sinks.file')", ["liveedit_cam.sinks.file"]),
     ],

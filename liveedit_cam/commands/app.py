@@ -77,7 +77,7 @@ def options(
 def _begin(context: typer.Context) -> None:
     """Without a command: the guide where a person can answer, else the help."""
     if sys.stdin.isatty() and sys.stdout.isatty():
-        guide.guide()
+        guide.guide(lambda words: app(words, prog_name="liveedit-cam", standalone_mode=False))
         return
     typer.echo(context.get_help(), err=True)
     raise typer.Exit(2)

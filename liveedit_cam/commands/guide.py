@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import webbrowser
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,8 @@ class Way(StrEnum):
     NOT_NOW = "n"
 
 
-def guide() -> None:
-    """Lead through the first start. Ends at any question with Ctrl-C."""
+def guide(call: Callable[[list[str]], object]) -> None:
+    """Lead through the first start; ``call`` runs a command. Ends at any question with Ctrl-C."""
     from liveedit_cam.config import load_config
     from liveedit_cam.setup.computer import this_computer
 
@@ -44,7 +45,7 @@ def guide() -> None:
         return
     _look_and_mend(computer)
     instruction = str(typer.prompt("What should the picture become?", default=FIRST_INSTRUCTION))
-    start_as(_ask_way(), instruction)
+    start_as(_ask_way(), instruction, call)
 
 
 def _look_and_mend(computer: Computer) -> None:
@@ -89,10 +90,8 @@ def _ask_way() -> Way:
         typer.echo(f"got {answer!r}, expected one of: {', '.join(Way)}")
 
 
-def start_as(way: Way, instruction: str) -> None:
+def start_as(way: Way, instruction: str, call: Callable[[list[str]], object]) -> None:
     """Do what the command does that the guide then names."""
-    from liveedit_cam.commands.app import app
-
     words = {
         Way.BACKGROUND: ["start"],
         Way.TERMINAL: ["run"],
@@ -105,7 +104,7 @@ def start_as(way: Way, instruction: str) -> None:
         typer.echo(f"When you want it: {told}")
         return
     typer.echo(f"$ {told}")
-    app(command, prog_name="liveedit-cam", standalone_mode=False)
+    call(command)
     if way is Way.BACKGROUND:
         _open_page()
 

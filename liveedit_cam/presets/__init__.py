@@ -3,10 +3,10 @@
 Knows no HTTP and no OBS.
 """
 
-from liveedit_cam.presets.apply import Applied, apply, change_strength
+from liveedit_cam.presets.apply import apply, change_strength
 from liveedit_cam.presets.book import PresetBook, Shelf, presets_path
 from liveedit_cam.presets.commands import Commands
-from liveedit_cam.presets.table import Preset, checked
+from liveedit_cam.presets.table import Applied, Preset, checked
 
 __all__ = [
     "Applied",

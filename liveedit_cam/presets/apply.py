@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from liveedit_cam.errors import InstructionError
 from liveedit_cam.presets.commands import Steering
-from liveedit_cam.presets.table import Preset
+from liveedit_cam.presets.table import Applied, Preset
 from liveedit_cam.types import EditInstruction
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A preset that is in force, or will be with its instruction."""
-
-    name: str
-    revision: int | None
-    """Of its instruction; None = it has none."""
 
 
 def apply(preset: Preset, commands: Steering, origin: str) -> Applied:

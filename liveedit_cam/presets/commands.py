@@ -19,8 +19,8 @@ from liveedit_cam.types import (
 )
 
 if TYPE_CHECKING:
-    from liveedit_cam.presets.apply import Applied
     from liveedit_cam.presets.book import PresetBook
+    from liveedit_cam.presets.table import Applied
 
 
 class Steering(Protocol):

@@ -47,6 +47,15 @@ class Preset:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """A preset that is in force, or will be with its instruction."""
+
+    name: str
+    revision: int | None
+    """Of its instruction; None = it has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One piece of a file: a ``[[preset]]`` with its lines, also where it cannot be read."""
 

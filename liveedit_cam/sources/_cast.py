@@ -18,13 +18,11 @@ from typing import IO, TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from liveedit_cam.errors import SourceError
-from liveedit_cam.sources.screen import Area, Screen
+from liveedit_cam.sources._desktop import Area, Screen, Shared
 from liveedit_cam.types import Frame, Pixels
 
 if TYPE_CHECKING:
     from io import RawIOBase
-
-    from liveedit_cam.sources._portal import Shared
 
 FIRST_S = 10.0
 """Longest wait for the first picture."""
@@ -194,15 +192,11 @@ class SharedScreen:
         """``target`` as of ``Screen``, within what is shared; ``what`` names that for people."""
         self._grabber = grabber
         try:
-            self._screen = Screen(target, open_grabber=lambda: grabber)
+            self._screen = screen = Screen(target, lambda: grabber)
         except BaseException:
             grabber.end()
             raise
-        self.width, self.height, self.fps = (
-            self._screen.width,
-            self._screen.height,
-            self._screen.fps,
-        )
+        self.width, self.height, self.fps = screen.width, screen.height, screen.fps
         self.name = f"screen: {what} shared by the desktop ({self.width}x{self.height})"
 
     def read(self) -> Frame:
@@ -215,7 +209,7 @@ class SharedScreen:
         self._grabber.end()
 
 
-Share = Callable[[str], tuple[Session, "Shared", int]]
+Share = Callable[[str], tuple[Session, Shared, int]]
 """Ask to share a kind: the session, what was chosen, a descriptor of a connection to PipeWire."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
 from liveedit_cam.errors import SourceError
 from liveedit_cam.folders import user_folder
-from liveedit_cam.sources.screen import NoPortalError
+from liveedit_cam.sources._desktop import NoPortalError, Shared
 
 NAME, PATH = "org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop"
 SCREEN_CAST = "org.freedesktop.portal.ScreenCast"
@@ -34,16 +33,6 @@ _CANCELLED = 1
 _INSTALL = (
     "Install xdg-desktop-portal and the part of your desktop, such as xdg-desktop-portal-gtk."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the person chose."""
-
-    node: int
-    """Number of the PipeWire node that has the pictures."""
-    size: tuple[int, int] | None
-    """Width and height in pixels; None where the portal does not say."""
 
 
 class Portal:

@@ -1,78 +1,29 @@
 """The screen, or a rectangle of it, through mss. The only file that imports it.
 
-Knows monitors as rectangles on one desktop; does not know what windows are on them.
+Decides which way this desktop can be read: X11, or Wayland, whose user is asked.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import cv2
 import mss
 import numpy as np
 from mss.exception import ScreenShotError
 
-from liveedit_cam.errors import MissingDependencyError, SourceEnded, SourceError, UsageError
-from liveedit_cam.pacing import Now, Pacer, Sleep
+from liveedit_cam.errors import MissingDependencyError, SourceError
 from liveedit_cam.protocols import Source
-from liveedit_cam.types import Frame, Pixels
+from liveedit_cam.sources._desktop import MONITOR, Area, Grabber, NoPortalError, Screen, Shared
+from liveedit_cam.types import Pixels
 
-MSS: Callable[..., Any] = (
-    mss.MSS if hasattr(mss, "MSS") else mss.mss
-)  # before 10.2 it was made by a function
+MSS: Callable[..., Any] = getattr(mss, "MSS", None) or mss.mss  # a function before 10.2
 
 log = logging.getLogger(__name__)
-
-FPS = 30.0
-
-_RECTANGLE = re.compile(r"(-?\d+),(-?\d+),(\d+),(\d+)")
-_MONITOR = re.compile(r"monitor:(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A rectangle of the desktop, in the desktop's own units (pixels, or points on a Mac)."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height} at {self.left},{self.top}"
-
-    def holds(self, other: Area) -> bool:
-        """Whether ``other`` lies wholly inside."""
-        return (
-            self.left <= other.left
-            and self.top <= other.top
-            and other.left + other.width <= self.left + self.width
-            and other.top + other.height <= self.top + self.height
-        )
-
-
-class NoPortalError(SourceError):
-    """There is no portal that could share a screen here; another way may be tried."""
-
-
-class Grabber(Protocol):
-    """Takes pictures of the desktop; made and used by one thread."""
-
-    def monitors(self) -> tuple[Area, ...]:
-        """The whole desktop first, then each monitor."""
-
-    def grab(self, area: Area) -> Pixels:
-        """uint8 (H, W, 3) RGB. Raises SourceError."""
-
-    def close(self) -> None: ...
 
 
 def describe() -> str:
@@ -93,7 +44,7 @@ def create(
     problem = display_problem(sys.platform, os.environ)
     if problem is not None:
         raise problem
-    return Screen(target)
+    return Screen(target, MssGrabber)
 
 
 def ask_desktop(target: str, width: int, height: int) -> Source:
@@ -109,9 +60,9 @@ def ask_desktop(target: str, width: int, height: int) -> Source:
             f"A Wayland desktop cannot be asked for its screen: {error}.",
             hint="Install it: pip install jeepney",
         ) from error
-    from liveedit_cam.sources._cast import Session, open_shared
+    from liveedit_cam.sources._cast import open_shared
 
-    def share(kind: str) -> tuple[Session, _portal.Shared, int]:
+    def share(kind: str) -> tuple[_portal.Portal, Shared, int]:
         portal = _portal.Portal()
         try:
             shared = portal.share(kind, _portal.token_path(kind, os.environ))
@@ -121,7 +72,7 @@ def ask_desktop(target: str, width: int, height: int) -> Source:
             raise
 
     kind = "window" if target == "window" else "monitor"
-    part = "" if target == "window" or _MONITOR.fullmatch(target) else target
+    part = "" if target == "window" or MONITOR.fullmatch(target) else target
     return open_shared(kind, part, width, height, share)
 
 
@@ -181,7 +132,7 @@ def open_beside_wayland(
         raise _wayland_error(f"the X11 display {display} cannot be read") from error
     if (picture == picture[0, 0]).all():
         raise _wayland_error(f"the X11 display {display} shows one blank colour")
-    screen = Screen(target, open_grabber=open_grabber)
+    screen = Screen(target, open_grabber)
     screen.name = f"{screen.name}; X11 display {display}, without the windows of Wayland programs"
     return screen
 
@@ -193,83 +144,6 @@ def _wayland_error(what: str) -> SourceError:
         hint="Choose an X11 (Xorg) session at log-in, or use OBS: capture the screen there and "
         'start its virtual camera, then use --source "camera:OBS Virtual Camera".',
     )
-
-
-def choose_area(target: str, monitors: Sequence[Area]) -> Area:
-    """The rectangle a user meant: "" first monitor, "monitor:N", or "X,Y,W,H".
-
-    ``monitors`` begins with the whole desktop. Raises UsageError where the target cannot be read
-    and SourceError where it is not on the screen.
-    """
-    listed = "; ".join(f"monitor:{i} {area}" for i, area in enumerate(monitors) if i > 0)
-    if monitor := _MONITOR.fullmatch(target or "monitor:1"):
-        number = int(monitor[1])
-        if 1 <= number < len(monitors):
-            return monitors[number]
-        raise SourceError(f"There is no monitor {number}.", hint=f"There are: {listed or 'none'}.")
-    rectangle = _RECTANGLE.fullmatch(target.replace(" ", ""))
-    if rectangle is None:
-        raise UsageError(
-            f"Got the screen target {target!r}, expected X,Y,W,H or monitor:N.",
-            hint="Such as screen:0,0,1280,720 or screen:monitor:1.",
-        )
-    area = Area(*(int(number) for number in rectangle.groups()))
-    if area.width < 16 or area.height < 16 or not monitors[0].holds(area):
-        raise SourceError(
-            f"The rectangle {area} is not on the screen, or smaller than 16x16.",
-            hint=f"The desktop is {monitors[0]}; {listed}.",
-        )
-    return area
-
-
-class Screen:
-    """A rectangle of the desktop as a Source, 30 times a second."""
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        open_grabber: Callable[[], Grabber] | None = None,
-        now: Now = time.monotonic,
-        sleep: Sleep | None = None,
-    ) -> None:
-        """Check ``target`` and take one picture for its size. Raises SourceError, UsageError."""
-        self._open_grabber = open_grabber or MssGrabber
-        grabber = self._open_grabber()
-        try:
-            self._area = choose_area(target, grabber.monitors())
-            self.height, self.width = grabber.grab(self._area).shape[:2]
-        finally:
-            grabber.close()
-        self.fps = FPS
-        self.name = f"screen:{target or 'monitor:1'} ({self._area})"
-        self._now = now
-        self._closed = threading.Event()
-        self._pacer = Pacer(FPS, now=now, sleep=sleep or self._closed.wait)
-        self._lock = threading.Lock()  # guards the grabber
-        self._grabber: Grabber | None = None  # made by the reading thread, see Grabber
-        self._index = 0
-
-    def read(self) -> Frame:
-        """Wait for the next due time and take a picture."""
-        self._pacer.wait()
-        with self._lock:
-            if self._closed.is_set():
-                raise SourceEnded(f"{self.name} was closed.")
-            if self._grabber is None:
-                self._grabber = self._open_grabber()
-            captured_at = self._now()
-            pixels = self._grabber.grab(self._area)
-        index, self._index = self._index, self._index + 1
-        return Frame(pixels=pixels, index=index, captured_at=captured_at)
-
-    def close(self) -> None:
-        """End a waiting ``read`` and free the connection to the display."""
-        self._closed.set()
-        with self._lock:
-            grabber, self._grabber = self._grabber, None
-        if grabber is not None:
-            grabber.close()
 
 
 class MssGrabber:

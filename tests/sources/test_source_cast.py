@@ -13,7 +13,7 @@ from liveedit_cam.errors import SourceError, UsageError
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Wayland is Linux's")
 if sys.platform == "linux":
     from liveedit_cam.sources._cast import CastGrabber, SharedScreen, fitted
-    from liveedit_cam.sources.screen import Area
+    from liveedit_cam.sources._desktop import Area
 
 WIDTH, HEIGHT = 64, 36
 NUM_BYTES = WIDTH * HEIGHT * 3

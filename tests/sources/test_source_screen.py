@@ -15,12 +15,10 @@ from fake_clock import Clock
 from mss.exception import ScreenShotError
 
 from liveedit_cam.errors import SourceEnded, SourceError, UsageError
+from liveedit_cam.sources._desktop import Area, Screen, choose_area
 from liveedit_cam.sources.screen import (
     MSS,
-    Area,
     MssGrabber,
-    Screen,
-    choose_area,
     display_problem,
     is_wayland,
     open_beside_wayland,
@@ -83,9 +81,7 @@ def test_bad_targets_are_refused() -> None:
 def test_frames_come_thirty_times_a_second_and_a_stall_makes_no_burst() -> None:
     """Catches pacing by sleep after work, and a run of quick frames after a stall."""
     clock = Clock(5.0)
-    screen = Screen(
-        "0,0,64,36", open_grabber=lambda: FakeGrabber([]), now=clock.now, sleep=clock.wait
-    )
+    screen = Screen("0,0,64,36", lambda: FakeGrabber([]), now=clock.now, sleep=clock.wait)
     times = [screen.read().captured_at for _ in range(4)]
     clock.now_s += 0.5
     times += [screen.read().captured_at for _ in range(3)]
@@ -98,7 +94,7 @@ def test_frames_come_thirty_times_a_second_and_a_stall_makes_no_burst() -> None:
 def test_the_grabber_is_made_in_the_reading_thread() -> None:
     """Catches an X11 connection used from two threads (older mss cannot), or one per picture."""
     made: list[int] = []
-    screen = Screen("", open_grabber=lambda: FakeGrabber(made))
+    screen = Screen("", lambda: FakeGrabber(made))
     readers: list[int] = []
 
     def read() -> None:
@@ -115,7 +111,7 @@ def test_the_grabber_is_made_in_the_reading_thread() -> None:
 
 def test_close_twice_then_read_ends() -> None:
     """Catches a grab on a closed connection."""
-    screen = Screen("0,0,64,36", open_grabber=lambda: FakeGrabber([]))
+    screen = Screen("0,0,64,36", lambda: FakeGrabber([]))
     screen.read()
     screen.close()
     screen.close()
@@ -232,12 +228,12 @@ def xvfb() -> Iterator[Callable[[int], str]]:
 def test_real_displays(xvfb: Callable[[int], str]) -> None:
     """Catches "same user" as advice at depth 16 (issue 15), and a size that is not the real one."""
     display = xvfb(24)
-    screen = Screen("", open_grabber=lambda: MssGrabber(lambda: MSS(display=display)))
+    screen = Screen("", lambda: MssGrabber(lambda: MSS(display=display)))
     assert screen.read().pixels.shape == (240, 320, 3)
     screen.close()
     shallow = xvfb(16)
     with pytest.raises(SourceError, match=r"16.*depth 24"):
-        Screen("", open_grabber=lambda: MssGrabber(lambda: MSS(display=shallow)))
+        Screen("", lambda: MssGrabber(lambda: MSS(display=shallow)))
 
 
 class GoneDisplay:
