@@ -21,13 +21,14 @@ from liveedit_cam.lab.edits.pictures import (
     person_mask,
     region_mask,
 )
-from liveedit_cam.lab.edits.regions import REGIONS, Region
+from liveedit_cam.lab.edits.regions import BY_NAME, REGIONS, Region
 
 FEW = 20
 """Fewer pictures than this of a thing, and it is pasted into others."""
 SHARE = 0.6
 """Of the views of such a thing that are put together."""
-SKY = next(region for region in REGIONS if region.name == "sky")
+FACE = BY_NAME["face"].labels[0]
+SKY = BY_NAME["sky"]
 SKIES = (
     ((40, 90, 180), (150, 190, 230)),
     ((80, 140, 210), (200, 220, 240)),
@@ -138,6 +139,50 @@ def with_thing(
     return _covered(picture, pixels, where, labels, behind=rng.random() < 0.7)
 
 
+def with_company(
+    picture: LabelledPicture, other: LabelledPicture, rng: random.Random
+) -> LabelledPicture:
+    """``picture`` of a person with the person of ``other`` beside, before or behind that one.
+
+    Both belong to one set, whose ids of garments they share. As large as the first, about, and
+    their heads at one height, about.
+    """
+    height, width = picture.labels.shape
+    inside = person_mask(other.labels)
+    at, to = _head(other), _head(picture)
+    if at is None or to is None:
+        return picture
+    scale = to[2] / at[2] * rng.uniform(0.75, 1.3)
+    mirror = -1 if rng.random() < 0.5 else 1
+    x = to[0] + rng.choice((-1, 1)) * rng.uniform(1.2, 4.5) * to[2]
+    y = to[1] + rng.gauss(0, 0.4) * to[2]
+    if inside[-1].any() and y + scale * (len(inside) - at[1]) < height:
+        return picture  # cut off there, and hanging in the air here
+    matrix = np.array(
+        [[mirror * scale, 0, x - mirror * scale * at[0]], [0, scale, y - scale * at[1]]]
+    )
+
+    def moved(cut: NDArray[np.uint8], flags: int = cv2.INTER_NEAREST) -> NDArray[np.uint8]:
+        return np.asarray(cv2.warpAffine(cut, matrix, (width, height), flags=flags), np.uint8)
+
+    return _covered(
+        picture,
+        moved(other.pixels, cv2.INTER_LINEAR),
+        moved(inside.astype(np.uint8)).view(np.bool_),
+        moved(other.labels),
+        fine=None if other.fine is None else moved(other.fine),
+        behind=rng.random() < 0.6,
+    )
+
+
+def _head(picture: LabelledPicture) -> tuple[float, float, float] | None:
+    """Middle (x, y) of the face and its height in pixels; None without one."""
+    rows, columns = np.nonzero(picture.labels == FACE)
+    if len(rows) == 0:
+        return None
+    return float(columns.mean()), float(rows.mean()), float(np.ptp(rows) + 1)
+
+
 def _tinted(pixels: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
     """Half of the time another hue: a car is a car in any colour."""
     if rng.random() < 0.5:
@@ -153,9 +198,13 @@ def _covered(
     where: NDArray[np.bool_],
     labels: NDArray[np.uint8],
     *,
+    fine: NDArray[np.uint8] | None = None,
     behind: bool = True,
 ) -> LabelledPicture:
-    """``picture`` with other pixels and labels ``where`` they lie, its people in front of them."""
+    """``picture`` with other pixels and labels ``where`` they lie, its people in front of them.
+
+    ``fine`` are garments there; None = nothing is worn there.
+    """
     if behind:
         where = where & ~person_mask(picture.labels)
     soft = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 0.7)[..., None]
@@ -165,5 +214,7 @@ def _covered(
         name=f"{picture.name} put together",
         pixels=np.clip(mixed, 0, 255).astype(np.uint8),
         labels=np.where(where, labels, picture.labels).astype(np.uint8),
-        fine=None if picture.fine is None else np.where(where, 0, picture.fine).astype(np.uint8),
+        fine=None
+        if picture.fine is None
+        else np.where(where, 0 if fine is None else fine, picture.fine).astype(np.uint8),
     )

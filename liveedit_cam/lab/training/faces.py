@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liveedit_cam.lab.edits.pictures import LabelledPicture
-from liveedit_cam.lab.edits.regions import REGIONS
+from liveedit_cam.lab.edits.regions import BY_NAME
 
 SHARP, BLURRED = "clip", ("ccp", "cocop")
 """Sets whose faces can be seen, and those whose faces cannot."""
-FACE = next(region for region in REGIONS if region.name == "face").labels[0]
+FACE = BY_NAME["face"].labels[0]
 SHARE = 0.7
 """Of the blurred faces that get detail."""
 SIDE = 96

@@ -27,7 +27,7 @@ from liveedit_cam.lab.edits.regions import OWNERS, PLACES, REGIONS, Region
 from liveedit_cam.lab.edits.spec import RGB, EditSpec, Family, Scope
 from liveedit_cam.lab.edits.wordings import ADJECTIVES, AFTER, BEFORE, TEMPLATES
 from liveedit_cam.lab.training.augment import Picture, estrange
-from liveedit_cam.lab.training.collage import SHARE, Collage
+from liveedit_cam.lab.training.collage import SHARE, Collage, with_company
 from liveedit_cam.lab.training.data import Pair, PairMaker
 from liveedit_cam.lab.training.faces import Faces
 from liveedit_cam.lab.training.views import View, exposed, photograph
@@ -77,6 +77,8 @@ MISSPELT_SHARE = 0.20
 """Share of the instructions with typos and words that say nothing; the clips' pairs have more."""
 PASTED_SHARE = 0.25
 """Share of the street people that stand before a view of a clip."""
+COMPANY_SHARE = 0.15
+"""Share of the street people that stand beside another one."""
 LEAST_SEEN = 0.003
 """Share of a view that what is named must take; less, and another view is drawn."""
 
@@ -109,6 +111,7 @@ class PictureMaker:
         self.regions = [region for region in REGIONS if region.name in self.by_region]
         self.collage = Collage(self.pictures, self.by_region)
         self.faces = Faces(self.pictures)
+        self.street = [picture for picture in self.pictures if picture.set == STREET]
 
     def beside(self, old: PairMaker) -> PictureMaker:
         """The same pictures, drawn with the random numbers of ``old``."""
@@ -271,6 +274,9 @@ class PictureMaker:
     ) -> View:
         """A random view; drawn again where ``region`` is hardly seen."""
         picture = self.faces.sharpened(picture, self.rng)
+        if picture.set == STREET and self.rng.random() < COMPANY_SHARE:
+            other = self.faces.sharpened(self.rng.choice(self.street), self.rng)
+            picture = with_company(picture, other, self.rng)
         for _ in range(4):
             view = photograph(picture, region, count, (height, width), self.rng)
             if view.share(region) > LEAST_SEEN:

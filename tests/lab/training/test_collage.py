@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from labelled import CAR, SKY, write_pictures
+from labelled import CAR, FACE, HAIR, SKY, UPPER, write_pictures
 
 from liveedit_cam.lab.edits.pictures import LabelledPicture, load_pictures, person_mask
 from liveedit_cam.lab.edits.regions import REGIONS
-from liveedit_cam.lab.training.collage import Collage, with_sky, with_thing
+from liveedit_cam.lab.training.collage import Collage, with_company, with_sky, with_thing
 
 BY_NAME = {region.name: region for region in REGIONS}
 BORDER_PX = 3
@@ -70,6 +71,50 @@ def test_a_thing_comes_with_its_labels(pictures: dict[str, LabelledPicture]) -> 
         was_behind |= not box.all()
     assert was_behind
     assert was_before
+
+
+def test_company_comes_with_face_hair_and_garments(pictures: dict[str, LabelledPicture]) -> None:
+    """Catches a second person without labels, one in place of the first, and garments mixed up."""
+    person, other = pictures["person-0"], pictures["person-1"]
+    assert person.fine is not None
+    inside = person_mask(person.labels)
+    num_before = num_beside = 0
+    for seed in range(40):
+        after = with_company(person, other, random.Random(seed))
+        if after is person:
+            continue
+        added = after.labels != person.labels
+        assert after.fine is not None
+        assert set(np.unique(after.labels[added])) <= {HAIR, FACE, UPPER}
+        assert np.array_equal(after.fine[~added & ~inside], person.fine[~added & ~inside])
+        assert not after.fine[after.labels != UPPER].any()  # what is worn is worn on clothes
+        unchanged = far_from((after.labels != person.labels) | (after.fine != person.fine))
+        kept = unchanged & (after.pixels == person.pixels).all(2)
+        assert kept.any()
+        num_beside += bool((added & ~inside).any())
+        num_before += bool((added & inside).any())
+    assert num_beside > 10
+    assert num_before > 2
+
+
+def test_nobody_hangs_in_the_air(pictures: dict[str, LabelledPicture]) -> None:
+    """Catches a person cut off at the chest whose cut can be seen."""
+    person = pictures["person-0"]
+    for seed in range(40):
+        after = with_company(person, pictures["person-1"], random.Random(seed))
+        added = person_mask(after.labels) & ~person_mask(person.labels)
+        columns = np.flatnonzero(added.any(0))
+        assert all(
+            person_mask(after.labels)[-1, column] for column in columns if added[60:, column].any()
+        )
+
+
+def test_without_a_face_there_is_no_company(pictures: dict[str, LabelledPicture]) -> None:
+    """Catches a size told from nothing."""
+    person = pictures["person-0"]
+    faceless = replace(person, labels=np.where(person.labels == FACE, HAIR, person.labels))
+    assert with_company(person, faceless, random.Random(0)) is person
+    assert with_company(faceless, person, random.Random(0)) is faceless
 
 
 def test_only_what_few_pictures_show_is_put_together(
