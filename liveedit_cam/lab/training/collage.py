@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -54,6 +54,7 @@ class Collage:
         self.shown = shown
         places = [picture for picture in pictures if picture.set != PLAIN_GROUND]
         self.people = [p for p in places if p.has_background and person_mask(p.labels).any()]
+        self.street = [picture for picture in places if picture.set == STREET]
         self.labelled = [picture for picture in places if picture.set != STREET]
         """A street shows cars that nobody labelled."""
         few = {name for name, those in shown.items() if 0 < len(those) < FEW}
@@ -72,12 +73,34 @@ class Collage:
         return with_thing(place, other, region, rng)
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A piece of a picture: what of it counts is ``where``, bool (h, w)."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    where: NDArray[np.bool_]
+    fine: NDArray[np.uint8] | None = None
+    """Ids of garments; None = nothing of it is worn."""
+
+    def moved(self, matrix: NDArray[np.float64], size: tuple[int, int]) -> Cut:
+        """The piece in a picture of ``size`` (height, width), where ``matrix`` (2, 3) puts it."""
+
+        def to(ids: NDArray[np.uint8], flags: int = cv2.INTER_NEAREST) -> NDArray[np.uint8]:
+            whole = np.ascontiguousarray(ids)
+            return np.asarray(cv2.warpAffine(whole, matrix, size[::-1], flags=flags), np.uint8)
+
+        where = to(self.where.astype(np.uint8)).view(np.bool_)
+        fine = None if self.fine is None else to(self.fine)
+        return Cut(to(self.pixels, cv2.INTER_LINEAR), to(self.labels), where, fine)
+
+
 def with_sky(picture: LabelledPicture, rng: random.Random) -> LabelledPicture:
     """``picture`` under a drawn sky: it ends at hills or roofs, and people stand before it."""
     height, width = picture.labels.shape
     above = np.arange(height)[:, None] < _horizon(height, width, rng)[None]
     labels = np.full_like(picture.labels, SKY.labels[0])
-    return _covered(picture, _sky(height, width, rng), above, labels)
+    return _covered(picture, Cut(_sky(height, width, rng), labels, above))
 
 
 def _horizon(height: int, width: int, rng: random.Random) -> NDArray[np.float64]:
@@ -129,14 +152,8 @@ def with_thing(
     mirror = -1 if rng.random() < 0.5 else 1
     left = x if mirror > 0 else x + scale * cut_w
     matrix = np.array([[mirror * scale, 0, left], [0, scale, y]])
-
-    def moved(cut: NDArray[np.uint8], flags: int) -> NDArray[np.uint8]:
-        return np.asarray(cv2.warpAffine(cut, matrix, (width, height), flags=flags), np.uint8)
-
-    pixels = moved(_tinted(np.ascontiguousarray(other.pixels[box]), rng), cv2.INTER_LINEAR)
-    labels = moved(np.ascontiguousarray(other.labels[box]), cv2.INTER_NEAREST)
-    where = moved(inside[box].astype(np.uint8), cv2.INTER_NEAREST).view(np.bool_)
-    return _covered(picture, pixels, where, labels, behind=rng.random() < 0.7)
+    cut = Cut(_tinted(np.ascontiguousarray(other.pixels[box]), rng), other.labels[box], inside[box])
+    return _covered(picture, cut.moved(matrix, (height, width)), behind=rng.random() < 0.7)
 
 
 def with_company(
@@ -158,21 +175,10 @@ def with_company(
     y = to[1] + rng.gauss(0, 0.4) * to[2]
     if inside[-1].any() and y + scale * (len(inside) - at[1]) < height:
         return picture  # cut off there, and hanging in the air here
-    matrix = np.array(
-        [[mirror * scale, 0, x - mirror * scale * at[0]], [0, scale, y - scale * at[1]]]
-    )
-
-    def moved(cut: NDArray[np.uint8], flags: int = cv2.INTER_NEAREST) -> NDArray[np.uint8]:
-        return np.asarray(cv2.warpAffine(cut, matrix, (width, height), flags=flags), np.uint8)
-
-    return _covered(
-        picture,
-        moved(other.pixels, cv2.INTER_LINEAR),
-        moved(inside.astype(np.uint8)).view(np.bool_),
-        moved(other.labels),
-        fine=None if other.fine is None else moved(other.fine),
-        behind=rng.random() < 0.6,
-    )
+    left, top = x - mirror * scale * at[0], y - scale * at[1]
+    matrix = np.array([[mirror * scale, 0, left], [0, scale, top]])
+    cut = Cut(other.pixels, other.labels, inside, other.fine)
+    return _covered(picture, cut.moved(matrix, (height, width)), behind=rng.random() < 0.6)
 
 
 def _head(picture: LabelledPicture) -> tuple[float, float, float] | None:
@@ -192,29 +198,18 @@ def _tinted(pixels: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
 
 
-def _covered(
-    picture: LabelledPicture,
-    pixels: NDArray[np.uint8],
-    where: NDArray[np.bool_],
-    labels: NDArray[np.uint8],
-    *,
-    fine: NDArray[np.uint8] | None = None,
-    behind: bool = True,
-) -> LabelledPicture:
-    """``picture`` with other pixels and labels ``where`` they lie, its people in front of them.
-
-    ``fine`` are garments there; None = nothing is worn there.
-    """
-    if behind:
-        where = where & ~person_mask(picture.labels)
+def _covered(picture: LabelledPicture, cut: Cut, *, behind: bool = True) -> LabelledPicture:
+    """``picture`` under a piece of its own size; people stay in front of what is ``behind``."""
+    where = cut.where & ~person_mask(picture.labels) if behind else cut.where
     soft = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 0.7)[..., None]
-    mixed = picture.pixels + soft * (pixels.astype(np.float32) - picture.pixels)
+    mixed = picture.pixels + soft * (cut.pixels.astype(np.float32) - picture.pixels)
+    fine = picture.fine
+    if fine is not None:
+        fine = np.where(where, 0 if cut.fine is None else cut.fine, fine).astype(np.uint8)
     return replace(
         picture,
         name=f"{picture.name} put together",
         pixels=np.clip(mixed, 0, 255).astype(np.uint8),
-        labels=np.where(where, labels, picture.labels).astype(np.uint8),
-        fine=None
-        if picture.fine is None
-        else np.where(where, 0 if fine is None else fine, picture.fine).astype(np.uint8),
+        labels=np.where(where, cut.labels, picture.labels).astype(np.uint8),
+        fine=fine,
     )

@@ -111,7 +111,6 @@ class PictureMaker:
         self.regions = [region for region in REGIONS if region.name in self.by_region]
         self.collage = Collage(self.pictures, self.by_region)
         self.faces = Faces(self.pictures)
-        self.street = [picture for picture in self.pictures if picture.set == STREET]
 
     def beside(self, old: PairMaker) -> PictureMaker:
         """The same pictures, drawn with the random numbers of ``old``."""
@@ -275,7 +274,7 @@ class PictureMaker:
         """A random view; drawn again where ``region`` is hardly seen."""
         picture = self.faces.sharpened(picture, self.rng)
         if picture.set == STREET and self.rng.random() < COMPANY_SHARE:
-            other = self.faces.sharpened(self.rng.choice(self.street), self.rng)
+            other = self.faces.sharpened(self.rng.choice(self.collage.street), self.rng)
             picture = with_company(picture, other, self.rng)
         for _ in range(4):
             view = photograph(picture, region, count, (height, width), self.rng)
