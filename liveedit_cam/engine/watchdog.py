@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 START_TIMEOUT_S = 180.0
-"""Loading a large model from a slow disk takes minutes."""
+LONGEST_START_S = 1440.0
+"""Loading a large model from a slow disk takes minutes. Each start that was cut for its silence
+gives the next one twice the time: a slow computer gets there, too."""
 
 ANSWER_TIMEOUT_S = 20.0
 SLOW_TIMEOUT_S = 300.0
@@ -39,6 +41,7 @@ class Watchdog:
         """
         self._now = now
         self._start_timeout_s = start_timeout_s
+        self._is_starting = False
         self._answer_timeout_s = answer_timeout_s
         self._limit_s = start_timeout_s
         self._looked_at: float | None = None
@@ -53,6 +56,7 @@ class Watchdog:
     def started(self) -> None:
         """The process was started; it must say something within the start-up time."""
         self._begin(self._start_timeout_s)
+        self._is_starting = True
 
     def asked(self, *, may_be_slow: bool = False) -> None:
         """Something was asked; the time runs from the first question without an answer."""
@@ -63,6 +67,7 @@ class Watchdog:
 
     def answered(self, *, is_more_due: bool, may_be_slow: bool = False) -> None:
         """Something was said; ``is_more_due`` when other questions are still open."""
+        self._is_starting = False
         if is_more_due:
             self._begin(SLOW_TIMEOUT_S if may_be_slow else self._chunk_limit_s())
         else:
@@ -84,7 +89,11 @@ class Watchdog:
         now = self._now()
         self._silent_s += min(now - self._looked_at, STALL_S)
         self._looked_at = now
-        return self._silent_s > self._limit_s
+        if self._silent_s <= self._limit_s:
+            return False
+        if self._is_starting:
+            self._start_timeout_s = min(2 * self._limit_s, LONGEST_START_S)
+        return True
 
     def _begin(self, limit_s: float) -> None:
         self._limit_s, self._looked_at, self._silent_s = limit_s, self._now(), 0.0

@@ -113,6 +113,16 @@ def test_silent_start_is_given_three_minutes_and_no_more() -> None:
     assert link.num_kills == 1
 
 
+def test_a_computer_that_needs_longer_to_load_gets_there() -> None:
+    """Catches a start that is cut at the same moment each time, for ever, and one never cut."""
+    supervisor, link, clock = supervise()
+    waited = []
+    for _ in range(5):
+        poll_until_died(supervisor, limit=20_000)
+        waited.append(round(clock.now_s - link.started_at[-1]))
+    assert waited == [180, 360, 720, 1440, 1440]
+
+
 def test_an_engine_nobody_asked_may_be_silent() -> None:
     """Catches the restart of a healthy engine while the camera delivers nothing."""
     supervisor, link, clock = supervise(READY, Encoded(1, None))
