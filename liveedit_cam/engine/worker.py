@@ -93,6 +93,9 @@ def load_editor(editor: str, options: EditorOptions) -> Editor:
 class _Worker:
     """Edits in its own thread, encodes in another, so that neither waits for the other.
 
+    A third one reads: a pipe that filled while an edit runs would hold the daemon up, which then
+    reads nothing either, and both would wait for ever.
+
     Lock: ``_lock``, over the conditioning and the pipe's sending end.
     """
 
@@ -102,6 +105,7 @@ class _Worker:
         self._lock = threading.Lock()
         self._conditioning: Conditioning | None = None
         self._num_failures = 0
+        self._to_edit: queue.SimpleQueue[Edit | Pace | None] = queue.SimpleQueue()
         self._to_encode: queue.SimpleQueue[Encode | Prepare | None] = queue.SimpleQueue()
 
     def serve(self) -> int:
@@ -110,6 +114,7 @@ class _Worker:
         self._send(Ready(editor.name, editor.chunk_frames, editor.size, editor.report()))
         encoder = threading.Thread(target=self._encode_all, name="encode", daemon=True)
         encoder.start()
+        threading.Thread(target=self._read, name="read", daemon=True).start()
         try:
             return self._serve()
         finally:
@@ -117,13 +122,10 @@ class _Worker:
             encoder.join(ENCODER_GRACE_S)
 
     def _serve(self) -> int:
-        while (command := self._receive()) is not None:
+        while (command := self._to_edit.get()) is not None:
             if isinstance(command, Pace):
                 if isinstance(self._editor, PacedEditor):
                     self._editor.set_steps(command.num_steps)
-                continue
-            if not isinstance(command, Edit):
-                self._to_encode.put(command)
                 continue
             self._edit(command)
             if self._num_failures >= MAX_FAILURES:
@@ -137,6 +139,15 @@ class _Worker:
                 )
                 return 1
         return 0
+
+    def _read(self) -> None:
+        """Body of the reading thread."""
+        while (command := self._receive()) is not None:
+            if isinstance(command, Edit | Pace):
+                self._to_edit.put(command)
+            else:
+                self._to_encode.put(command)
+        self._to_edit.put(None)
 
     def _receive(self) -> Command | None:
         """The next command; None when the daemon closed the pipe."""

@@ -44,7 +44,8 @@ def create_named(options: EditorOptions) -> ScriptedEditor:
 class ScriptedEditor:
     """Adds MARK to all pixels, unless the prompt says: crash, crash once, hang, raise, raise once,
     short, nan, large (a field of another size); ``encode`` refuses "refuse", notices "gibberish"
-    and takes as long for "slowly" as its file has none of the suffix ".go" beside it.
+    and takes as long for "slowly" as its file has none of the suffix ".go" beside it, as an edit
+    does for "wait".
     """
 
     name = "scripted"
@@ -61,10 +62,13 @@ class ScriptedEditor:
         if instruction.prompt == "refuse":
             raise InstructionError("Got 'refuse', expected something possible.")
         if instruction.prompt.startswith("slowly"):
-            while not self._memory.with_suffix(".go").exists():
-                Event().wait(0.01)
+            self._wait_for_go()
         notice = "unknown words: gibberish" if "gibberish" in instruction.prompt else None
         return Conditioning(instruction, payload=instruction.prompt, notice=notice)
+
+    def _wait_for_go(self) -> None:
+        while not self._memory.with_suffix(".go").exists():
+            Event().wait(0.01)
 
     def edit(
         self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
@@ -78,6 +82,8 @@ class ScriptedEditor:
                 os._exit(3)
             case "hang":
                 Event().wait()
+            case "wait":
+                self._wait_for_go()
             case "raise":
                 raise MemoryError("no room")
             case "raise once" if self._first_time():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 import numpy as np
@@ -126,6 +127,34 @@ def test_encoding_runs_beside_editing(make: MakeSupervisor, tmp_path: Path) -> N
     (tmp_path / "memory.go").touch()
     assert expect(supervisor, Encoded).revision == 2
     assert edit(supervisor, 6)[0].revision == 2
+
+
+def test_what_piles_up_during_a_long_edit_holds_nobody_up(
+    make: MakeSupervisor, tmp_path: Path
+) -> None:
+    """Catches a pipe that is full of commands while the engine edits: the daemon waited to say one
+    more, the engine to hand over its edit, both for ever."""
+    supervisor = make()
+    bring_up(supervisor, "wait")
+    submit(supervisor, 10)
+    last = 3000  # a pipe holds some hundred
+
+    def say_much() -> None:
+        for revision in range(2, last + 1):
+            instruct(supervisor, "mark", revision)
+
+    thread = Thread(target=say_much, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    (tmp_path / "memory.go").touch()
+    give_up_at, fields, encoded = time.monotonic() + PATIENCE_S, (), 0
+    while not (fields and encoded == last):
+        assert time.monotonic() < give_up_at
+        event = supervisor.poll(0.2)
+        fields = event.fields if isinstance(event, Edited) else fields
+        encoded = event.revision if isinstance(event, Encoded) else encoded
+    assert [field.revision for field in fields] == [1, 1]
 
 
 def test_report_and_notice_reach_the_daemon(make: MakeSupervisor) -> None:

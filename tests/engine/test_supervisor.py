@@ -18,6 +18,8 @@ from liveedit_cam.engine.messages import (
     Event,
     Failed,
     Fatal,
+    Prepare,
+    Prepared,
     Ready,
     Rejected,
 )
@@ -39,6 +41,7 @@ class FakeLink:
         self.pid = 1
         self.started_at: list[float] = []
         self.encoded: list[int] = []
+        self.prepared: list[str] = []
         self.num_kills = 0
         self._clock = clock
         self._script = deque(script)
@@ -49,6 +52,8 @@ class FakeLink:
     def send(self, command: Command) -> None:
         if isinstance(command, Encode):
             self.encoded.append(command.instruction.revision)
+        if isinstance(command, Prepare):
+            self.prepared.append(command.prompt)
 
     def receive(self, timeout_s: float) -> Event | None:
         event = self._script.popleft() if self._script else None
@@ -121,6 +126,25 @@ def test_a_computer_that_needs_longer_to_load_gets_there() -> None:
         poll_until_died(supervisor, limit=20_000)
         waited.append(round(clock.now_s - link.started_at[-1]))
     assert waited == [180, 360, 720, 1440, 1440]
+
+
+def test_one_prompt_at_a_time_is_encoded_ahead() -> None:
+    """Catches a prompt that is sent several times a second for as long as an edit takes."""
+    supervisor, link, _ = supervise(READY, Prepared("night", ()), EngineError("gone"), READY)
+    supervisor.prepare("too early")
+    supervisor.poll(0.1)
+    supervisor.poll(0.1)
+    for prompt in ("night", "night", "sepia"):
+        supervisor.prepare(prompt)
+    assert link.prepared == ["night"]
+    supervisor.poll(0.1)
+    supervisor.prepare("sepia")
+    assert link.prepared == ["night", "sepia"]
+    poll_until_died(supervisor)
+    while not supervisor.size:
+        supervisor.poll(0.1)
+    supervisor.prepare("fog")
+    assert link.prepared == ["night", "sepia", "fog"]
 
 
 def test_an_engine_nobody_asked_may_be_silent() -> None:
