@@ -83,7 +83,7 @@ class EngineSupervisor:
         self._has_failed = False
         self.size: ModelSize | None = None
         """How large ``submit`` wants frames; None while no process is ready."""
-        self._is_ready = self._is_preparing = False
+        self._ahead: set[str] = set()
         self._forget_process()
         self.num_restarts = 0
 
@@ -127,11 +127,12 @@ class EngineSupervisor:
         self._tell_ready(Pace(num_steps))
 
     def prepare(self, prompt: str) -> None:
-        """Encode a prompt ahead where the engine is ready and has none to encode ahead; otherwise
-        it is forgotten: who wants it asks again, several times a second.
+        """Encode a prompt ahead where the engine is ready; otherwise it is forgotten.
+
+        One that is not answered yet is not sent again: some ask several times a second.
         """
-        if self._is_ready and not self._is_preparing:
-            self._is_preparing = True
+        if self._is_ready and prompt not in self._ahead:
+            self._ahead.add(prompt)
             self._tell_ready(Prepare(prompt))
 
     def submit(self, frames: Sequence[ModelFrame], *, every_frame: bool) -> None:
@@ -186,7 +187,7 @@ class EngineSupervisor:
 
     def _note(self, event: Event) -> Event:
         if isinstance(event, Prepared):
-            self._is_preparing = False
+            self._ahead.discard(event.prompt)
             return event  # says nothing of the edit that is awaited: it comes from another thread
         if isinstance(event, Ready):
             self._is_ready = self._has_been_ready = True
@@ -262,7 +263,8 @@ class EngineSupervisor:
         self.chunk_frames = 0
         self.size = None
         self._broken = None
-        self._is_ready = self._is_preparing = False
+        self._is_ready = False
+        self._ahead.clear()
         self._is_conditioned = False
         self._asked.clear()
         self._is_editing = False

@@ -89,11 +89,10 @@ class Watchdog:
         now = self._now()
         self._silent_s += min(now - self._looked_at, STALL_S)
         self._looked_at = now
-        if self._silent_s <= self._limit_s:
-            return False
-        if self._is_starting:
+        is_overdue = self._silent_s > self._limit_s
+        if is_overdue and self._is_starting:
             self._start_timeout_s = min(2 * self._limit_s, LONGEST_START_S)
-        return True
+        return is_overdue
 
     def _begin(self, limit_s: float) -> None:
         self._limit_s, self._looked_at, self._silent_s = limit_s, self._now(), 0.0

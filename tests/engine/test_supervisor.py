@@ -128,23 +128,25 @@ def test_a_computer_that_needs_longer_to_load_gets_there() -> None:
     assert waited == [180, 360, 720, 1440, 1440]
 
 
-def test_one_prompt_at_a_time_is_encoded_ahead() -> None:
-    """Catches a prompt that is sent several times a second for as long as an edit takes."""
+def test_a_prompt_is_asked_to_be_encoded_ahead_once() -> None:
+    """Catches a prompt that is sent several times a second for as long as an edit takes, and
+    another one that is lost over it: OBS names the next scene only once."""
     supervisor, link, _ = supervise(READY, Prepared("night", ()), EngineError("gone"), READY)
     supervisor.prepare("too early")
     supervisor.poll(0.1)
     supervisor.poll(0.1)
-    for prompt in ("night", "night", "sepia"):
+    for prompt in ("night", "night", "sepia", "night"):
         supervisor.prepare(prompt)
-    assert link.prepared == ["night"]
-    supervisor.poll(0.1)
-    supervisor.prepare("sepia")
     assert link.prepared == ["night", "sepia"]
+    supervisor.poll(0.1)
+    for prompt in ("sepia", "night"):
+        supervisor.prepare(prompt)
+    assert link.prepared == ["night", "sepia", "night"]
     poll_until_died(supervisor)
     while not supervisor.size:
         supervisor.poll(0.1)
-    supervisor.prepare("fog")
-    assert link.prepared == ["night", "sepia", "fog"]
+    supervisor.prepare("sepia")
+    assert link.prepared == ["night", "sepia", "night", "sepia"]
 
 
 def test_an_engine_nobody_asked_may_be_silent() -> None:
