@@ -65,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._answer(b"")
         Path(sys.argv[1]).write_text(json.dumps(told))
-        self.server.is_done = True  # type: ignore[attr-defined]
+        self.server.shutdown()
 
     def _answer(self, body: bytes) -> None:
         self.send_response(200)
@@ -75,7 +75,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 8600), Handler)
-server.is_done = False  # type: ignore[attr-defined]
-while not server.is_done:  # type: ignore[attr-defined]
-    server.handle_request()
+# threads: a browser opens connections that it may use later
+http.server.ThreadingHTTPServer(("127.0.0.1", 8600), Handler).serve_forever()
