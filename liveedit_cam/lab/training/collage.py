@@ -22,12 +22,12 @@ from liveedit_cam.lab.edits.pictures import (
     region_mask,
 )
 from liveedit_cam.lab.edits.regions import BY_NAME, REGIONS, Region
+from liveedit_cam.lab.training.faces import box_of
 
 FEW = 20
 """Fewer pictures than this of a thing, and it is pasted into others."""
 SHARE = 0.6
 """Of the views of such a thing that are put together."""
-FACE = BY_NAME["face"].labels[0]
 SKY = BY_NAME["sky"]
 SKIES = (
     ((40, 90, 180), (150, 190, 230)),
@@ -182,11 +182,12 @@ def with_company(
 
 
 def _head(picture: LabelledPicture) -> tuple[float, float, float] | None:
-    """Middle (x, y) of the face and its height in pixels; None without one."""
-    rows, columns = np.nonzero(picture.labels == FACE)
-    if len(rows) == 0:
+    """Middle (x, y) of the face and its height in pixels; None where it is too small."""
+    box = box_of(picture.labels)
+    if box is None:
         return None
-    return float(columns.mean()), float(rows.mean()), float(np.ptp(rows) + 1)
+    rows, columns = box
+    return (columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2, rows.stop - rows.start
 
 
 def _tinted(pixels: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:

@@ -90,8 +90,7 @@ class Faces:
         if box is None:
             return picture
         under = picture.pixels[box]
-        size = (under.shape[1], under.shape[0])
-        detail = cv2.resize(self.draw(rng), size, interpolation=cv2.INTER_AREA)
+        detail = cv2.resize(self.draw(rng), under.shape[1::-1], interpolation=cv2.INTER_AREA)
         detail *= (picture.labels[box] == FACE)[..., None]
         pixels = picture.pixels.copy()
         pixels[box] = np.clip(under * np.exp(detail) + 0.5, 0, 255).astype(np.uint8)
