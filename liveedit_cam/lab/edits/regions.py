@@ -152,22 +152,20 @@ REGIONS: tuple[Region, ...] = (
         "car",
         ("car", "cars", "vehicle", "automobile"),
         (34,),
-        weight=1.8,
+        weight=2.2,
         is_own=False,
         group="vehicle",
     ),
-    Region("bus", ("bus",), (37,), weight=0.15, is_own=False, group="vehicle"),
-    Region("truck", ("truck", "lorry"), (39,), weight=0.15, is_own=False, group="vehicle"),
+    Region("bus", ("bus",), (37,), weight=0.4, is_own=False, group="vehicle"),
+    Region("truck", ("truck", "lorry"), (39,), weight=0.3, is_own=False, group="vehicle"),
     Region("train", ("train",), (38,), weight=0.05, is_own=False, group="vehicle"),
     Region("bicycle", ("bicycle", "bike"), (33,), weight=0.06, is_own=False, group="vehicle"),
     Region(
-        "motorcycle", ("motorcycle", "motorbike"), (35,), weight=0.1, is_own=False, group="vehicle"
+        "motorcycle", ("motorcycle", "motorbike"), (35,), weight=0.3, is_own=False, group="vehicle"
     ),
     Region("airplane", ("airplane", "plane"), (36,), weight=0.05, is_own=False, group="vehicle"),
     Region("boat", ("boat", "ship"), (40,), weight=0.05, is_own=False, group="vehicle"),
-    Region(
-        "vehicle", ("vehicle", "vehicles"), VEHICLES, weight=0.15, is_own=False, group="vehicle"
-    ),
+    Region("vehicle", ("vehicle", "vehicles"), VEHICLES, weight=0.3, is_own=False, group="vehicle"),
     Region(
         "animal", ("animal", "animals", "pet"), ANIMALS, weight=0.15, is_own=False, group="animal"
     ),

@@ -1,7 +1,8 @@
 """Pictures put together of others: what few pictures show is learnt before many places.
 
 A thing is cut out by its labels and pasted elsewhere (Ghiasi et al., "Simple Copy-Paste", CVPR
-2021); a sky is drawn behind people. Labels come along, so masks stay exact. Knows no instruction.
+2021); a sky is drawn behind people, vehicles among things. Labels come along, so masks stay exact.
+Knows no instruction.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from liveedit_cam.lab.edits.pictures import (
 )
 from liveedit_cam.lab.edits.regions import BY_NAME, REGIONS, Region
 from liveedit_cam.lab.training.faces import box_of
+from liveedit_cam.lab.training.vehicles import KINDS, drawn_vehicle
 
 FEW = 20
 """Fewer pictures than this of a thing, and it is pasted into others."""
 SHARE = 0.6
 """Of the views of such a thing that are put together."""
+DRAWN_SHARE = 0.6
+"""Of these, vehicles that are drawn; the others are cut out of another picture."""
 SKY = BY_NAME["sky"]
 SKIES = (
     ((40, 90, 180), (150, 190, 230)),
@@ -42,6 +46,10 @@ SKIES = (
     ((15, 20, 45), (60, 60, 100)),
 )
 """Colours of a sky at its top and at the horizon, sRGB bytes."""
+
+
+Head = tuple[float, float, float]
+"""Middle (x, y) of a face and its height, pixels."""
 
 
 class Collage:
@@ -69,8 +77,10 @@ class Collage:
         """A new picture that shows ``region``."""
         if region is SKY:
             return with_sky(rng.choice(self.people), rng)
-        place, other = rng.choice(self.labelled), rng.choice(self.shown[region.name])
-        return with_thing(place, other, region, rng)
+        place = rng.choice(self.labelled)
+        if region.name in KINDS and rng.random() < DRAWN_SHARE:
+            return with_vehicle(place, region, rng)
+        return with_thing(place, rng.choice(self.shown[region.name]), region, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +166,43 @@ def with_thing(
     return _covered(picture, cut.moved(matrix, (height, width)), behind=rng.random() < 0.7)
 
 
-def with_company(
-    picture: LabelledPicture, other: LabelledPicture, rng: random.Random
-) -> LabelledPicture:
-    """``picture`` of a person with the person of ``other`` beside, before or behind that one.
+def with_vehicle(picture: LabelledPicture, region: Region, rng: random.Random) -> LabelledPicture:
+    """``picture`` with a drawn vehicle of ``region`` and its shadow, mostly behind its people."""
+    height, width = picture.labels.shape
+    pixels, where = drawn_vehicle(region.name, (height, width), rng)
+    label = region.labels[0] if len(region.labels) == 1 else BY_NAME["car"].labels[0]
+    below = cv2.warpAffine(
+        where.view(np.uint8) * np.float32(1), np.array([[1, 0, 0], [0, 1, 0.02 * height]]),
+        (width, height))  # fmt: skip
+    shadow = rng.uniform(0.2, 0.7) * cv2.GaussianBlur(below, (0, 0), 0.012 * height)
+    shadow *= ~person_mask(picture.labels)
+    dark = (picture.pixels * (1 - shadow[..., None])).astype(np.uint8)
+    cut = Cut(pixels, np.full_like(picture.labels, label), where)
+    return _covered(replace(picture, pixels=dark), cut, behind=rng.random() < 0.7)
 
-    Both belong to one set, whose ids of garments they share. As large as the first, about, and
-    their heads at one height, about.
+
+def with_company(
+    picture: LabelledPicture, others: Sequence[LabelledPicture], rng: random.Random
+) -> LabelledPicture:
+    """``picture`` of a person with the people of ``others`` beside, before or behind that one.
+
+    All belong to one set, whose ids of garments they share. As large as the first, about, and
+    their heads at one height, about; who has no head, or would hang in the air, stays away.
     """
+    to, crowd = _head(picture), picture
+    for other in others:
+        at = _head(other)
+        if to is not None and at is not None:
+            crowd = _joined(crowd, to, other, at, rng)
+    return crowd
+
+
+def _joined(
+    picture: LabelledPicture, to: Head, other: LabelledPicture, at: Head, rng: random.Random
+) -> LabelledPicture:
+    """``picture``, its first head ``to``, with the person of ``other``, whose head is ``at``."""
     height, width = picture.labels.shape
     inside = person_mask(other.labels)
-    at, to = _head(other), _head(picture)
-    if at is None or to is None:
-        return picture
     scale = to[2] / at[2] * rng.uniform(0.75, 1.3)
     mirror = -1 if rng.random() < 0.5 else 1
     x = to[0] + rng.choice((-1, 1)) * rng.uniform(1.2, 4.5) * to[2]
@@ -181,8 +215,8 @@ def with_company(
     return _covered(picture, cut.moved(matrix, (height, width)), behind=rng.random() < 0.6)
 
 
-def _head(picture: LabelledPicture) -> tuple[float, float, float] | None:
-    """Middle (x, y) of the face and its height in pixels; None where it is too small."""
+def _head(picture: LabelledPicture) -> Head | None:
+    """The face of ``picture``; None where it is too small."""
     box = box_of(picture.labels)
     if box is None:
         return None

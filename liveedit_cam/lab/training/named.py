@@ -77,8 +77,10 @@ MISSPELT_SHARE = 0.20
 """Share of the instructions with typos and words that say nothing; the clips' pairs have more."""
 PASTED_SHARE = 0.25
 """Share of the street people that stand before a view of a clip."""
-COMPANY_SHARE = 0.15
-"""Share of the street people that stand beside another one."""
+COMPANY_SHARE = 0.22
+"""Share of the street people that stand beside others."""
+COMPANIONS = (1, 1, 1, 2, 3, 4)
+"""How many others, drawn from these."""
 LEAST_SEEN = 0.003
 """Share of a view that what is named must take; less, and another view is drawn."""
 
@@ -272,10 +274,11 @@ class PictureMaker:
         self, picture: LabelledPicture, region: Region, count: int, height: int, width: int
     ) -> View:
         """A random view; drawn again where ``region`` is hardly seen."""
-        picture = self.faces.sharpened(picture, self.rng)
-        if picture.set == STREET and self.rng.random() < COMPANY_SHARE:
-            other = self.faces.sharpened(self.rng.choice(self.collage.street), self.rng)
-            picture = with_company(picture, other, self.rng)
+        rng, faces = self.rng, self.faces
+        picture = faces.of(picture, rng)
+        if picture.set == STREET and rng.random() < COMPANY_SHARE:
+            street = rng.choices(self.collage.street, k=rng.choice(COMPANIONS))
+            picture = with_company(picture, [faces.of(other, rng) for other in street], rng)
         for _ in range(4):
             view = photograph(picture, region, count, (height, width), self.rng)
             if view.share(region) > LEAST_SEEN:

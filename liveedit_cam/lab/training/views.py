@@ -26,6 +26,9 @@ MOVING_SHARE = 0.35
 SMALL = frozenset(("glasses", "hat", "tie", "scarf", "hair", "face", "skin", "cup", "bottle",
                    "bag", "book", "phone", "shoes", "belt", "bird"))  # fmt: skip
 """Things looked at from closer."""
+NEAR = frozenset(("hair", "face", "skin", "glasses"))
+NEAR_SHARE = 0.15
+"""Share of the views of a head that are filled by it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,16 +131,19 @@ def camera(
     """From the picture to (height, width), one matrix per frame, or one for all."""
     full_h, full_w = picture.labels.shape
     largest = min(full_h / height, full_w / width)
-    closest = 0.3 if region.name in SMALL and rng.random() < 0.5 else 0.5
-    scale = largest * rng.uniform(closest, 1.0)
+    closest, farthest = 0.3 if region.name in SMALL and rng.random() < 0.5 else 0.5, 1.0
+    off = 0.4
+    if region.name in NEAR and rng.random() < NEAR_SHARE:
+        closest, farthest, off = 0.2, 0.4, 0.2
+    scale = largest * rng.uniform(closest, farthest)
     crop_h, crop_w = height * scale, width * scale
     x = rng.uniform(0, full_w - crop_w) + crop_w / 2
     y = rng.uniform(0, full_h - crop_h) + crop_h / 2
     inside = np.argwhere(region_mask(region, picture))
     if len(inside) and rng.random() < 0.8:  # where it is, somewhere in the view
         at_y, at_x = inside[rng.randrange(len(inside))]
-        x = at_x + rng.uniform(-0.4, 0.4) * crop_w
-        y = at_y + rng.uniform(-0.4, 0.4) * crop_h
+        x = at_x + rng.uniform(-off, off) * crop_w
+        y = at_y + rng.uniform(-off, off) * crop_h
         x = min(max(x, crop_w / 2), full_w - crop_w / 2)
         y = min(max(y, crop_h / 2), full_h - crop_h / 2)
     flip = -1 if rng.random() < 0.5 else 1

@@ -13,7 +13,13 @@ from labelled import CAR, FACE, HAIR, SKY, UPPER, write_pictures
 
 from liveedit_cam.lab.edits.pictures import LabelledPicture, load_pictures, person_mask
 from liveedit_cam.lab.edits.regions import REGIONS
-from liveedit_cam.lab.training.collage import Collage, with_company, with_sky, with_thing
+from liveedit_cam.lab.training.collage import (
+    Collage,
+    with_company,
+    with_sky,
+    with_thing,
+    with_vehicle,
+)
 
 BY_NAME = {region.name: region for region in REGIONS}
 BORDER_PX = 3
@@ -80,7 +86,7 @@ def test_company_comes_with_face_hair_and_garments(pictures: dict[str, LabelledP
     inside = person_mask(person.labels)
     num_before = num_beside = 0
     for seed in range(40):
-        after = with_company(person, other, random.Random(seed))
+        after = with_company(person, [other], random.Random(seed))
         if after is person:
             continue
         added = after.labels != person.labels
@@ -97,11 +103,50 @@ def test_company_comes_with_face_hair_and_garments(pictures: dict[str, LabelledP
     assert num_before > 2
 
 
+def test_a_crowd_stands_about_the_first_one(pictures: dict[str, LabelledPicture]) -> None:
+    """Catches a third person measured by the second, who walks away from the first."""
+    person = replace(pictures["person-0"], fine=None)
+    other = replace(pictures["person-1"], fine=None)
+    inside = person_mask(person.labels)
+
+    def added(count: int, seed: int) -> int:
+        crowd = with_company(person, [other] * count, random.Random(seed))
+        return int((person_mask(crowd.labels) & ~inside).sum())
+
+    alone, crowds = ([added(count, seed) for seed in range(40)] for count in (1, 4))
+    assert sum(crowds) > 1.5 * sum(alone)
+    first = [with_company(person, [other], random.Random(seed)) for seed in range(40)]
+    both = [with_company(person, [other, other], random.Random(seed)) for seed in range(40)]
+    one_there = sum(person_mask(p.labels)[~inside].any() for p in first)
+    assert sum(person_mask(p.labels)[~inside].any() for p in both) >= one_there
+
+
+def test_a_vehicle_is_drawn_with_its_label_and_a_shadow(
+    pictures: dict[str, LabelledPicture],
+) -> None:
+    """Catches a car over people always or never, a label of another kind, and a bright shadow."""
+    person = pictures["person-0"]
+    inside = person_mask(person.labels)
+    before = 0
+    for name, label in (("car", CAR), ("vehicle", CAR), ("bus", BY_NAME["bus"].labels[0])):
+        for seed in range(12):
+            after = with_vehicle(person, BY_NAME[name], random.Random(seed))
+            there = after.labels == label
+            assert set(np.unique(after.labels)) <= {*np.unique(person.labels), label}
+            if not there.any():
+                continue
+            beside = far_from(there)
+            assert (after.pixels[beside].astype(int) <= person.pixels[beside]).all()
+            assert np.array_equal(after.pixels[beside & inside], person.pixels[beside & inside])
+            before += bool((there & inside).any())
+    assert 0 < before < 36
+
+
 def test_nobody_hangs_in_the_air(pictures: dict[str, LabelledPicture]) -> None:
     """Catches a person cut off at the chest whose cut can be seen."""
     person = pictures["person-0"]
     for seed in range(40):
-        after = with_company(person, pictures["person-1"], random.Random(seed))
+        after = with_company(person, [pictures["person-1"]], random.Random(seed))
         added = person_mask(after.labels) & ~person_mask(person.labels)
         columns = np.flatnonzero(added.any(0))
         assert all(
@@ -113,8 +158,8 @@ def test_without_a_face_there_is_no_company(pictures: dict[str, LabelledPicture]
     """Catches a size told from nothing."""
     person = pictures["person-0"]
     faceless = replace(person, labels=np.where(person.labels == FACE, HAIR, person.labels))
-    assert with_company(person, faceless, random.Random(0)) is person
-    assert with_company(faceless, person, random.Random(0)) is faceless
+    assert with_company(person, [faceless], random.Random(0)) is person
+    assert with_company(faceless, [person], random.Random(0)) is faceless
 
 
 def test_only_what_few_pictures_show_is_put_together(
