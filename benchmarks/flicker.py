@@ -41,18 +41,18 @@ class HoldsNothing(Steadier):
         return cells, rest
 
 
-WAYS: dict[str, Callable[[], Steadier | None]] = {
-    "nothing": lambda: None,
+WAYS: dict[str, Callable[[], Steadier] | None] = {
+    "nothing": None,
     "same noise": HoldsNothing,
     "as it ships": Steadier,
 }
 
 
 def measure(
-    stream: EditStream, case: Case, num_chunks: int, steadier: Steadier | None
+    stream: EditStream, case: Case, num_chunks: int, way: Callable[[], Steadier] | None
 ) -> tuple[MotionFigures, float]:
     """Flicker of one edit from a fresh stream, and its dB against the exact target."""
-    stream._steadier = steadier
+    stream.new_steadier = way
     stream.reset()
     conditioning, size = stream.encode_text(case.prompt), stream.chunk_frames
     parts = [
@@ -91,9 +91,9 @@ def main() -> None:
     stream = load(options.model, "cpu")
     cases = draw_cases(choose_clips(options.media, options.clips), (LOCAL, WHOLE))
     rows = []
-    for name, make in WAYS.items():
+    for name, way in WAYS.items():
         shown = track(cases, name, console=Console(stderr=True), transient=True)
-        measured = [measure(stream, case, options.chunks, make()) for case in shown]
+        measured = [measure(stream, case, options.chunks, way) for case in shown]
         rows.append(row(name, measured))
         print(
             "{way:<12} flicker {flicker:.2f} (exact {exact_flicker:.2f}), {psnr_db:.2f} dB".format(

@@ -21,7 +21,7 @@ from torch import nn
 
 from liveedit_cam.model import WAN_1_3B
 from liveedit_cam.model.speed.fp8 import Fp8Linear, float_product, has_fp8, scaled_product, to_8bit
-from liveedit_cam.model.weights import choose_device, fastest_dtype
+from liveedit_cam.model.weights import choose_device, fast_dtype
 
 QUESTION = "What does an 8-bit product cost here, and what of it is rounding?"
 CALLS, WARM_UPS = 30, 5
@@ -38,7 +38,7 @@ def ways(
     inner: int, outer: int, tokens: int, device: torch.device
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is timed for one shape."""
-    dtype, is_cuda = fastest_dtype(device), device.type == "cuda"
+    dtype, is_cuda = fast_dtype(device), device.type == "cuda"
     x = torch.randn(tokens, inner, device=device, dtype=dtype)
     linear = nn.Linear(inner, outer, device=device, dtype=dtype).requires_grad_(False)
     yield "bits16", partial(F.linear, x, linear.weight, linear.bias)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from liveedit_cam.lab.ablations.cases import LOCAL, Case, choose_clips
 from liveedit_cam.lab.ablations.rig import (
-    Networks,
+    LoadedNano,
     Setup,
     Steps,
     Variant,
@@ -79,7 +79,7 @@ def spread(attention: Tensor) -> float:
 
 
 @torch.inference_mode()
-def watched(networks: Networks, case: Case) -> tuple[list[Picture], Tensor, Tensor]:
+def watched(networks: LoadedNano, case: Case) -> tuple[list[Picture], Tensor, Tensor]:
     """Small frames, and attention (layers, n, N) of the middle latent's tokens: whole, cut."""
     config, codec = networks.config, CodecStream(networks.codec)
     frames = case.source(0, codec.frames_for(NUM_LATENTS))
@@ -112,7 +112,7 @@ def heat(frame: Picture, values: Tensor, grid: tuple[int, int], most: float) -> 
     return np.uint8(0.35 * frame + 0.65 * colour)
 
 
-def draw_attention(networks: Networks, case: Case, path: Path) -> dict[str, Figure]:
+def draw_attention(networks: LoadedNano, case: Case, path: Path) -> dict[str, Figure]:
     """Two rows of frames: every latent visible, the future cut off."""
     small, whole, cut = watched(networks, case)
     per_latent = networks.config.codec.frames_per_latent
@@ -160,7 +160,7 @@ def draw_attention(networks: Networks, case: Case, path: Path) -> dict[str, Figu
     }
 
 
-def draw_masks(networks: Networks, case: Case, path: Path) -> dict[str, Figure]:
+def draw_masks(networks: LoadedNano, case: Case, path: Path) -> dict[str, Figure]:
     """Three rows: source, edit, what was recomputed; a column each chunk."""
     stream = make_stream(networks, Variant("", networks.config))
     conditioning, columns, masks = stream.encode_text(case.prompt), [], []

@@ -115,7 +115,7 @@ def time_chunk(
     mark()
     before, after = stream._decode(small, source, edited)
     mark()
-    fit(before[-1:], after[-1:], steadier=stream._steadier, num_passed=len(before))
+    fit(before[-1:], after[-1:], steadier=stream._past.steadier, num_passed=len(before))
     mark()
     encode, denoise, decode, fitted = np.diff(marks).tolist()
     spent = [end - begin for begin, end in passes.spans]

@@ -52,6 +52,7 @@ from liveedit_cam.model import WAN_1_3B, EditStream, ModelConfig  # noqa: E402
 from liveedit_cam.model.config import CacheTarget, model_size, paper_mode  # noqa: E402
 from liveedit_cam.model.dit import CausalDiT  # noqa: E402
 from liveedit_cam.model.field import fit  # noqa: E402
+from liveedit_cam.model.latent_stream import Networks  # noqa: E402
 from liveedit_cam.model.speed.fast import Speed, best_speed  # noqa: E402
 from liveedit_cam.model.speed.fp8 import has_fp8  # noqa: E402
 from liveedit_cam.model.stream_codec import StreamCodec  # noqa: E402
@@ -61,7 +62,7 @@ from liveedit_cam.model.wan.vae import (  # noqa: E402
     channels_last,
     keep_type_in_upsampling,
 )
-from liveedit_cam.model.weights import choose_device, fastest_dtype  # noqa: E402
+from liveedit_cam.model.weights import choose_device, fast_dtype  # noqa: E402
 
 if TYPE_CHECKING:
     from liveedit_cam.types import Pixels
@@ -134,21 +135,14 @@ class Bench:
         self, variant: Variant, dit: CausalDiT, codec: StreamCodec, device: torch.device, size: str
     ) -> None:
         target: CacheTarget = "self_attention" if variant.is_masked else "none"
-        config, dtype = replace(variant.config, mask_target=target), fastest_dtype(device)
+        config, dtype = replace(variant.config, mask_target=target), fast_dtype(device)
         dit.config = config
         self.variant = variant
         self.sync = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-        self.stream = EditStream(
-            config,
-            dit,
-            codec,
-            RandomText(config, device),
-            None,
-            device,
-            dtype,
-            decodes_source=variant.has_light_codec,  # as load_wan does
-            speed=variant.speed,
-        )
+        text = RandomText(config, device)
+        decodes_source = variant.has_light_codec  # as load_wan does
+        networks = Networks(dit, codec, text, decodes_source=decodes_source)
+        self.stream = EditStream(config, networks, device, dtype, speed=variant.speed)
         self.text = self.stream.encode_text("")
         self._rng = np.random.default_rng(0)
         self._size = CAMERA[size]
@@ -297,13 +291,13 @@ def main() -> None:
     torch.backends.cudnn.benchmark = True  # as load_wan does
     torch.manual_seed(0)
     with torch.device(device):
-        dit = CausalDiT(config).to(fastest_dtype(device))
+        dit = CausalDiT(config).to(fast_dtype(device))
         vae = AutoencoderKLWan(base_dim=96 if wanted.scale == "full" else 4)
-    nn.Module.to(vae, fastest_dtype(device)).eval().requires_grad_(False)  # theirs would warn
+    nn.Module.to(vae, fast_dtype(device)).eval().requires_grad_(False)  # theirs would warn
     keep_type_in_upsampling(vae)
     with torch.device(device):
-        tae = TAEHV().to(fastest_dtype(device)).eval().requires_grad_(False)
-    ceiling = product_ceiling(config, device, fastest_dtype(device))
+        tae = TAEHV().to(fast_dtype(device)).eval().requires_grad_(False)
+    ceiling = product_ceiling(config, device, fast_dtype(device))
     is_cuda = device.type == "cuda"
     figures: dict[str, Figure] = {
         "scale": wanted.scale,

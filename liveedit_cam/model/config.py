@@ -18,6 +18,10 @@ Prediction = Literal["flow", "source_change"]
 ReusePart = Literal["self_attention", "ffn", "network"]
 """What can be reused: outputs within every block, or of the whole network, which leaves tokens out
 of whole passes."""
+CodecKind = Literal["own", "wan"]
+"""Our linear codec, or Wan2.1's autoencoder."""
+WAN_CHANNELS = 16
+"""Of its latents; no codec of ours has so few."""
 CacheTarget = Literal["none", ReusePart]
 """Whose outputs the mask cache stores and reuses."""
 
@@ -32,6 +36,7 @@ class CodecConfig:
     frames_per_latent: int = 4
     decoder_width: int = 64
     decoder_blocks: int = 2
+    kind: CodecKind = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,7 @@ class ModelConfig:
             return cls(
                 **{
                     **values,
-                    "codec": CodecConfig(**values["codec"]),
+                    "codec": _codec(values["codec"]),
                     "text": TextConfig(**values["text"]),
                     "source_encoder": _source_encoder(values.get("source_encoder")),
                     "timesteps": tuple(values["timesteps"]),
@@ -197,6 +202,12 @@ class ModelConfig:
                 f"of ModelConfig",
                 hint="Reinstall the package or pull the model again.",
             ) from error
+
+
+def _codec(values: Mapping[str, Any]) -> CodecConfig:
+    """Written before there was ``kind``, the number of channels tells it."""
+    is_wan = values["latent_channels"] == WAN_CHANNELS
+    return CodecConfig(**{"kind": "wan" if is_wan else "own", **values})
 
 
 def _source_encoder(values: Mapping[str, Any] | None) -> SourceEncoderConfig | None:
@@ -235,7 +246,7 @@ WAN_1_3B = ModelConfig(
     ffn_dim=8960,
     num_layers=30,
     num_heads=12,
-    codec=CodecConfig(latent_channels=16, decoder_width=96),
+    codec=CodecConfig(latent_channels=WAN_CHANNELS, decoder_width=96, kind="wan"),
     text=TextConfig(width=4096, max_tokens=512, num_layers=24, num_heads=64),
     prediction="flow",
     height=480,

@@ -7,6 +7,7 @@ and taught words are kept here for EditStream.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -36,49 +37,78 @@ NUM_CODEC_WARM_UPS = 3
 """Chunks of a warm-up that go through the codec: its first two have shapes of their own."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Networks:
+    """What a model consists of, loaded."""
+
+    dit: CausalDiT
+    codec: StreamCodec
+    text: PromptEncoder
+    words: frozenset[str] | None = None
+    """Those the model was taught; None = any."""
+    decodes_source: bool = True
+    """Whether the change is measured between decoded pictures, which cancels what the codec loses
+    and costs a second decoding, or against the source itself."""
+    light_codec: Callable[[], StreamCodec] | None = None
+    """Makes a codec that takes less memory, for ``apply``; None = there is none."""
+
+
+@dataclass(slots=True, eq=False)
+class Past:
+    """What one stream has seen so far; a new stream has a new one.
+
+    Keys, values and the mask cache's outputs are not in it: recorded work knows their addresses,
+    so that they are emptied and not made anew.
+    """
+
+    steadier: Steadier | None
+    shown: ShownLatents = field(default_factory=ShownLatents)
+    prompt: str | None = None
+    """Of the instruction that the last chunk followed."""
+    seed: int | None = None
+    source: Tensor | None = None
+    """Latents of the last chunk's source, (B, C, T, h, w)."""
+
+
 class LatentStream:
     """One edit of one video stream, compared as the codec shows it. One thread owns it."""
 
     def __init__(
         self,
         config: ModelConfig,
-        dit: CausalDiT,
-        codec: StreamCodec,
-        text: PromptEncoder,
-        words: frozenset[str] | None,
+        networks: Networks,
         device: torch.device,
         dtype: torch.dtype,
         *,
-        decodes_source: bool = True,
-        light_codec: Callable[[], StreamCodec] | None = None,
         kv_policy: KVPolicy = "keep",
         speed: Speed | None = None,
         recorder: Callable[[torch.device], Recorder] = CudaRecorder,
     ) -> None:
         """Move the DiT to ``device`` and ``dtype``; codec and text encoder stay where they are.
 
-        ``words`` are those the model was taught, None = any. ``decodes_source``: whether the
-        change is measured between decoded pictures, which cancels what the codec loses and costs
-        a second decoding, or against the source itself. ``light_codec`` makes one that takes less
-        memory, for ``apply``. ``speed`` None = the best for ``device``. Raises UsageError for a
-        speed that the device cannot have; ``recorder`` is what records where it says so.
+        ``speed`` None = the best for ``device``. Raises UsageError for a speed that the device
+        cannot have; ``recorder`` is what records where it says so.
         """
         self.config = config
         self.device = device
         self.dtype = dtype
-        self.words = words
+        self.words = networks.words
         self.kv_policy: KVPolicy = kv_policy
         self.schedule = FlowSchedule(config.timesteps, config.shift)
         self.speed = best_speed(device) if speed is None else speed
-        self.dit = dit.to(device, dtype).eval().requires_grad_(False)
+        self.dit = networks.dit.to(device, dtype).eval().requires_grad_(False)
         prepare(self.dit, self.speed)
         self._kernels = kernels_for(self.speed, config, device, dtype)
         self._recorder = recorder
-        self.codec = codec
-        self._text = text
-        self._decodes_source = decodes_source
-        self._light_codec = light_codec
+        self.codec = networks.codec
+        self._text = networks.text
+        self._decodes_source = networks.decodes_source
+        self._light_codec = networks.light_codec
         self._is_kept_warm = False
+        # a regressed change is held where its source holds still, and its doubt takes a side;
+        # pictures made anew need neither
+        is_regressed = config.prediction == "source_change"
+        self.new_steadier: Callable[[], Steadier] | None = Steadier if is_regressed else None
         self._begin()
 
     def _begin(self) -> None:
@@ -86,17 +116,17 @@ class LatentStream:
         self._mask = MaskCache(self.config, self.speed.num_buckets)
         self._cache: KVCache | None = None
         self._denoiser: Denoiser = self.dit
-        # a regressed change is held where its source holds still, and its doubt takes a side;
-        # pictures made anew need neither
-        self._steadier = Steadier() if self.config.prediction == "source_change" else None
         self._noise = torch.Generator(self.device)
-        self._seed: int | None = None
         self._size: tuple[int, int] | None = None
-        self._conditioning: TextConditioning | None = None
-        self._shown = ShownLatents()
-        self._last_source: Tensor | None = None
+        self._past = self._new_past()
         self.skip_ratio = 0.0  # share of tokens that the last chunk's middle steps reused
         self.recomputed: Tensor | None = None  # bool (T, h, w): those computed anew; None = all
+
+    def _new_past(self) -> Past:
+        return Past(self._steadier())
+
+    def _steadier(self) -> Steadier | None:
+        return None if self.new_steadier is None else self.new_steadier()
 
     @property
     def chunk_frames(self) -> int:
@@ -146,10 +176,7 @@ class LatentStream:
         if self._cache:
             self._cache.reset()
         self._mask.reset()
-        self._shown.clear()
-        self._seed = self._last_source = None
-        if self._steadier is not None:
-            self._steadier.reset()
+        self._past = self._new_past()
         self.codec.reset()
 
     @torch.inference_mode()
@@ -199,12 +226,11 @@ class LatentStream:
                 source = self.codec.encode(frames)
             recomputed = torch.arange(tokens, device=self.device) < count
             self._mask.edit_mask = None if count == tokens else recomputed
-            self._last_source = None
+            self._past.source = None
             edited = self._edit_latents(source, conditioning)
             if number < NUM_CODEC_WARM_UPS:
                 self._decode(frames, source, edited)
         self.reset()
-        self._conditioning = None
         self.skip_ratio = 0.0
 
     def _resize(self, height: int, width: int) -> bool:
@@ -231,33 +257,32 @@ class LatentStream:
             self._warm_up()
 
     def _prepare(self, conditioning: TextConditioning, seed: int) -> None:
-        """Follow a change of seed or instruction."""
-        if self._seed != seed or self._steadier is not None:  # other noise would flicker
-            self._seed = seed
+        """Follow a change of seed or instruction: another one is one of another prompt."""
+        past = self._past
+        if past.seed != seed or past.steadier is not None:  # other noise would flicker
+            past.seed = seed
             self._noise.manual_seed(seed)
-        if self._conditioning is not conditioning:
-            if self._conditioning is not None:
-                self._switch(conditioning)
-            self._conditioning = conditioning
+        if past.prompt not in (None, conditioning.prompt):
+            self._switch(conditioning)
+        past.prompt = conditioning.prompt
 
     def _switch(self, conditioning: TextConditioning) -> None:
         """A new instruction: recompute everything once, treat the history by ``kv_policy``."""
         assert self._cache is not None, "an instruction switched before the first chunk"
         self._mask.reset()
-        if self._steadier is not None:
-            self._steadier.reset()
+        self._past.steadier = self._steadier()
         if self.kv_policy == "keep":
             return
         self._cache.reset()
         if self.kv_policy == "recache":
-            self._shown.rewrite(self.dit, self._cache, conditioning.kv)
+            self._past.shown.rewrite(self.dit, self._cache, conditioning.kv)
 
     def _edit_latents(self, source: Tensor, conditioning: TextConditioning) -> Tensor:
         """One chunk of latents (B, C, T, h, w), the same shape out."""
         assert self._cache is not None, "_prepare makes the cache"
-        last = self._last_source
+        last = self._past.source
         moved = None if last is None else (source - last)[:, 0].abs().mean()
-        self._last_source = source
+        self._past.source = source
         self._mask.plan(moved)
         has_middle = len(self.schedule.timesteps) > 2
         self.skip_ratio = self._mask.skip_ratio if has_middle else 0.0
@@ -268,7 +293,7 @@ class LatentStream:
             self._noise, context_pass=self.config.context_pass,
         )  # fmt: skip
         if self.kv_policy == "recache":
-            self._shown.add(x0, source, self.config)
+            self._past.shown.add(x0, source, self.config)
         return x0
 
     def _decode(self, small: Tensor, source: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from liveedit_cam.model.governor import Setting
 from liveedit_cam.model.latent_stream import LatentStream
 from liveedit_cam.model.matte import clear
 from liveedit_cam.model.prompts import condition
-from liveedit_cam.model.stream_codec import refused_chunk
+from liveedit_cam.model.stream_codec import LimitedText, refused_chunk
 from liveedit_cam.pixels import shrink
 from liveedit_cam.types import ModelFrame, Pixels, Region
 
@@ -52,7 +53,10 @@ class EditStream(LatentStream):
         A small model's sentence of several edits becomes one for each, unless ``cuts`` is False.
         """
         max_words = self.config.text.max_tokens - 1
-        return condition(prompt, self._text_kv, self.words, max_words, cuts=cuts)
+        text = condition(prompt, self._text_kv, self.words, max_words, cuts=cuts)
+        if isinstance(self._text, LimitedText):
+            return replace(text, unread=self._text.unread)
+        return text
 
     def _text_kv(self, prompt: str) -> list[TextKV]:
         return self.dit.text_kv(self._text([prompt]).to(self.device, self.dtype))
@@ -105,7 +109,7 @@ class EditStream(LatentStream):
         strength = strength if conditioning.is_understood else 0.0
         before, after, plain = self._edited(small, conditioning, seed, every_frame=every_frame)
         passed = 1 if every_frame else len(small)
-        return fit(before, after, strength, region, self._steadier, passed, plain)
+        return fit(before, after, strength, region, self._past.steadier, passed, plain)
 
     def _edited(
         self, small: Pixels, conditioning: TextConditioning, seed: int, *, every_frame: bool
@@ -121,7 +125,7 @@ class EditStream(LatentStream):
             if not every_frame:
                 before, after = before[-1:], after[-1:]
         plain = None
-        if self._steadier is not None:
+        if self._past.steadier is not None:
             after, plain = clear(before, after, spares=conditioning.spares)
         if conditioning.then is None:
             return before, after, plain

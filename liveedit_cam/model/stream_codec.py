@@ -67,6 +67,14 @@ class PromptEncoder(Protocol):
 
 
 @runtime_checkable
+class LimitedText(Protocol):
+    """A PromptEncoder that cuts what is too long and tells of it."""
+
+    unread: str
+    """The end that was cut off what was encoded last; "" = all was read."""
+
+
+@runtime_checkable
 class MovableText(Protocol):
     """A PromptEncoder large enough to matter where it runs."""
 

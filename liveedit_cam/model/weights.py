@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import NANO, PRESETS, ModelConfig
 from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.latent_stream import Networks
 from liveedit_cam.model.speed.fast import Speed, best_speed
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.wan.load import FILES as WAN_FILES
-from liveedit_cam.model.wan.load import is_wan_folder, load_wan
+from liveedit_cam.model.wan.load import load_wan
 from liveedit_cam.model.weight_files import RENEW, load_weights
 from liveedit_cam.types import CodecChoice
 
@@ -56,12 +58,12 @@ def load(
     target = choose_device(device)
     if uses_fp8:
         speed = replace(speed or best_speed(target), uses_fp8=True)
-    if is_wan_folder(folder):
+    if config.codec.kind == "wan":
         stream = load_wan(
             folder,
             config,
             target,
-            fastest_dtype(target),
+            fast_dtype(target),
             kv_policy=kv_policy or "keep",
             speed=speed,
             codec=codec,
@@ -95,17 +97,9 @@ def _load_small(
     words = read_words(folder / "words.json")
     for network in (codec, text):  # float32: rounding in the codec would look like a change
         network.to(target).float().eval().requires_grad_(False)
-    return EditStream(
-        config,
-        dit,
-        CodecStream(codec),
-        text,
-        words,
-        target,
-        fastest_dtype(target),
-        kv_policy=kv_policy,
-        speed=speed,
-    )
+    networks = Networks(dit, CodecStream(codec), text, words)
+    dtype = fast_dtype(target)
+    return EditStream(config, networks, target, dtype, kv_policy=kv_policy, speed=speed)
 
 
 def named_folder(name: str) -> Path:
@@ -117,7 +111,9 @@ def named_folder(name: str) -> Path:
 
 def _folder(model: str) -> Path:
     folder = named_folder(model) if model in PRESETS else Path(model)
-    needed = WAN_FILES if is_wan_folder(folder) else FILES
+    path = folder / "config.json"
+    config = read_config(path) if path.is_file() else PRESETS.get(model, NANO)
+    needed = WAN_FILES if config.codec.kind == "wan" else FILES
     missing = [file for file in needed if not (folder / file).is_file()]
     if not missing:
         return folder
@@ -195,22 +191,26 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def fastest_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where its matrix products beat float32 on this device, by a short measurement."""
-    if device.type != "cpu":
-        has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(
-            including_emulation=False
-        )
-        return torch.bfloat16 if has_bfloat16 else torch.float32
-    return min((torch.float32, torch.bfloat16), key=_product_seconds)
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies matrices of it faster than of float32, else float32.
+
+    The same on every start: what the device has decides, not a measurement.
+    """
+    if device.type == "cuda":
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        is_fast = device.type == "cpu" and _has_bfloat16_products(cpu_capabilities())
+    return torch.bfloat16 if is_fast else torch.float32
 
 
-def _product_seconds(dtype: torch.dtype) -> float:
-    """Best of a few, so that a pause of this process does not decide."""
-    a = torch.ones(256, 256, dtype=dtype)
-    seconds = []
-    for _ in range(8):
-        began = time.perf_counter()
-        a @ a
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
+def cpu_capabilities() -> Mapping[str, object]:
+    """What torch says that the processor can do; nothing where torch is too old to say."""
+    say = getattr(torch.cpu, "get_capabilities", None)
+    return {} if say is None else say()
+
+
+def _has_bfloat16_products(can: Mapping[str, object]) -> bool:
+    """Whether oneDNN has such products here: AVX-512 or AMX, or those of ARM on Linux."""
+    if can.get("architecture") == "x86_64":
+        return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    return bool(can.get("bf16")) and sys.platform == "linux"

@@ -145,9 +145,25 @@ def test_a_new_instruction_is_not_held_back() -> None:
     one, other = tiny_stream(), tiny_stream()
     for stream in (one, other):
         play(stream, stream.encode_text("make it blue"), clip)
-    other._steadier = Steadier()
+    other._past.steadier = Steadier()
     after = (play(s, s.encode_text("black and white"), clip) for s in (one, other))
     assert np.array_equal(next(after), next(after))
+
+
+@pytest.mark.parametrize("policy", ["keep", "reset", "recache"])
+def test_an_instruction_is_another_where_its_prompt_is(policy: KVPolicy) -> None:
+    """Catches an instruction encoded anew, as after seventeen others, that starts the edit anew."""
+    kept, anew = (tiny_stream(kv_policy=policy) for _ in range(2))
+    text, clip = kept.encode_text("make it blue"), moving_frames(12)
+    again = anew.encode_text("make it blue")
+    for start in (0, 4):
+        assert np.array_equal(
+            kept.edit(clip[start : start + 4], text), anew.edit(clip[start : start + 4], again)
+        )
+        again = anew.encode_text("make it blue")
+    assert kept.kv_latents == anew.kv_latents == 2
+    anew.edit(clip[8:], anew.encode_text("black and white"))
+    assert anew.kv_latents == (1 if policy == "reset" else 3)
 
 
 def test_strength_and_region_reach_the_compositing() -> None:
@@ -189,7 +205,9 @@ def test_small_frames_of_another_shape_are_refused(shape: tuple[int, ...]) -> No
 def test_the_newest_frames_field_alone_is_that_frames_field() -> None:
     """Catches the field of another frame of the chunk, or a whole chunk's worth of work for it."""
     every, newest = tiny_stream(), tiny_stream()
-    every._steadier = newest._steadier = None  # held from frame to frame, they would differ
+    for stream in (every, newest):
+        stream.new_steadier = None  # held from frame to frame, they would differ
+        stream.reset()
     clip = moving_frames(4)
     wanted = every.change(clip, every.encode_text("make it blue"))
     got = newest.change(clip, newest.encode_text("make it blue"), every_frame=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tiny_model import CPU, TINY, moving_frames, tiny_dit, tiny_stream, write_fo
 from liveedit_cam.errors import LiveEditError, UsageError, WeightsError
 from liveedit_cam.model import NANO, WAN_1_3B, ModelConfig, load
 from liveedit_cam.model.weight_files import load_weights, packed, unpacked
-from liveedit_cam.model.weights import FILES, choose_device, fastest_dtype
+from liveedit_cam.model.weights import FILES, choose_device, fast_dtype
 
 
 @pytest.fixture
@@ -233,7 +234,7 @@ def test_devices_that_are_there_are_taken() -> None:
 
 
 @pytest.mark.parametrize("has_it", [False, True])
-def test_fastest_dtype_is_one_of_two(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_dtype_of_a_gpu(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches float16, in which the norms of this model overflow, and emulated bfloat16."""
     asked: list[dict[str, bool]] = []
 
@@ -242,7 +243,46 @@ def test_fastest_dtype_is_one_of_two(has_it: bool, monkeypatch: pytest.MonkeyPat
         return has_it
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
-    assert fastest_dtype(CPU) in (torch.float32, torch.bfloat16)
+    fast_dtype(CPU)
     assert not asked
-    assert fastest_dtype(torch.device("cuda")) == (torch.bfloat16 if has_it else torch.float32)
+    assert fast_dtype(torch.device("cuda")) == (torch.bfloat16 if has_it else torch.float32)
     assert asked == [{"including_emulation": False}]
+    assert fast_dtype(torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("system", "can", "wanted"),
+    [
+        ("linux", {"architecture": "x86_64", "avx512_bf16": True}, torch.bfloat16),
+        ("win32", {"architecture": "x86_64", "amx_bf16": True}, torch.bfloat16),
+        ("linux", {"architecture": "x86_64", "avx512_f": True, "bf16": True}, torch.float32),
+        ("linux", {"architecture": "aarch64", "bf16": True}, torch.bfloat16),
+        ("darwin", {"architecture": "aarch64", "bf16": True}, torch.float32),
+        ("linux", {}, torch.float32),  # a torch that does not say
+    ],
+)
+def test_fast_dtype_of_a_processor_is_told_by_what_it_has(
+    system: str, can: dict[str, object], wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a measurement: on a busy machine it chose otherwise, and edits differed by start."""
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr("liveedit_cam.model.weights.cpu_capabilities", lambda: can)
+    assert {fast_dtype(CPU) for _ in range(5)} == {wanted}
+
+
+def test_the_kind_of_a_model_is_told_by_its_config(folder: Path) -> None:
+    """Catches a folder that a stray vae/ beside nano's files makes one of Wan's."""
+    (folder / "vae").mkdir()
+    assert load(str(folder), "cpu").config == TINY
+    values = TINY.to_dict()
+    values["codec"]["kind"] = "wan"
+    (folder / "config.json").write_text(json.dumps(values))
+    assert "without vae/config.json" in refusal(WeightsError, lambda: load(str(folder), "cpu"))
+
+
+@pytest.mark.parametrize("config", [NANO, WAN_1_3B], ids=lambda c: c.name)
+def test_a_config_of_before_there_was_a_kind(config: ModelConfig) -> None:
+    """Catches released weights pulled before, whose config says no kind, read as nano's."""
+    values = config.to_dict()
+    del values["codec"]["kind"]
+    assert ModelConfig.from_dict(values) == config

@@ -17,6 +17,7 @@ from liveedit_cam.model.codec import Codec, CodecStream
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import CodecConfig, TextConfig
 from liveedit_cam.model.dit import CausalDiT, TextKV
+from liveedit_cam.model.latent_stream import Networks
 from liveedit_cam.model.text import TextEncoder
 
 TINY = ModelConfig(
@@ -82,16 +83,9 @@ def tiny_stream(
     dtype: torch.dtype = torch.float32,
 ) -> EditStream:
     """An EditStream on the CPU; two of one config hold the same weights."""
-    return EditStream(
-        config,
-        dit or tiny_dit(config),
-        CodecStream(tiny_codec(config.codec, residual_std)),
-        tiny_text(config.text),
-        frozenset(WORDS),
-        CPU,
-        dtype,
-        kv_policy=kv_policy,
-    )
+    codec = CodecStream(tiny_codec(config.codec, residual_std))
+    networks = Networks(dit or tiny_dit(config), codec, tiny_text(config.text), frozenset(WORDS))
+    return EditStream(config, networks, CPU, dtype, kv_policy=kv_policy)
 
 
 def write_folder(folder: Path, config: ModelConfig = TINY) -> Path:

@@ -29,14 +29,14 @@ def this_machine() -> Machine:
     """Facts of this machine. Imports torch: call it after memory has been measured."""
     import torch
 
-    from liveedit_cam.model.weights import choose_device, fastest_dtype
+    from liveedit_cam.model.weights import choose_device, fast_dtype
 
     can_pin = hasattr(os, "sched_getaffinity")
     return Machine(
         cores=len(os.sched_getaffinity(0)) if can_pin else os.cpu_count() or 1,
         cpu=_cpu_name(),
         torch=torch.__version__,
-        dtype=str(fastest_dtype(choose_device("auto"))).removeprefix("torch."),
+        dtype=str(fast_dtype(choose_device("auto"))).removeprefix("torch."),
         commit=_commit(),
     )
 

@@ -32,6 +32,7 @@ from liveedit_cam.model.conditioning import KVPolicy, TextConditioning
 from liveedit_cam.model.config import PRESETS, model_size
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.governor import FULL_STEPS
+from liveedit_cam.model.latent_stream import Networks
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.speed.fast import Speed
 from liveedit_cam.model.text import TextEncoder
@@ -39,7 +40,7 @@ from liveedit_cam.model.weight_files import load_weights
 from liveedit_cam.model.weights import (
     FILES,
     choose_device,
-    fastest_dtype,
+    fast_dtype,
     named_folder,
     read_config,
 )
@@ -51,7 +52,7 @@ NUM_CHUNKS, FIRST_MEASURED = 6, 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Networks:
+class LoadedNano:
     """A loaded model, its weights shared by every stream of a run."""
 
     config: ModelConfig
@@ -90,7 +91,7 @@ class Steps:
 class Setup:
     """What every part is given."""
 
-    networks: Networks
+    networks: LoadedNano
     clips: tuple[Clip, ...]
     runs: Path
     """Folder of the training stages' runs."""
@@ -129,7 +130,7 @@ class Setup:
         return self.gains[key] >= self.least_gain_db
 
 
-def _gain_db(networks: Networks, case: Case) -> float:
+def _gain_db(networks: LoadedNano, case: Case) -> float:
     """How much nearer to its target a case comes inside its edit mask, everything recomputed."""
     stream = make_stream(networks, Variant("", replace(networks.config, mask_target="none")))
     conditioning, count = stream.encode_text(case.prompt), stream.chunk_frames
@@ -143,7 +144,7 @@ def _gain_db(networks: Networks, case: Case) -> float:
     return figures.inside_db - figures.source_inside_db
 
 
-def load_networks(model: str, device: str) -> Networks:
+def load_networks(model: str, device: str) -> LoadedNano:
     """Load a model by name or folder. Raises UsageError (name, device) or WeightsError (files)."""
     folder = named_folder(model) if model in PRESETS else Path(model)
     missing = [file for file in FILES if not (folder / file).is_file()]
@@ -159,12 +160,12 @@ def load_networks(model: str, device: str) -> Networks:
     for network, file in ((dit, "model"), (codec, "codec"), (text, "text")):
         load_weights(network, folder / f"{file}.safetensors")
         network.to(target).float().eval().requires_grad_(False)
-    dtype = fastest_dtype(target)
-    return Networks(config, dit.to(dtype), codec, text, target, dtype)
+    dtype = fast_dtype(target)
+    return LoadedNano(config, dit.to(dtype), codec, text, target, dtype)
 
 
 def make_stream(
-    networks: Networks, variant: Variant, mask: MaskCache | None = None, *, holds: bool = False
+    networks: LoadedNano, variant: Variant, mask: MaskCache | None = None, *, holds: bool = False
 ) -> EditStream:
     """A stream run as ``variant`` says; ``mask`` stands in for its mask cache where given.
 
@@ -173,19 +174,17 @@ def make_stream(
     """
     stream = EditStream(
         variant.config,
-        networks.dit,
-        CodecStream(networks.codec),
-        networks.text,
-        None,
+        Networks(networks.dit, CodecStream(networks.codec), networks.text),
         networks.device,
         networks.dtype,
         kv_policy=variant.policy,
         speed=Speed(),
     )
+    if not holds:
+        stream.new_steadier = None
+        stream.reset()
     if mask is not None:
         stream._mask = mask
-    if not holds:
-        stream._steadier = None
     return stream
 
 
@@ -210,7 +209,7 @@ class Course:
 
 
 def compare(
-    networks: Networks,
+    networks: LoadedNano,
     variants: Sequence[Variant],
     cases: Sequence[Case],
     steps: Steps,

@@ -20,7 +20,7 @@ from liveedit_cam.errors import UsageError
 from liveedit_cam.lab.ablations.cases import LOCAL, WHOLE, Case
 from liveedit_cam.lab.ablations.clock import BlockClock
 from liveedit_cam.lab.ablations.records import StageRow
-from liveedit_cam.lab.ablations.rig import Networks, Setup, small_frames
+from liveedit_cam.lab.ablations.rig import LoadedNano, Setup, small_frames
 from liveedit_cam.lab.evaluation.benchmark import Video, as_tensor
 from liveedit_cam.lab.evaluation.metrics import PictureFigures, picture_figures
 from liveedit_cam.lab.evaluation.rivals import Judge
@@ -167,7 +167,7 @@ def _mean_inside(figures: Sequence[PictureFigures]) -> float | None:
     return fmean(values) if values else None
 
 
-def load_stage(path: Path, networks: Networks) -> CausalDiT:
+def load_stage(path: Path, networks: LoadedNano) -> CausalDiT:
     """The mean weights of a stage's checkpoint. Raises UsageError for one of another model."""
     editor = Editor(networks.config)
     try:
@@ -181,7 +181,7 @@ def load_stage(path: Path, networks: Networks) -> CausalDiT:
 
 
 @torch.inference_mode()
-def edit_clip(networks: Networks, dit: CausalDiT, edit: Edit, case: Case) -> tuple[Video, float]:
+def edit_clip(networks: LoadedNano, dit: CausalDiT, edit: Edit, case: Case) -> tuple[Video, float]:
     """Output of the first chunks, uint8 (T, H, W, 3), and seconds per chunk of latents alone."""
     config, codec = networks.config, CodecStream(networks.codec)
     frames = case.source(0, codec.frames_for(NUM_CHUNKS * config.chunk_latents))

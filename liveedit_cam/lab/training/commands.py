@@ -30,7 +30,7 @@ from liveedit_cam.model.text import TextEncoder
 from liveedit_cam.model.wan.load import preset_encoder
 from liveedit_cam.model.wan.vae import load_wan_vae
 from liveedit_cam.model.weight_files import load_weights
-from liveedit_cam.model.weights import choose_device, fastest_dtype, read_config, read_words
+from liveedit_cam.model.weights import choose_device, fast_dtype, read_config, read_words
 
 app = typer.Typer(
     help="Train nano from scratch: codec, text, teacher-forcing, then export; or the paper's three "
@@ -194,7 +194,7 @@ def encode_set(
 ) -> None:
     """Encode pairs ahead into latents; goes on where it was cut."""
     target = choose_device(device)
-    codec = load_wan_vae(base / "vae", target, fastest_dtype(target))
+    codec = load_wan_vae(base / "vae", target, fast_dtype(target))
     text = preset_encoder(base, read_config(base / "config.json"), target)
     settings = EncodingSettings(height, width, latents)
 

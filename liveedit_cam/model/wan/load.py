@@ -18,12 +18,13 @@ from liveedit_cam.errors import UsageError, WeightsError
 from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
+from liveedit_cam.model.latent_stream import Networks
 from liveedit_cam.model.speed.fast import Speed, best_speed
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.wan.lora import merge_lora, parse_lora, read_lora
 from liveedit_cam.model.wan.prompt_cache import CachedPrompts
 from liveedit_cam.model.wan.taehv import load_taehv
-from liveedit_cam.model.wan.umt5 import Umt5Encoder
+from liveedit_cam.model.wan.umt5 import Umt5Encoder, pad_rows
 from liveedit_cam.model.wan.vae import load_wan_vae
 from liveedit_cam.model.weight_files import load_weights_to
 from liveedit_cam.types import CodecChoice
@@ -66,21 +67,27 @@ class LazyText:
         self._cached = CachedPrompts(self._encoder, folder / "prompts")
         self._free_bytes = free_bytes or free_on
         self._may_stay = True
+        self.unread = ""
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings (B, L, D), from disk where a prompt was met before."""
         self._choose_place()
         try:
-            return self._cached(prompts)
+            return self._padded(prompts)
         except torch.OutOfMemoryError:
             if self._encoder.device.type == "cpu":
                 raise
             _log.warning("no room for the text encoder on %s; it goes on", self._encoder.device)
             self.to_cpu()
-            return self._cached(prompts)
+            return self._padded(prompts)
         finally:
             if not self._stays():
                 self._cached.free()
+
+    def _padded(self, prompts: Sequence[str]) -> Tensor:
+        embeddings = self._cached.embed(prompts)
+        self.unread = " ".join(one.unread for one in embeddings)
+        return pad_rows(embeddings, self._encoder.max_tokens)
 
     def to_cpu(self) -> None:
         """Encode on the processor from now on: slower, and nothing on the device."""
@@ -113,11 +120,6 @@ def free_on(device: torch.device) -> int:
     free, _ = torch.cuda.mem_get_info(device)
     reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return int(free + reserve)
-
-
-def is_wan_folder(folder: Path) -> bool:
-    """Whether a model folder is of this kind."""
-    return (folder / "vae").is_dir()
 
 
 def load_wan(
@@ -164,16 +166,11 @@ def load_wan(
         compiler=torch.compile if chosen.compiles_codec else None,
     )
     make_light = partial(load_taehv, light, device, dtype)
-    return EditStream(
-        config,
+    networks = Networks(
         dit,
         make_light() if is_light else exact(device, dtype),
         LazyText(folder, device, dtype, config.text.max_tokens),
-        None,
-        device,
-        dtype,
         decodes_source=is_light,  # what a light codec loses would look like an edit
         light_codec=make_light if light.is_file() and not is_light else None,
-        kv_policy=kv_policy,
-        speed=chosen,
     )
+    return EditStream(config, networks, device, dtype, kv_policy=kv_policy, speed=chosen)

@@ -198,7 +198,12 @@ class CachedPrompts:
 
 def _entry_bytes(prompt: str, embedding: PromptEmbedding) -> bytes:
     rows = embedding.rows.detach().cpu().contiguous()
-    about = {"prompt": prompt, "num_cut": str(embedding.num_cut), "sha256": _hash(rows)}
+    about = {
+        "prompt": prompt,
+        "num_cut": str(embedding.num_cut),
+        "unread": embedding.unread,
+        "sha256": _hash(rows),
+    }
     return save({"rows": rows}, about)
 
 
@@ -213,7 +218,7 @@ def _read_entry(path: Path, prompt: str, max_tokens: int) -> PromptEmbedding:
         raise ValueError(f"got rows of shape {tuple(rows.shape)}, expected (1..{max_tokens}, D)")
     if about.get("prompt") != prompt or about.get("sha256") != _hash(rows):
         raise ValueError("its prompt or its checksum is another one")
-    return PromptEmbedding(rows, int(about.get("num_cut", "")))
+    return PromptEmbedding(rows, int(about.get("num_cut", "")), about.get("unread", ""))
 
 
 def _hash(rows: Tensor) -> str:

@@ -48,6 +48,8 @@ class PromptEmbedding:
     """(n, D), one row per token, the end token included; 1 <= n <= the encoder's most."""
     num_cut: int = 0
     """Tokens at the prompt's end that did not fit and have no row."""
+    unread: str = ""
+    """Their text."""
 
     @property
     def notice(self) -> str | None:
@@ -127,12 +129,15 @@ class Umt5Encoder:
         model, tokenizer = self._load()
         embeddings = []
         for prompt in prompts:
-            ids = tokenizer.encode(clean_prompt(prompt)).ids
+            clean = clean_prompt(prompt)
+            encoding = tokenizer.encode(clean)
+            ids, unread = encoding.ids, ""
             num_cut = max(0, len(ids) - self.max_tokens)
             if num_cut:
+                unread = clean[encoding.offsets[self.max_tokens - 1][0] :].strip()
                 ids = ids[: self.max_tokens - 1] + ids[-1:]  # the end token stays
             rows = model(input_ids=torch.tensor([ids], device=model.device)).last_hidden_state
-            embeddings.append(PromptEmbedding(rows[0].to(self.dtype), num_cut))
+            embeddings.append(PromptEmbedding(rows[0].to(self.dtype), num_cut, unread))
         return embeddings
 
     def free(self) -> None:

@@ -31,6 +31,7 @@ from liveedit_cam.model.config import ReusePart
 from liveedit_cam.model.dit import CausalDiT, TextKV
 from liveedit_cam.model.generator import Denoiser, denoise_chunk
 from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.latent_stream import Networks
 from liveedit_cam.model.mask_cache import MaskCache
 from liveedit_cam.model.schedule import FlowSchedule
 from liveedit_cam.model.speed.fast import Speed
@@ -319,16 +320,10 @@ def test_without_the_context_pass_the_last_step_stays(double: CausalDiT) -> None
 
 
 def fast_stream(speed: Speed, recorder: Recorder) -> EditStream:
+    codec = CodecStream(tiny_codec(PAIRED.codec))
+    networks = Networks(tiny_dit(PAIRED), codec, tiny_text(PAIRED.text), frozenset(WORDS))
     return EditStream(
-        PAIRED,
-        tiny_dit(PAIRED),
-        CodecStream(tiny_codec(PAIRED.codec)),
-        tiny_text(PAIRED.text),
-        frozenset(WORDS),
-        CPU,
-        torch.float32,
-        speed=speed,
-        recorder=lambda device: recorder,
+        PAIRED, networks, CPU, torch.float32, speed=speed, recorder=lambda device: recorder
     )
 
 

@@ -24,7 +24,7 @@ from liveedit_cam.model.wan.checkpoint import (
     wan_names,
 )
 
-WAN = replace(TINY, name="tiny-wan", codec=CodecConfig(latent_channels=16), num_layers=11)
+WAN = replace(TINY, name="tiny-wan", codec=CodecConfig(16, kind="wan"), num_layers=11)
 """32 input channels as the released model; eleven layers, so that layer 10 is not taken for 1."""
 
 State = dict[str, torch.Tensor]

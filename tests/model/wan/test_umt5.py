@@ -116,7 +116,11 @@ def test_a_long_prompt_is_cut_and_says_so(folder: Path) -> None:
     assert float((got.rows - expected[0]).abs().max()) <= ROUNDING
     (whole,) = encoder(folder, max_tokens=10_000).embed([prompt])
     assert got.num_cut == len(whole.rows) - 512 > 0
-    assert whole.notice is None
+    assert (whole.notice, whole.unread) == (None, "")
+    assert got.unread
+    assert clean_prompt(prompt).endswith(got.unread)
+    (rest,) = encoder(folder, max_tokens=10_000).embed([got.unread])
+    assert abs(len(rest.rows) - 1 - got.num_cut) <= 1  # a piece may begin within a word
     assert got.notice is not None
     assert f"{got.num_cut} tokens longer than the 512" in got.notice
 

@@ -92,6 +92,17 @@ def test_it_stays_where_there_is_room(tmp_path: Path, free: int, stays: bool) ->
     assert not encoder.kept
 
 
+def test_what_the_encoder_cuts_is_told(folder: Path) -> None:
+    """Catches a long instruction whose end is dropped in silence, encoded or met before."""
+    stream = load_wan(folder, TINY_WAN, CPU, torch.float32)
+    long = PROMPT + " And let it snow a little over the far hills, and rain over the near ones."
+    for _ in range(2):  # the second comes from prompts/
+        text = stream.encode_text(long)
+        assert text.unread
+        assert long.endswith(text.unread)
+        assert stream.encode_text("Add snow").unread == ""
+
+
 @pytest.fixture(scope="module")
 def light_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same model with a light codec of random weights beside it."""

@@ -41,7 +41,7 @@ E = TypeVar("E")
 TINY_WAN = replace(
     TINY,
     name="tiny-wan",
-    codec=CodecConfig(latent_channels=16),
+    codec=CodecConfig(latent_channels=16, kind="wan"),
     text=TextConfig(width=WIDTH, max_tokens=12),
     prediction="flow",
     height=32,

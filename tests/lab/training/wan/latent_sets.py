@@ -22,7 +22,7 @@ FLOW = replace(
     TINY,
     name="tiny-flow",
     prediction="flow",
-    codec=CodecConfig(latent_channels=16, decoder_width=8, decoder_blocks=1),
+    codec=CodecConfig(16, decoder_width=8, decoder_blocks=1, kind="wan"),
     height=32,
     width=48,
     chunk_latents=3,
