@@ -24,6 +24,7 @@ from liveedit_cam.control.private_files import (
     write_private,
 )
 from liveedit_cam.errors import ControlError
+from liveedit_cam.folders import OURS, user_folder
 
 LOG_NAME = "daemon.log"
 """What a daemon in the background writes, in that folder."""
@@ -70,16 +71,13 @@ def runtime_path(environ: Mapping[str, str], platform: str = sys.platform) -> Pa
     """Folder of lock, token, port and log for this user; it need not exist yet."""
     if environ.get(RUNTIME_VARIABLE):
         return Path(environ[RUNTIME_VARIABLE])
-    if platform == "win32":
-        local = environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-        return Path(local) / "liveedit-cam" / "run"
-    if platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "liveedit-cam" / "run"
+    if platform in ("win32", "darwin"):
+        return user_folder("state", environ, platform) / "run"
     if environ.get("XDG_RUNTIME_DIR"):
-        return Path(environ["XDG_RUNTIME_DIR"]) / "liveedit-cam"
+        return Path(environ["XDG_RUNTIME_DIR"]) / OURS
     import tempfile
 
-    return Path(tempfile.gettempdir()) / f"liveedit-cam-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / f"{OURS}-{os.getuid()}"
 
 
 class DaemonLock:

@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from liveedit_cam.folders import home_folder, user_folder
+
 VARIABLE = "LIVEEDIT_CAM_OBS_PASSWORD"
 """The environment variable."""
 KEYRING_SERVICE, KEYRING_USER = "liveedit-cam", "obs"
 """The entry: ``keyring set liveedit-cam obs``."""
 
 _SECTION = "OBSWebSocket"
+_FLATPAK = ".var/app/com.obsproject.Studio/config/obs-studio"
 _log = logging.getLogger(__name__)
 
 
@@ -79,20 +82,11 @@ def resolve_password(
 
 def obs_settings_paths(environ: Mapping[str, str], platform: str = sys.platform) -> Iterator[Path]:
     """Where an OBS of this user keeps the settings of its WebSocket server, newest kind first."""
-    folders = tuple(_obs_folders(environ, platform))
+    folders = [user_folder("config", environ, platform, "obs-studio")]
+    if platform not in ("win32", "darwin"):
+        folders.append(home_folder(environ) / _FLATPAK)
     yield from (folder / "plugin_config" / "obs-websocket" / "config.json" for folder in folders)
     yield from (folder / "global.ini" for folder in folders)  # OBS 28 to 30
-
-
-def _obs_folders(environ: Mapping[str, str], platform: str) -> Iterator[Path]:
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    if platform == "win32":
-        yield Path(environ.get("APPDATA") or home / "AppData" / "Roaming") / "obs-studio"
-    elif platform == "darwin":
-        yield home / "Library" / "Application Support" / "obs-studio"
-    else:
-        yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "obs-studio"
-        yield home / ".var" / "app" / "com.obsproject.Studio" / "config" / "obs-studio"  # Flatpak
 
 
 def _is_this_machine(host: str) -> bool:

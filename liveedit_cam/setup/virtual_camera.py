@@ -7,22 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from liveedit_cam.setup.computer import Computer
 from liveedit_cam.setup.findings import Finding, Fix, fail, ok, warn
-from liveedit_cam.setup.packages import install_fixes, pipewire_fixes
+from liveedit_cam.setup.packages import install_fixes, pipewire_fixes, unasked
+from liveedit_cam.sinks import _loopback_setup as driver
 from liveedit_cam.sinks import virtual_camera as sink
-from liveedit_cam.sinks._loopback_setup import (
-    INSTALL_MODULE,
-    LABEL,
-    LOAD_MODULE,
-    OPTIONS,
-    Loopback,
-    choose,
-    holders,
-    look,
-    loopbacks,
-)
 
 CHECK = "virtual camera"
 MORNING = "at every boot"
@@ -41,11 +32,11 @@ def virtual_camera(computer: Computer) -> Iterator[Finding]:
     if computer.system != "linux":
         yield _elsewhere(computer)
         return
-    devices = loopbacks(computer.root)
+    devices = driver.loopbacks(computer.root)
     if not devices:
         yield _no_device(computer)
         return
-    for device in choose("", devices)[:1]:
+    for device in driver.choose("", devices)[:1]:
         yield _device(computer, device, devices)
     yield _every_morning(computer)
 
@@ -62,38 +53,32 @@ _WINDOWS = "winget install -e --id OBSProject.OBSStudio"
 
 
 def _no_device(computer: Computer) -> Finding:
-    setup = look(computer.release, computer.root)
-    load = Fix(_as_root(computer, LOAD_MODULE))
-    if setup.is_loaded:
-        again = Fix(computer.sudo("modprobe -r v4l2loopback"))
-        return fail(CHECK, f"{_TITLE} is loaded, but has no device", again, load)
-    signing = (
-        ". Secure Boot is on: where loading is refused, enrol the key first"
-        if setup.is_secure_boot
-        else ""
-    )
-    sign = Fix(
-        computer.sudo("mokutil --import /var/lib/dkms/mok.pub"),
-        is_certain=False,
-        after="restart and choose Enroll MOK",
-    )
-    extra = (sign,) if setup.is_secure_boot else ()
-    if setup.is_installed:
-        return fail(CHECK, f"{_TITLE} is installed, but not loaded{signing}", load, *extra)
+    setup = driver.look(computer.release, computer.root)
+    is_there = setup.is_loaded or setup.is_installed
+    if not is_there and (why := _unbuildable(computer)) is not None:
+        return _without_module(computer, why)
+    found = driver.lack(setup)
+    text = f"{_TITLE} is {found.in_short or found.what}"
+    fixes = list(_headers(computer)) if setup.is_built_elsewhere and not is_there else []
+    for command in found.commands:
+        fixes += unasked(computer, command)
+    if setup.needs_key:
+        text += ". Secure Boot is on: where loading is refused, enrol the key first"
+        enrol = computer.sudo("mokutil --import /var/lib/dkms/mok.pub")
+        fixes.append(Fix(enrol, is_certain=False, after="restart and choose Enroll MOK"))
+    return fail(CHECK, text, *fixes)
+
+
+def _unbuildable(computer: Computer) -> str | None:
+    """Why the module cannot be built for the kernel that runs; None where nothing speaks so."""
     version = _offered(computer)
     if version and (needed := _too_old(version, computer.release)):
         why = f"{_TITLE} {version}, which this system has, does not build for the kernel "
-        return _without_module(computer, f"{why}{computer.release}: that needs {needed}")
+        return f"{why}{computer.release}: that needs {needed}"
     logs = (computer.root / f"var/lib/dkms/{_TITLE}").glob("*/build/make.log")
     if (log := next(logs, None)) is not None and not _headers(computer):
-        return _without_module(computer, f"{_TITLE} {version} did not build, see {log}")
-    if setup.is_built_elsewhere:
-        headers = _headers(computer)
-        build = Fix(computer.sudo("dkms autoinstall"))
-        text = f"{_TITLE} is installed, but not built for the kernel {computer.release}{signing}"
-        return fail(CHECK, text, *headers, build, load, *extra)
-    install = install_fixes(computer, INSTALL_MODULE)
-    return fail(CHECK, f"{_TITLE} is not installed{signing}", *install, load, *extra)
+        return f"{_TITLE} {version} did not build, see {log}"
+    return None
 
 
 def _headers(computer: Computer) -> tuple[Fix, ...]:
@@ -111,7 +96,9 @@ def _without_module(computer: Computer, why: str) -> Finding:
     return fail(CHECK, text, *pipewire_fixes(computer), use)
 
 
-def _device(computer: Computer, device: Loopback, devices: tuple[Loopback, ...]) -> Finding:
+def _device(
+    computer: Computer, device: driver.Loopback, devices: tuple[driver.Loopback, ...]
+) -> Finding:
     title = f"{device.label} ({device.path})"
     version = computer.read("sys/module/v4l2loopback/version") or "before 0.13"  # that says none
     made = f", {_TITLE} {version}"
@@ -121,18 +108,18 @@ def _device(computer: Computer, device: Loopback, devices: tuple[Loopback, ...])
         command = f'usermod -aG {group_of(device.path)} "$USER"'
         text = f"{title}: this user may not write to it"
         return fail(CHECK, text, Fix(computer.sudo(command), after="log in again"))
-    is_only = len(devices) == 1
-    reload = (
-        Fix(computer.sudo("modprobe -r v4l2loopback"), is_certain=is_only),
-        Fix(_as_root(computer, LOAD_MODULE), is_certain=is_only),
-    )
+    reload = [
+        replace(fix, is_certain=len(devices) == 1)
+        for command in (driver.UNLOAD_MODULE, driver.LOAD_MODULE)
+        for fix in unasked(computer, command)
+    ]
     if _shows_all_caps(computer, devices.index(device)):
         text = f"{title}: loaded without exclusive_caps=1, so Chrome and Zoom do not list it"
         return warn(CHECK, text, *reload)
-    if LABEL not in device.label:
-        text = f"{title}: programs list it under that name, not as {LABEL}{made}"
+    if driver.LABEL not in device.label:
+        text = f"{title}: programs list it under that name, not as {driver.LABEL}{made}"
         return warn(CHECK, text, *reload)
-    programs = [one for one in holders(device.path, computer.root) if "(" in one]
+    programs = [one for one in driver.holders(device.path, computer.root) if "(" in one]
     held = f", open in {', '.join(programs)}" if programs else ""
     return ok(CHECK, f"{title}{made}{held}")
 
@@ -156,7 +143,7 @@ def _every_morning(computer: Computer) -> Finding:
         MORNING,
         f"{_TITLE} is gone after the next restart",
         Fix(f"echo {_TITLE} | {write} /{LOAD_FILE}"),
-        Fix(f"echo 'options {_TITLE} {OPTIONS}' | {write} /{OPTIONS_FILE}"),
+        Fix(f"echo 'options {_TITLE} {driver.OPTIONS}' | {write} /{OPTIONS_FILE}"),
     )
 
 
@@ -195,7 +182,3 @@ def _too_old(version: str, release: str) -> str | None:
 def _numbers(text: str) -> tuple[int, ...]:
     match = _NUMBER.match(text)
     return tuple(map(int, match[1].split("."))) if match else ()
-
-
-def _as_root(computer: Computer, command: str) -> str:
-    return command.removeprefix("sudo ") if computer.is_root else command

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from liveedit_cam.distribution import install_command
 from liveedit_cam.errors import SinkError
-from liveedit_cam.sinks._distribution import install_command
+from liveedit_cam.v4l2 import nodes
 
 LABEL = "LiveEdit"
 """How our device is called in call programs, where the module was loaded as our hints say."""
@@ -20,6 +21,7 @@ LABEL = "LiveEdit"
 OPTIONS = f'exclusive_caps=1 card_label="{LABEL}"'
 """Of the module; without exclusive_caps Chrome does not list the device."""
 LOAD_MODULE = f"sudo modprobe v4l2loopback {OPTIONS}"
+UNLOAD_MODULE = "sudo modprobe -r v4l2loopback"
 _ADD_DEVICE = f"sudo v4l2loopback-ctl add -n {LABEL}  (from 0.13; else load it with devices=2)"
 _SIGN_MODULE = (
     "Secure Boot is on: if that says 'Key was rejected by service', the module is not signed with "
@@ -63,17 +65,36 @@ class Setup:
     is_secure_boot: bool
     """The kernel takes signed modules only."""
     install_command: str
+    release: str = ""
+    """Of the kernel that runs; "" = unknown."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it can only be loaded once it is signed with a key that this computer knows."""
+        return self.is_secure_boot and not self.is_loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why there is no device of the driver, and what makes one."""
+
+    what: str
+    """What the module is, as "installed, but not loaded"."""
+    commands: tuple[str, ...]
+    """In this order, as people type them; the first may be words where the system is unknown."""
+    otherwise: str = ""
+    """What else to do where they fail; "" = nothing is known."""
+    in_short: str = ""
+    """What the module is where a line must be short; "" = ``what`` is short."""
 
 
 def loopbacks(root: Path = Path("/")) -> tuple[Loopback, ...]:
     """All devices of the driver, by number."""
-    nodes = [
-        node
-        for node in (root / "sys/class/video4linux").glob("video*")
-        if node.name[5:].isdigit() and (node / "max_openers").exists()  # only this driver has it
-    ]
-    nodes.sort(key=lambda node: int(node.name[5:]))
-    return tuple(Loopback(f"/dev/{node.name}", _read(node / "name").strip()) for node in nodes)
+    return tuple(
+        Loopback(f"/dev/{node.name}", _read(node / "name").strip())
+        for node in nodes(root / "sys/class/video4linux")
+        if (node / "max_openers").exists()  # only this driver has it
+    )
 
 
 def choose(target: str, devices: Sequence[Loopback]) -> tuple[Loopback, ...]:
@@ -124,33 +145,32 @@ def look(release: str, root: Path = Path("/")) -> Setup:
             "install the package v4l2loopback of your distribution",
             _read(root / "etc/os-release"),
         ),
+        release=release,
     )
 
 
-def no_device_error(setup: Setup) -> SinkError:
-    """Why this computer has no virtual camera at all."""
+def lack(setup: Setup) -> Lack:
+    """Why this computer has no virtual camera at all, where it has none."""
     if setup.is_loaded:
-        return SinkError(
-            "The kernel module v4l2loopback is loaded, but has no device.",
-            hint=f"Run: sudo modprobe -r v4l2loopback  and then: {LOAD_MODULE}",
-        )
-    sign = f". {_SIGN_MODULE}" if setup.is_secure_boot else ""
+        return Lack("loaded, but has no device", (UNLOAD_MODULE, LOAD_MODULE))
     if setup.is_installed:
-        return SinkError(
-            "The kernel module v4l2loopback, which makes virtual cameras, is installed, but not "
-            "loaded.",
-            hint=f"Run: {LOAD_MODULE}{sign}",
-        )
+        return Lack("installed, but not loaded", (LOAD_MODULE,))
     if setup.is_built_elsewhere:
-        return SinkError(
-            "The kernel module v4l2loopback, which makes virtual cameras, is installed, but not "
-            "built for the kernel that runs.",
-            hint=f"Run: {_BUILD_MODULE}  and then: {LOAD_MODULE}{sign}. {_NOT_BUILDABLE}",
-        )
+        what = "installed, but not built for the kernel"
+        short = f"{what} {setup.release}"
+        return Lack(f"{what} that runs", (_BUILD_MODULE, LOAD_MODULE), _NOT_BUILDABLE, short)
+    what = "not loaded, and not installed for the kernel that runs"
+    return Lack(what, (setup.install_command, LOAD_MODULE), in_short="not installed")
+
+
+def no_device_error(setup: Setup) -> SinkError:
+    """The lack as an error, with all its commands in one hint."""
+    found = lack(setup)
+    sign = _SIGN_MODULE if setup.needs_key else ""
+    first = "Run: " + "  and then: ".join(found.commands)
     return SinkError(
-        "The kernel module v4l2loopback, which makes virtual cameras, is not loaded, and not "
-        "installed for the kernel that runs.",
-        hint=f"Run: {setup.install_command}  and then: {LOAD_MODULE}{sign}",
+        f"The kernel module v4l2loopback, which makes virtual cameras, is {found.what}.",
+        hint=". ".join(part for part in (first, sign, found.otherwise) if part),
     )
 
 

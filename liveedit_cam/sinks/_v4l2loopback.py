@@ -23,13 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liveedit_cam.types import Pixels
+from liveedit_cam.v4l2 import CAPABILITY, LOOPBACK_DRIVER, QUERYCAP, text
 
-DRIVER = "v4l2 loopback"
 WATCH_S = 0.5
 """Pictures that stand still for so long have no writer: the slowest one sends two a second."""
 
-CAPABILITY = struct.Struct("=16s32s32sIII3I")
-"""driver, card, bus, version, capabilities, device capabilities, reserved."""
 FORMAT = struct.Struct(f"=I{struct.calcsize('P') - 4}x12I152x")
 """buffer type, then width, height, pixel format, field, bytes of a line and of a picture, colour
 space, mark, flags, YCbCr encoding, quantization, transfer function."""
@@ -42,7 +40,6 @@ def _request(direction: int, number: int, size: int) -> int:
     return direction << 30 | size << 16 | ord("V") << 8 | number
 
 
-QUERYCAP = _request(2, 0, CAPABILITY.size)
 SET_FORMAT = _request(3, 5, FORMAT.size)
 SET_RATE = _request(3, 22, RATE.size)
 STREAM_ON = _request(1, 18, STREAM.size)
@@ -136,7 +133,7 @@ def abilities(device: Device) -> Abilities:
     data = bytearray(CAPABILITY.size)
     device.ioctl(QUERYCAP, data)
     driver, card, _, _, _, bits, *_ = CAPABILITY.unpack(data)
-    return Abilities(_text(driver), _text(card), bool(bits & CAN_CAPTURE), bool(bits & CAN_OUTPUT))
+    return Abilities(text(driver), text(card), bool(bits & CAN_CAPTURE), bool(bits & CAN_OUTPUT))
 
 
 class LoopbackWriter:
@@ -204,7 +201,7 @@ def _take_over(path: str, open_device: OpenDevice, pause: Callable[[float], None
     device = open_device(path)
     try:
         found = abilities(device)
-        if found.driver != DRIVER:
+        if found.driver != LOOPBACK_DRIVER:
             raise NotLoopbackError(found.driver)
         _lock(device)
         if found.can_output and not found.can_capture:
@@ -278,7 +275,3 @@ def _start(device: Device) -> None:
         # that has no format yet, but has noted its writer by then, which is what a repair needs.
         if error.errno != errno.EINVAL:
             raise
-
-
-def _text(raw: bytes) -> str:
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -48,6 +48,16 @@ class DeviceInfo:
     """Sees heat lamps, not colours: face recognition's camera."""
     formats: tuple[str, ...] = ()
     """Four-letter codes of what it delivers; empty where the system does not tell."""
+    identity: str = ""
+    """Tells it from others of its name, one for all nodes of a camera; "" = nothing does."""
+    again: str = ""
+    """Finds it again where its name does not, as another has the same, or the node itself was
+    named; "" = its name does."""
+
+    @property
+    def target(self) -> str:
+        """What to put behind ``camera:`` to open this very camera, or none, when others moved."""
+        return self.again or f'"{self.name}"'
 
 
 class Listed(Protocol):
@@ -57,6 +67,8 @@ class Listed(Protocol):
     def index(self) -> int: ...
     @property
     def name(self) -> str: ...
+    @property
+    def path(self) -> str | None: ...
 
 
 def find(target: str) -> DeviceInfo:
@@ -67,7 +79,8 @@ def find(target: str) -> DeviceInfo:
     if sys.platform == "linux":
         path = f"/dev/video{int(target)}" if target.isdecimal() else target
         if path.startswith("/"):
-            return _linux_device(path) or DeviceInfo(path, path)
+            device = _linux_device(path) or DeviceInfo(path, path)
+            return replace(device, again=path)
     return choose(target, list_devices())
 
 
@@ -78,9 +91,21 @@ def list_devices() -> tuple[DeviceInfo, ...]:
 
 
 def in_order(devices: Iterable[DeviceInfo]) -> tuple[DeviceInfo, ...]:
-    """``devices`` without our own, infrared ones last."""
-    others = (device for device in devices if _OWN_NAME not in device.name.lower())
-    return tuple(sorted(others, key=lambda device: device.is_infrared))
+    """``devices`` without our own, infrared ones last; two of one name are told apart."""
+    others = [device for device in devices if _OWN_NAME not in device.name.lower()]
+    marked = [
+        replace(one, again=one.identity or one.device)
+        if any(_is_twin(one, other) for other in others)
+        else one
+        for one in others
+    ]
+    return tuple(sorted(marked, key=lambda device: device.is_infrared))
+
+
+def _is_twin(one: DeviceInfo, other: DeviceInfo) -> bool:
+    """Whether they are two cameras of one name, not two nodes of one camera."""
+    is_one_camera = one is other or (one.identity != "" and one.identity == other.identity)
+    return one.name.lower() == other.name.lower() and not is_one_camera
 
 
 def choose(target: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
@@ -94,7 +119,7 @@ def choose(target: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
             return lenses[0]
         raise SourceError("No camera was found.", hint=no_camera_hint(devices))
     for device in devices:
-        if device.device == target:
+        if target in (device.device, device.identity):
             return device
     if target.isdecimal() or target.startswith("/"):
         return DeviceInfo(device=target, name=target)
@@ -120,19 +145,21 @@ def from_list(listed: Iterable[Listed]) -> tuple[DeviceInfo, ...]:
             name=camera.name,
             is_virtual=bool(_VIRTUAL.search(camera.name)),
             is_infrared=bool(_INFRARED.search(camera.name)),
+            identity=camera.path or "",
         )
         for camera in listed
     )
 
 
 def _by_name(target: str, devices: Sequence[DeviceInfo]) -> DeviceInfo:
-    wanted = target.lower()
+    """By the whole name, else by a part of it; in quotation marks by the whole name only."""
+    is_whole = target.startswith('"') and target.endswith('"')
+    wanted = target.lower()[1:-1] if is_whole else target.lower()
     exact = [device for device in devices if device.name.lower() == wanted]
-    found = exact or [device for device in devices if wanted in device.name.lower()]
-    if len(found) == 1:
-        return found[0]
-    if exact:
-        return exact[0]  # one camera often has two nodes of one name; the first is the picture
+    part = [] if is_whole else [device for device in devices if wanted in device.name.lower()]
+    found = exact or part
+    if len(found) == 1 or (exact and not any(_is_twin(exact[0], other) for other in exact)):
+        return found[0]  # one camera often has two nodes of one name; the first is the picture
     listed = ", ".join(f"{device.device} ({device.name})" for device in found or devices)
     problem = "Several cameras match" if found else "No camera matches"
     raise SourceError(f"{problem} {target!r}.", hint=f"Choose one of: {listed or 'none found'}.")
@@ -176,6 +203,7 @@ def _linux_device(path: str) -> DeviceInfo | None:
         is_virtual=node.is_virtual,
         is_infrared=is_infrared(label, node.formats),
         formats=node.formats,
+        identity=node.bus,
     )
 
 

@@ -9,27 +9,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from io import BufferedReader
+from typing import Protocol
 
 import numpy as np
 
+from liveedit_cam.child import Child
+from liveedit_cam.distribution import pipewire_command
 from liveedit_cam.errors import SourceError
 from liveedit_cam.sources._desktop import Area, Screen, Shared
 from liveedit_cam.types import Frame, Pixels
 
-if TYPE_CHECKING:
-    from io import RawIOBase
-
 FIRST_S = 10.0
 """Longest wait for the first picture."""
-_END_S = 2.0
 _SET_PIPE_SIZE, _PIPE_BYTES = 1031, 1 << 20
 """F_SETPIPE_SZ of Linux; a picture then takes three turns and not forty."""
-_LACKS = "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-pipewire"
 
 
 class Session(Protocol):
@@ -76,30 +72,17 @@ class CastGrabber:
         self._arrived = threading.Condition()  # guards the two below
         self._newest: Pixels | None = None
         self._has_ended = False
+        descriptors = () if descriptor < 0 else (descriptor,)
         try:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=() if descriptor < 0 else (descriptor,),
-                start_new_session=True,
-            )
+            self._child = Child(command, "screen-cast", read=self._read, descriptors=descriptors)
         except OSError as error:
             raise SourceError(
-                f"{command[0]} cannot be run: {error.strerror}.", hint=f"Run: {_LACKS}"
+                f"{command[0]} cannot be run: {error.strerror}.",
+                hint=f"To install: {pipewire_command()}",
             ) from error
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
-        assert self._child.stdout is not None, "it was started with a pipe for its output"
-        with contextlib.suppress(OSError):  # a kernel that allows less is slower
-            fcntl.fcntl(self._child.stdout, _SET_PIPE_SIZE, _PIPE_BYTES)
-        self._reader = threading.Thread(
-            target=self._read, args=(self._child.stdout,), name="screen-cast", daemon=True
-        )
-        self._reader.start()
         with self._arrived:
             is_there = self._arrived.wait_for(
                 lambda: self._newest is not None or self._has_ended, FIRST_S
@@ -130,30 +113,19 @@ class CastGrabber:
 
     def end(self) -> None:
         """End child, thread and sharing. May be called twice."""
-        self._signal(signal.SIGTERM)
-        try:
-            self._child.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._child.wait()
-        self._reader.join()
-        if self._child.stderr is not None:
-            self._child.stderr.close()
+        self._child.end()
         self._session.close()
 
-    def _signal(self, number: signal.Signals) -> None:
-        """To the child and all that it started: any of them keeps the pipe open."""
-        with contextlib.suppress(ProcessLookupError):  # all have ended
-            os.killpg(self._child.pid, number)
-
-    def _read(self, output: IO[bytes]) -> None:
-        num_bytes = self._width * self._height * 3
-        with output:
-            while (data := _exactly(output, num_bytes)) is not None:
-                picture = np.frombuffer(data, np.uint8).reshape(self._height, self._width, 3)
-                with self._arrived:
-                    self._newest = picture
-                    self._arrived.notify_all()
+    def _read(self, output: BufferedReader) -> None:
+        with contextlib.suppress(OSError):  # a kernel that allows less is slower
+            fcntl.fcntl(output, _SET_PIPE_SIZE, _PIPE_BYTES)
+        while True:
+            picture = np.empty((self._height, self._width, 3), np.uint8)
+            if output.readinto(picture.data.cast("B")) < picture.nbytes:
+                break
+            with self._arrived:
+                self._newest = picture
+                self._arrived.notify_all()
         with self._arrived:
             self._has_ended = True
             self._arrived.notify_all()
@@ -164,25 +136,12 @@ class CastGrabber:
                 f"The desktop shares the screen, but sent no picture in {FIRST_S:g} s.",
                 hint="Run: systemctl --user restart pipewire wireplumber",
             )
-        assert self._child.stderr is not None, "it was started with a pipe for its errors"
-        lines = self._child.stderr.read().decode(errors="replace").strip().splitlines()
-        said = next((line for line in lines if line.startswith(("ERROR", "WARNING"))), "")
+        self._child.join()  # its last words are on their way
+        errors = [line for line in self._child.lines() if line.startswith(("ERROR", "WARNING"))]
         return SourceError(
-            f"The shared screen cannot be read: {said or 'GStreamer ended'}.",
-            hint=f"Where a part is missing: {_LACKS}",
+            f"The shared screen cannot be read: {errors[0] if errors else 'GStreamer ended'}.",
+            hint=f"Where a part is missing: {pipewire_command()}",
         )
-
-
-def _exactly(output: IO[bytes], num_bytes: int) -> bytearray | None:
-    """The next picture; None at the end."""
-    data = bytearray(num_bytes)
-    view, raw = memoryview(data), cast("RawIOBase", output)
-    while view:
-        count = raw.readinto(view)
-        if not count:
-            return None
-        view = view[count:]
-    return data
 
 
 class SharedScreen:

@@ -14,16 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from liveedit_cam.v4l2 import CAPABILITY, LOOPBACK_DRIVER, QUERYCAP, SYSFS, nodes, text
+
 Ioctl = Callable[[int, bytearray], bool]
 """(request, buffer filled in place) -> False where the driver has no such entry."""
 
-QUERYCAP = 0x80685600
 ENUM_FMT = 0xC0405602
 ENUM_FRAMESIZES = 0xC02C564A
 ENUM_FRAMEINTERVALS = 0xC034564B
 
-CAPABILITY = struct.Struct("=16s32s32sIII3I")
-"""driver, card, bus, version, capabilities, device capabilities, reserved."""
 FORMAT = struct.Struct("=III32sI4I")
 """index, buffer type, flags, description, pixel format, media bus code, reserved."""
 FRAME_SIZE = struct.Struct("=III6I2I")
@@ -39,8 +38,6 @@ _BUFFER_TYPES = (1, 9)
 _SIZE_DISCRETE = 1
 _MAX_ENTRIES = 128
 """Bound for both lists; a driver that never ends its list is not followed further."""
-SYSFS = Path("/sys/class/video4linux")
-_LOOPBACK_DRIVER = "v4l2 loopback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,8 @@ class Node:
     is_capture: bool
     is_virtual: bool
     """A loopback device: another program's output, perhaps our own."""
+    bus: str
+    """Where it is plugged in; the nodes of one camera have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,7 @@ class Rate:
 
 def device_paths(sysfs: Path = SYSFS) -> tuple[str, ...]:
     """``"/dev/video0"`` and so on for every video node, by number."""
-    numbers = (entry.name[5:] for entry in sysfs.glob("video*"))
-    return tuple(f"/dev/video{number}" for number in sorted(int(n) for n in numbers if n.isdigit()))
+    return tuple(f"/dev/{node.name}" for node in nodes(sysfs))
 
 
 def device_name(path: str, sysfs: Path = SYSFS) -> str:
@@ -96,16 +94,17 @@ def query(ioctl: Ioctl) -> Node:
     buffer = bytearray(CAPABILITY.size)
     if not ioctl(QUERYCAP, buffer):
         raise OSError(errno.ENOTTY, "not a video device")
-    driver, card, _, _, capabilities, device_capabilities, *_ = CAPABILITY.unpack(buffer)
+    driver, card, bus, _, capabilities, device_capabilities, *_ = CAPABILITY.unpack(buffer)
     if capabilities & _HAS_DEVICE_CAPABILITIES:
         capabilities = device_capabilities
     is_capture = bool(capabilities & _CAN_CAPTURE)
     return Node(
-        name=_text(card),
+        name=text(card),
         sizes=_frame_sizes(ioctl) if is_capture else (),
         formats=_format_codes(ioctl) if is_capture else (),
         is_capture=is_capture,
-        is_virtual=_text(driver) == _LOOPBACK_DRIVER,
+        is_virtual=text(driver) == LOOPBACK_DRIVER,
+        bus=text(bus),
     )
 
 
@@ -124,7 +123,7 @@ def query_rates(path: str, width: int, height: int) -> tuple[Rate, ...]:
 def rates(ioctl: Ioctl, width: int, height: int) -> tuple[Rate, ...]:
     """As ``query_rates``, of an open device."""
     found = []
-    for code in (code for kind in _BUFFER_TYPES for code in _pixel_formats(ioctl, kind)):
+    for code in _pixel_formats(ioctl):
         sizes = list(_sizes_of(ioctl, code))
         if not sizes:
             continue
@@ -148,8 +147,7 @@ def _fps_of(ioctl: Ioctl, pixel_format: int, width: int, height: int) -> Iterato
 
 
 def _format_codes(ioctl: Ioctl) -> tuple[str, ...]:
-    codes = (code for kind in _BUFFER_TYPES for code in _pixel_formats(ioctl, kind))
-    return tuple(dict.fromkeys(map(_four_letters, codes)))
+    return tuple(dict.fromkeys(map(_four_letters, _pixel_formats(ioctl))))
 
 
 def _four_letters(code: int) -> str:
@@ -159,21 +157,17 @@ def _four_letters(code: int) -> str:
 
 
 def _frame_sizes(ioctl: Ioctl) -> tuple[tuple[int, int], ...]:
-    sizes = {
-        size
-        for buffer_type in _BUFFER_TYPES
-        for pixel_format in _pixel_formats(ioctl, buffer_type)
-        for size in _sizes_of(ioctl, pixel_format)
-    }
+    sizes = {size for code in _pixel_formats(ioctl) for size in _sizes_of(ioctl, code)}
     return tuple(sorted(sizes, key=lambda size: (-size[0] * size[1], size)))
 
 
-def _pixel_formats(ioctl: Ioctl, buffer_type: int) -> Iterator[int]:
-    for index in range(_MAX_ENTRIES):
-        buffer = bytearray(FORMAT.pack(index, buffer_type, 0, b"", 0, 0, 0, 0, 0))
-        if not ioctl(ENUM_FMT, buffer):
-            return
-        yield FORMAT.unpack(buffer)[4]
+def _pixel_formats(ioctl: Ioctl) -> Iterator[int]:
+    for buffer_type in _BUFFER_TYPES:
+        for index in range(_MAX_ENTRIES):
+            buffer = bytearray(FORMAT.pack(index, buffer_type, 0, b"", 0, 0, 0, 0, 0))
+            if not ioctl(ENUM_FMT, buffer):
+                break
+            yield FORMAT.unpack(buffer)[4]
 
 
 def _sizes_of(ioctl: Ioctl, pixel_format: int) -> Iterator[tuple[int, int]]:
@@ -199,7 +193,3 @@ def _ioctl_on(descriptor: int) -> Ioctl:
         return True
 
     return call
-
-
-def _text(raw: bytes) -> str:
-    return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()

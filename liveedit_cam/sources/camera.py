@@ -143,7 +143,7 @@ class Camera:
         self.fps = opened.fps
         size = f"{self.width}x{self.height}"
         self.name = f"camera:{device.device} ({device.name}, {size} at {self.fps:g} fps)"
-        self.spec = f"camera:{device.name}"
+        self.spec = f"camera:{device.target}"
 
     def read(self) -> Frame:
         """Wait for the next picture."""

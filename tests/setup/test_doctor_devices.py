@@ -19,6 +19,7 @@ from liveedit_cam.setup.findings import (
     ok,
 )
 from liveedit_cam.setup.virtual_camera import _too_old
+from liveedit_cam.sinks._loopback_setup import SECURE_BOOT
 from liveedit_cam.sources import _v4l2
 from liveedit_cam.sources.camera import DeviceInfo
 from liveedit_cam.types import Status
@@ -66,6 +67,56 @@ def test_a_module_too_old_for_the_kernel_leads_to_pipewire(tmp_path: Path) -> No
     (found,) = virtual_camera.virtual_camera(runs)
     assert found.verdict is Verdict.WARN
     assert commands(found) == ["liveedit-cam run --sink pipewire"]
+
+
+@pytest.mark.parametrize("is_root", [False, True])
+def test_a_module_of_another_kernel_is_built_signed_and_loaded(
+    tmp_path: Path, is_root: bool
+) -> None:
+    """Catches an installation of what is installed, a build without headers, and sudo for root."""
+    files = {
+        "etc/os-release": DEBIAN,
+        APT_LIST: "",
+        "usr/src/v4l2loopback-0.15.3/dkms.conf": "",
+        SECURE_BOOT: "\x06\x00\x00\x00\x01",
+    }
+    (found,) = virtual_camera.virtual_camera(computer(tmp_path, files, is_root=is_root))
+    assert found.verdict is Verdict.FAIL
+    assert found.text == (
+        "v4l2loopback is installed, but not built for the kernel 6.1.0-56-amd64. "
+        "Secure Boot is on: where loading is refused, enrol the key first"
+    )
+    sudo = "" if is_root else "sudo "
+    assert commands(found) == [
+        f"{sudo}apt-get install -y linux-headers-$(uname -r)",
+        f"dkms status v4l2loopback; {sudo}dkms autoinstall",
+        f"{sudo}{LOAD}",
+        f"{sudo}mokutil --import /var/lib/dkms/mok.pub",
+    ]
+    assert [fix.is_certain for fix in found.fixes] == [True, True, True, False]
+    assert found.fixes[-1].after == "restart and choose Enroll MOK"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wanted"),
+    [
+        (
+            "sys/module/v4l2loopback/version",
+            "loaded, but has no device",
+            ["modprobe -r v4l2loopback", LOAD],
+        ),
+        ("lib/modules/6.1.0-56-amd64/modules.dep", "installed, but not loaded", [LOAD]),
+        ("etc/nothing", "not installed", [LOAD]),
+    ],
+)
+def test_how_far_the_module_has_come_is_told(
+    tmp_path: Path, file: str, text: str, wanted: list[str]
+) -> None:
+    """Catches a step said to be missing that was made, and a command for words of advice."""
+    made = computer(tmp_path, {file: "updates/dkms/v4l2loopback.ko.xz:\n"})
+    (found,) = virtual_camera.virtual_camera(made)
+    assert found.text == f"v4l2loopback is {text}"
+    assert commands(found) == [f"sudo {command}" for command in wanted]
 
 
 def test_a_build_that_failed_is_told_with_its_log(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ DEVICES = (
 class FakeDriver:
     """One device node with ``exclusive_caps=1``; hands out openers."""
 
-    def __init__(self, *, driver: str = v4l2.DRIVER) -> None:
+    def __init__(self, *, driver: str = v4l2.LOOPBACK_DRIVER) -> None:
         self.driver = driver
         self.is_readable = False
         self.is_writable = True

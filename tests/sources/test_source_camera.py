@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from liveedit_cam.protocols import ChosenSource
 from liveedit_cam.sources._camera_list import (
     DeviceInfo,
     choose,
+    find,
     from_list,
     in_order,
     is_infrared,
@@ -258,6 +260,71 @@ def test_a_camera_is_found_by_name() -> None:
         choose("phone", [WEBCAM, OTHER])
 
 
+def test_of_two_cameras_of_one_name_none_is_taken_silently() -> None:
+    """Catches a call that goes on with the other camera: on air it shows another part of a room."""
+    listed = [Entry(0, "HD Webcam", "port 1"), Entry(1, "HD Webcam", "port 2"), Entry(2, "Other")]
+    twins = in_order(from_list(listed))
+    with pytest.raises(SourceError, match=r"Several.*0 \(HD Webcam\), 1 \(HD Webcam\)"):
+        choose("HD Webcam", twins)
+    assert [camera.target for camera in twins] == ["port 1", "port 2", '"Other"']
+    first, second = (camera.target for camera in twins[:2])
+    left = in_order(from_list([Entry(0, "HD Webcam", "port 2"), Entry(1, "Other")]))
+    assert choose(second, left).device == "0"
+    with pytest.raises(SourceError, match="No camera matches 'port 1'"):
+        choose(first, left)
+    untold = in_order(from_list([Entry(0, "HD Webcam"), Entry(1, "HD Webcam")]))
+    assert [camera.target for camera in untold] == ["0", "1"]
+
+
+def test_two_nodes_of_one_camera_are_one_camera() -> None:
+    """Catches a webcam with a second node that can be named no more, or is found by its number."""
+    bus = "usb-0000:00:14.0-"
+    nodes = [DeviceInfo(f"/dev/video{n}", "HD Webcam", identity=f"{bus}1") for n in (0, 2)]
+    assert choose("hd webcam", nodes) is nodes[0]
+    assert [node.target for node in in_order(nodes)] == ['"HD Webcam"', '"HD Webcam"']
+    other = DeviceInfo("/dev/video4", "HD Webcam", identity=f"{bus}2")
+    with pytest.raises(SourceError, match="Several cameras match"):
+        choose("HD Webcam", [*nodes, other])
+
+
+def test_a_camera_named_by_its_index_is_found_again_when_the_others_move_up() -> None:
+    """Catches index 1 opened again after a cable came loose: another camera has it by then, and
+    one whose name only begins alike. Windows and macOS number their cameras anew each time.
+    """
+    before = from_list([Entry(0, "Inner Camera"), Entry(1, "HD Webcam"), Entry(2, "Door Camera")])
+    capture = FakeCapture([bgr(200)])
+    chosen = choose("1", in_order(before))
+    camera = Camera(chosen, open_capture=lambda *asked: capture, **QUICK)
+    target = camera.spec.removeprefix("camera:")
+    finish(camera, capture)
+    while_gone = from_list([Entry(0, "Inner Camera"), Entry(1, "HD Webcam 2")])
+    with pytest.raises(SourceError, match="No camera matches"):
+        choose(target, in_order(while_gone))
+    back = from_list([Entry(0, "Inner Camera"), Entry(1, "HD Webcam 2"), Entry(2, "HD Webcam")])
+    assert choose(target, in_order(back)).device == "2"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems open none to list them")
+def test_a_camera_named_by_its_index_is_the_only_one_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Catches a light that goes on at another camera, and a start held up by one that hangs."""
+    from liveedit_cam.sources import _v4l2
+
+    asked: list[str] = []
+
+    def query(path: str) -> _v4l2.Node:
+        asked.append(path)
+        return _v4l2.Node("HD Webcam", (), (), is_capture=True, is_virtual=False, bus="usb-1")
+
+    monkeypatch.setattr(_v4l2, "query_path", query)
+    monkeypatch.setattr(_v4l2, "device_paths", lambda: [f"/dev/video{n}" for n in range(9)])
+    found = find("0")
+    assert (found.device, found.target) == ("/dev/video0", "/dev/video0")
+    assert find("/dev/v4l/by-id/usb-x").device == "/dev/v4l/by-id/usb-x"
+    assert asked == ["/dev/video0", "/dev/v4l/by-id/usb-x"]
+
+
 def test_an_unlisted_path_is_tried() -> None:
     """Catches a refusal of stable names such as /dev/v4l/by-id/..., which no list holds."""
     assert choose("/dev/v4l/by-id/x", [WEBCAM]).device == "/dev/v4l/by-id/x"
@@ -397,6 +464,7 @@ def test_infrared_is_told_by_name_or_by_grey(
 class Entry:
     index: int
     name: str
+    path: str | None = None
 
 
 def test_cameras_of_other_systems_have_names_and_virtual_ones_are_told() -> None:

@@ -2,7 +2,7 @@
 
 About 30 s for our sink by itself, once scripts/v4l2-vm is set up (which the first run does, in 20 s
 and 85 MB). The daemon with a test camera, and Chromium, take minutes there, and run where
-LIVEEDIT_CAM_SLOW=1 is set. Skipped, with the reason, where a part is missing.
+LIVEEDIT_TEST_SLOW=1 is set. Skipped, with the reason, where a part is missing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Result:
 
 def run(suite: str, out: Path, timeout_s: int) -> dict[str, Result]:
     """Boot the machine and run ``suite`` of vm_checks.py there."""
-    environ = {"LIVEEDIT_CAM_VM_OUT": str(out), "LIVEEDIT_CAM_VM_TIMEOUT": str(timeout_s)}
+    environ = {"LIVEEDIT_TEST_VM_OUT": str(out), "LIVEEDIT_TEST_VM_TIMEOUT": str(timeout_s)}
     ended = subprocess.run(
         [
             ROOT / "scripts/v4l2-vm",
@@ -72,8 +72,8 @@ def slow_results(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Result]:
     """All checks of the daemon and its readers, then those of Chromium."""
-    if os.environ.get("LIVEEDIT_CAM_SLOW") != "1":
-        pytest.skip("takes minutes; set LIVEEDIT_CAM_SLOW=1 to run it")
+    if os.environ.get("LIVEEDIT_TEST_SLOW") != "1":
+        pytest.skip("takes minutes; set LIVEEDIT_TEST_SLOW=1 to run it")
     if request.param == "browser" and shutil.which("chromium") is None:
         pytest.skip("got no program chromium; run: sudo apt-get install -y chromium")
     return run(request.param, tmp_path_factory.mktemp("vm"), SLOW_TIMEOUT_S)
