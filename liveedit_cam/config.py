@@ -6,11 +6,10 @@ nobody knows is an error in each of them. Knows no backend: a source is a string
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,23 +24,16 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from liveedit_cam.errors import ConfigError, shown
+from liveedit_cam.errors import ConfigError, did_you_mean, shown
 from liveedit_cam.folders import user_folder
+from liveedit_cam.limits import Seed, Strength
+from liveedit_cam.prompt import LEAVE
+from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import MAX_PROMPT_CHARS, Fit, LatencyMode, Mode, OnFailure
 
 PREFIX = "LIVEEDIT_CAM_"
-NOT_CONFIG = frozenset(
-    {
-        "LIVEEDIT_CAM_RUNTIME_DIR",
-        "LIVEEDIT_CAM_MODELS_DIR",
-        "LIVEEDIT_CAM_SLOW",
-        "LIVEEDIT_CAM_VM_CACHE",
-        "LIVEEDIT_CAM_VM_OUT",
-        "LIVEEDIT_CAM_VM_TIMEOUT",
-    }
-)
-"""Variables with our prefix that are read elsewhere: see ``control.state``, ``folders``,
-and the tests of real parts."""
+NOT_CONFIG = frozenset({"LIVEEDIT_CAM_RUNTIME_DIR", "LIVEEDIT_CAM_MODELS_DIR"})
+"""Variables with our prefix that are read elsewhere: see ``control.state`` and ``folders``."""
 SECRETS = frozenset({"obs_password", "remote_token"})
 """Settings whose value no message may show."""
 
@@ -68,13 +60,13 @@ class Config(BaseModel):
     """where frames come from, as kind or kind:target"""
     sinks: Annotated[tuple[Text, ...], Field(min_length=1)] = ("auto",)
     """where frames go, one or more, as kind or kind:target"""
-    prompt: Text = "leave it as it is"
+    prompt: Text = LEAVE
     """the first instruction, 1 to 2000 characters"""
-    strength: float = Field(1.0, ge=0, le=1)
+    strength: Strength = 1.0
     """how much of the edit is shown, 0 (nothing) to 1 (all)"""
     mode: Mode = Mode.EDIT
     """what the sinks show at first: edit, bypass or slate"""
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: Seed = 0
     """start of the random numbers, a whole number from 0"""
     editor: Text = "diffusion"
     """what edits, as kind or kind:target: diffusion, remote:wss://HOST:PORT, or a plugin's"""
@@ -151,6 +143,23 @@ class Config(BaseModel):
     hotkeys: bool = False
     """whether Ctrl+Alt and a preset's key work in every program, true or false"""
 
+    @property
+    def editor_options(self) -> EditorOptions:
+        """What this run asks of its editor; ``doctor`` tries the same one."""
+        return EditorOptions(
+            self.model,
+            self.device,
+            self.steps,
+            None if self.max_field_age_ms is None else self.max_field_age_ms / 1000,
+            token=None if self.remote_token is None else self.remote_token.get_secret_value(),
+            certificate=self.remote_certificate,
+            codec=self.codec,
+            window=self.window,
+            is_paper_mode=self.paper_mode,
+            uses_fp8=self.fp8,
+            lora=self.lora,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
@@ -211,13 +220,16 @@ def _from_file(path: Path | None, environ: Mapping[str, str]) -> dict[str, _Sett
     return {name: _Setting(value, _place(file, text, name)) for name, value in found.items()}
 
 
-def _place(file: Path, text: str, name: str) -> str:
-    """File and line of a top-level key or table; the file alone if the key is written oddly."""
+def line_of(name: str, lines: Sequence[str]) -> int | None:
+    """Line of a key or table of TOML, from 0; None = it is not there, or written oddly."""
     pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
-            return f"{file} line {number}"
-    return str(file)
+    return next((at for at, line in enumerate(lines) if pattern.match(line)), None)
+
+
+def _place(file: Path, text: str, name: str) -> str:
+    """File and line of a top-level key or table; the file alone where that is not found."""
+    at = line_of(name, text.splitlines())
+    return str(file) if at is None else f"{file} line {at + 1}"
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, _Setting]:
@@ -236,12 +248,10 @@ def _unknown(name: str, setting: _Setting) -> ConfigError:
             f"{setting.place}: {name!r} is no setting any more.",
             hint=f"The picture keeps the camera's rate now; see {RENAMED[name]!r}.",
         )
-    close = difflib.get_close_matches(name, Config.model_fields, n=1)
     return ConfigError(
         f"{setting.place}: no setting is called {name!r}.",
-        hint=f"Did you mean {close[0]!r}?"
-        if close
-        else f"The settings are: {', '.join(Config.model_fields)}.",
+        hint=did_you_mean(name, Config.model_fields)
+        or f"The settings are: {', '.join(Config.model_fields)}.",
     )
 
 

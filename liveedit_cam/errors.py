@@ -19,7 +19,7 @@ LiveEditError                        exit code
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 
@@ -27,6 +27,16 @@ def shown(value: object) -> str:
     """A value as a message shows it: its ``repr``, shortened in the middle to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:50]}...{text[-27:]}"
+
+
+def did_you_mean(
+    got: object, known: Collection[str], *, cutoff: float = 0.6, quoted: Callable[[str], str] = repr
+) -> str:
+    """A question with the name most like ``got``; "" where none is. ``cutoff`` as difflib's."""
+    import difflib  # here: `edit` is to return at once
+
+    close = difflib.get_close_matches(str(got), known, n=1, cutoff=cutoff)
+    return f"Did you mean {quoted(str(close[0]))}?" if close else ""
 
 
 @contextmanager

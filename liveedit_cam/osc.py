@@ -17,13 +17,13 @@ from collections.abc import Callable
 
 from liveedit_cam.errors import (
     ControlError,
-    InstructionError,
     LiveEditError,
     MissingDependencyError,
     UsageError,
     kept,
     shown,
 )
+from liveedit_cam.limits import checked_strength
 from liveedit_cam.presets import Commands, change_strength
 from liveedit_cam.types import LatencyMode, Mode
 
@@ -132,9 +132,7 @@ def _edit(commands: Commands, value: object) -> int:
 
 
 def _strength(commands: Commands, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InstructionError(f"got strength {shown(value)}, expected a number from 0 to 1.")
-    return change_strength(commands, float(value), "osc").revision
+    return change_strength(commands, checked_strength(value), "osc").revision
 
 
 def _preset(commands: Commands, value: object) -> int | None:

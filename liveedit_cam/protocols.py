@@ -1,4 +1,4 @@
-"""The four seams, each one method wide: Source, Sink, Editor, Trigger. Knows only ``types``.
+"""The four seams: Source, Sink, Editor, Trigger, and what some can do besides. Knows ``types``.
 
 A backend is one file with ``create(...)`` in the folder of its seam; its name is the file's name.
 """
@@ -31,7 +31,9 @@ class Source(Protocol):
     """Where frames come from. One thread calls ``read`` in a loop; any thread may call ``close``.
 
     A module in ``sources/`` offers ``create(target: str, *, loop: bool, realtime: bool) -> Source``
-    and ``describe() -> str`` (one line of help with the form of its target).
+    and ``describe() -> str`` (one line of help with the form of its target). Where its ``create``
+    has parameters ``width: int``, ``height: int`` (pixels) and ``fps: float`` they get those of the
+    sinks, and ``stop: Event`` one that ends a long opening.
     """
 
     width: int

@@ -9,7 +9,6 @@ backend.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -27,6 +26,7 @@ from liveedit_cam.errors import (
     MissingDependencyError,
     UnknownBackendError,
     UsageError,
+    did_you_mean,
 )
 from liveedit_cam.protocols import Editor, EditorOptions, Sink, Source
 
@@ -220,11 +220,9 @@ def _missing(group: str, kind: str, error: ImportError) -> MissingDependencyErro
 
 def _unknown(group: str, kind: str) -> UnknownBackendError:
     known = kinds(group)
-    close = difflib.get_close_matches(kind, known, n=1)
-    suggestion = f"Did you mean {close[0]!r}? " if close else ""
     return UnknownBackendError(
         f"There is no {_singular(group)} {kind!r}.",
-        hint=f"{suggestion}Known: {', '.join(known) or 'none'}.",
+        hint=f"{did_you_mean(kind, known)} Known: {', '.join(known) or 'none'}.".lstrip(),
     )
 
 

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil
 
 import numpy as np
 
 from liveedit_cam import registry
 from liveedit_cam.config import Config
+from liveedit_cam.daemon.metrics import latency_of
 from liveedit_cam.daemon.service import Service
 from liveedit_cam.errors import DeviceError, LiveEditError, SourceEnded
 from liveedit_cam.protocols import Sink, Source
@@ -117,11 +117,7 @@ class Book:
     def result(self) -> tuple[int, int, Latency]:
         """Painted, found, and the delay of those found."""
         with self._lock:
-            ordered = sorted(self._delays)
-            if not ordered:
-                return self._num_painted, 0, Latency()
-            p50, p95 = (1000 * ordered[ceil(share * len(ordered)) - 1] for share in (0.5, 0.95))
-            return self._num_painted, len(ordered), Latency(p50, p95)
+            return self._num_painted, len(self._delays), latency_of(self._delays)
 
 
 class MarkedSource:

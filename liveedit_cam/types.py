@@ -153,6 +153,11 @@ class ModelSize:
     fixed: tuple[int, int] | None = None
     """Width and height that every picture is squeezed to; None = its aspect ratio is kept."""
 
+    def takes(self, width: int, height: int) -> bool:
+        """Whether a picture of so many pixels is of whole tokens, and not too many."""
+        px = self.token_px
+        return not (width % px or height % px) and width * height <= self.num_tokens * px * px
+
     def of(self, width: int, height: int) -> tuple[int, int]:
         """Width and height in pixels at which it edits a picture of ``width`` x ``height``.
 
@@ -275,11 +280,7 @@ class Status:
     region: Region | None = None
     seed: int = 0
     notice: str | None = None
-    """What the user should know of an instruction, such as words not understood; None = nothing."""
-    notice_revision: int = 0
-    """Revision the notice is about, the newest the engine made ready; 0 = none yet."""
-    rejected_revision: int = 0
-    """Newest revision that was refused after acceptance; its reason is ``last_error``."""
+    """What the user should know of the instruction that was made ready last; None = nothing."""
     source: str = ""
     sinks: tuple[str, ...] = ()
     preview_url: str | None = None

@@ -3,7 +3,7 @@
 Each look is in force for some seconds, so that its tile has its own picture. Wants Chromium, and a
 machine with nothing else to do: the pictures show how old the edit is.
 
-    PYTHONPATH=. python scripts/page_pictures.py CLIP.mp4 [--out docs] [--width 1280]
+    PYTHONPATH=.:tests/control python scripts/page_pictures.py CLIP.mp4 [--out docs] [--width 1280]
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from browser import Browser, Tab
+
+from liveedit_cam.control.client import ControlClient, find_daemon
+from liveedit_cam.errors import ControlError
+from liveedit_cam.types import State
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "control"))
-
-from browser import Browser, Tab  # noqa: E402 - the tests' own
-
-from liveedit_cam.control.client import ControlClient, find_daemon  # noqa: E402
-from liveedit_cam.errors import ControlError  # noqa: E402
-from liveedit_cam.types import State  # noqa: E402
-
 LAST = "make the background blue"
 PATIENCE_S = 900.0
 SETTLE_S = 3.0

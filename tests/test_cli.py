@@ -219,7 +219,7 @@ def test_edit_tells_what_the_model_does_not_know(folder: Path, daemon: Daemon) -
 
 def test_edit_does_not_wait_for_an_engine_that_loads(folder: Path, daemon: Daemon) -> None:
     """Catches an `edit` that hangs, or repeats the notice about an older instruction."""
-    loading = replace(STATUS, state=State.WARMING, notice="old", notice_revision=6)
+    loading = replace(STATUS, state=State.WARMING, notice="old")
     daemon.controller.found = loading
     done = command(folder, "edit", "add a galaxy")
     assert done.stdout.splitlines() == [
@@ -361,6 +361,7 @@ def test_stop_ends_a_start_that_is_not_there_yet(folder: Path) -> None:
     [
         (["edit", "x"], 5, "liveedit-cam: no liveedit-cam is running. Start one with"),
         (["train", "codec", "--media", "/nowhere"], 2, "got media folder /nowhere without"),
+        (["train", "toy"], 2, "`train toy` is `lab toy` now. Try: liveedit-cam lab toy --help"),
         (["process", "none.mp4", "out.mp4", "night"], 3, "none.mp4, which is no file. Give"),
         (["process", "none.mp4", "out.mp4", " "], 2, "Got an empty instruction"),
         (["-v", "status"], 5, "ControlError: no liveedit-cam is running"),

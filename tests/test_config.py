@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from liveedit_cam.config import NOT_CONFIG, Config, default_path, load_config
+from liveedit_cam.config import NOT_CONFIG, RENAMED, Config, default_path, load_config
 from liveedit_cam.errors import ConfigError
+from liveedit_cam.protocols import EditorOptions
 from liveedit_cam.types import Mode
 
 
@@ -79,7 +81,7 @@ def test_environment_values_get_their_types(home: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("variable", sorted(NOT_CONFIG))
 def test_variables_of_other_modules_are_left_alone(home: dict[str, str], variable: str) -> None:
-    """Catches a run that cannot start because the tests' own variable is set."""
+    """Catches a run that cannot start because another module's variable is set."""
     assert load_config(None, {**home, variable: "x"}, {}) == Config()
 
 
@@ -140,6 +142,52 @@ def test_an_unknown_name_is_refused_in_each_layer(tmp_path: Path, home: dict[str
         load_config(None, {**home, "LIVEEDIT_CAM_PROMT": "x"}, {})
     with pytest.raises(ConfigError, match="The settings are: source, sinks"):
         load_config(None, home, {"zzz": 1})
+
+
+@pytest.mark.parametrize("name", sorted(RENAMED))
+def test_a_setting_of_an_earlier_version_names_its_heir(home: dict[str, str], name: str) -> None:
+    """Catches a file of an earlier version refused as a typing error, or sent to no setting."""
+    heir = RENAMED[name]
+    with pytest.raises(ConfigError, match=rf"line: {name!r} is no setting any more.*see {heir!r}"):
+        load_config(None, home, {name: 15})
+    assert heir in Config.model_fields
+
+
+def test_the_editor_gets_all_that_was_asked_for() -> None:
+    """Catches a doctor or a run whose editor lacks an option, such as its token or its LoRA."""
+    config = Config(
+        model="liveedit-1.3b",
+        device="cuda",
+        steps=2,
+        max_field_age_ms=500,
+        remote_token=SecretStr("secret"),
+        remote_certificate=Path("ca.pem"),
+        codec="tiny",
+        window=9,
+        paper_mode=True,
+        fp8=True,
+        lora="look.safetensors:0.8",
+    )
+    found = config.editor_options
+    assert found == EditorOptions(
+        model="liveedit-1.3b",
+        device="cuda",
+        num_steps=2,
+        max_field_age_s=0.5,
+        token="secret",
+        certificate=Path("ca.pem"),
+        codec="tiny",
+        window=9,
+        is_paper_mode=True,
+        uses_fp8=True,
+        lora="look.safetensors:0.8",
+    )
+    usual = EditorOptions("nano")
+    given = {
+        one.name for one in fields(found) if getattr(found, one.name) != getattr(usual, one.name)
+    }
+    assert given == {one.name for one in fields(found)} - {"target"}  # that is in its spec
+    assert Config(max_field_age_ms=None).editor_options.max_field_age_s is None
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path, home: dict[str, str]) -> None:

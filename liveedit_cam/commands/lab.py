@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import typer
 
 from liveedit_cam.cores import share_cores, usable_cores
-from liveedit_cam.errors import MissingDependencyError
+from liveedit_cam.errors import MissingDependencyError, UsageError
 
 COMMANDS = {
     "train": "Train a model from scratch (see train --help).",
@@ -23,9 +23,14 @@ NEEDED = "matplotlib"
 
 
 def forward(context: typer.Context) -> None:
-    """Hand the words of a command on. Raises MissingDependencyError without the extra ``lab``."""
+    """Hand the words of a command on. Raises UsageError for a command that moved.
+
+    Raises MissingDependencyError without the extra ``lab``.
+    """
     name = context.info_name
     assert name is not None, "Typer names every command it calls"
+    if name == "train" and context.args[:1] == ["toy"]:
+        raise UsageError("`train toy` is `lab toy` now.", hint="Try: liveedit-cam lab toy --help")
     if find_spec(NEEDED) is None:
         raise MissingDependencyError(
             f"`liveedit-cam {name}` needs {NEEDED}, which is not installed.",

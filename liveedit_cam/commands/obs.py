@@ -25,7 +25,6 @@ obs = new_group("OBS changes the instruction, and shows the picture.")
 
 TIMEOUT_S = 5.0
 """Longest wait for one answer of OBS."""
-_THIS_COMPUTER = ("127.0.0.1", "localhost", "::1")
 
 
 @obs.callback()
@@ -125,9 +124,10 @@ def add_source(
 ) -> None:
     """Show the edited picture in OBS without a virtual camera."""
     from liveedit_cam.obs.setup import PICTURE, add_picture
+    from liveedit_cam.remote.address import is_loopback
 
     config = cast("Config", context.obj)
-    if config.obs_host not in _THIS_COMPUTER:
+    if not is_loopback(config.obs_host):
         raise ControlError(
             f"OBS runs on {config.obs_host}, and the picture is served on this computer only.",
             hint="Run liveedit-cam where OBS runs.",

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from liveedit_cam.types import MAX_TRANSITION_S, Choice, Fit, LatencyMode, Mode
-
-ROUNDING = 1e-6
-"""Shares such as 0.7 + 0.3 may come out a hair above 1."""
+from liveedit_cam.limits import Seed, Strength, is_inside
+from liveedit_cam.types import MAX_TRANSITION_S, Choice, Fit, LatencyMode, Mode, Region
 
 
 class RegionBody(BaseModel):
@@ -25,7 +23,7 @@ class RegionBody(BaseModel):
     @model_validator(mode="after")
     def stay_inside(self) -> RegionBody:
         """Refuse a rectangle that reaches beyond the picture."""
-        if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
+        if not is_inside(Region(self.x, self.y, self.width, self.height)):
             raise PydanticCustomError("region", "The region reaches beyond the picture")
         return self
 
@@ -35,9 +33,9 @@ class InstructionBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     prompt: str
-    strength: float = Field(1.0, ge=0, le=1)
+    strength: Strength = 1.0
     region: RegionBody | None = None
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: Seed = 0
     transition_s: float = Field(0.0, ge=0, le=MAX_TRANSITION_S)
 
 

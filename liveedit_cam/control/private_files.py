@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from liveedit_cam.errors import ControlError
+from liveedit_cam.files import replace_text
 
 if sys.platform == "win32":
     import msvcrt
@@ -59,15 +60,7 @@ def told(folder: Path) -> Iterator[None]:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step, readable by its owner only."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    replace_text(path, text, mode=0o600)
 
 
 def locked(path: Path) -> int | None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from threading import Event, Lock
 
 from liveedit_cam import pixels
+from liveedit_cam.backoff import Backoff
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest, Shot, WorkBox
 from liveedit_cam.daemon.run import Run
-from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.errors import LiveEditError, SourceEnded
 from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame, ModelFrame, ModelSize, Region

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,14 @@ from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.daemon.run import Run
-from liveedit_cam.errors import InstructionError
+from liveedit_cam.limits import (
+    checked_region,
+    checked_seed,
+    checked_strength,
+    checked_transition,
+)
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import (
-    MAX_TRANSITION_S,
     Choice,
     EditInstruction,
     Fit,
@@ -30,9 +33,6 @@ from liveedit_cam.types import (
 
 HOLDING_S = 1.0
 """Without an edited frame for longer than this the state is HOLDING."""
-
-MAX_SEED = 2**32 - 1
-_ROUNDING = 1e-6
 
 
 class Controller:
@@ -80,10 +80,10 @@ class Controller:
         """
         instruction = EditInstruction(
             prompt=checked_prompt(prompt),
-            strength=_checked_strength(strength),
-            region=_checked_region(region),
-            seed=_checked_seed(seed),
-            transition_s=_checked_transition(transition_s),
+            strength=checked_strength(strength),
+            region=checked_region(region),
+            seed=checked_seed(seed),
+            transition_s=checked_transition(transition_s),
             origin=origin,
         )
         self._looked()
@@ -190,53 +190,3 @@ class Controller:
         engine refused it, ControlError where it did not become visible in ``timeout_s`` seconds.
         """
         return self._ledger.wait_visible(revision, timeout_s)
-
-
-def _checked_strength(strength: float) -> float:
-    if not _is_number(strength) or not 0 <= strength <= 1:
-        raise InstructionError(
-            f"Got strength {strength!r}, expected a number from 0 to 1.",
-            hint="0 leaves the picture as it is, 1 is the whole edit.",
-        )
-    return float(strength)
-
-
-def _checked_transition(seconds: float) -> float:
-    if not _is_number(seconds) or not 0 <= seconds <= MAX_TRANSITION_S:
-        raise InstructionError(
-            f"Got transition_s {seconds!r}, expected seconds from 0 to {MAX_TRANSITION_S:g}.",
-            hint="0 is a cut.",
-        )
-    return float(seconds)
-
-
-def _checked_seed(seed: int) -> int:
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
-        raise InstructionError(
-            f"Got seed {seed!r}, expected a whole number from 0 to {MAX_SEED}.",
-            hint="Leave it out for 0.",
-        )
-    return seed
-
-
-def _checked_region(region: Region | None) -> Region | None:
-    if region is None:
-        return None
-    values = (region.x, region.y, region.width, region.height)
-    is_inside = (
-        all(_is_number(value) for value in values)
-        and min(region.x, region.y) >= 0
-        and min(region.width, region.height) > 0
-        and max(region.x + region.width, region.y + region.height) <= 1 + _ROUNDING
-    )
-    if not is_inside:
-        raise InstructionError(
-            f"Got region x,y,width,height = {','.join(map(str, values))}, expected shares of the "
-            "picture from 0 to 1 that do not reach beyond it.",
-            hint="The left half is 0,0,0.5,1.",
-        )
-    return region
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

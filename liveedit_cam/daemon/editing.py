@@ -17,7 +17,7 @@ from liveedit_cam.engine.messages import Edited, Encoded, Failed, Prepared, Read
 from liveedit_cam.engine.messages import Event as EngineEvent
 from liveedit_cam.engine.supervisor import Died, EngineSupervisor
 from liveedit_cam.errors import LiveEditError
-from liveedit_cam.types import EditField, LatencyMode, ModelFrame, ModelSize, State
+from liveedit_cam.types import EditField, LatencyMode, ModelSize, State
 
 WAIT_S = 0.1
 """Longest wait for the engine; new frames and instructions end it before."""
@@ -144,19 +144,12 @@ class Editing:
         frames = self._inbox.take(chunk_frames)
         if not frames and has_ended:
             frames = self._inbox.take_rest(chunk_frames)
-        if not frames or not self._fit(frames):
-            return
+        size = self._supervisor.size
+        if not frames or size is None or not size.takes(*frames[0].pixels.shape[1::-1]):
+            return  # too few, or made before the editor asked for another size
         self._is_first_chunk = False
         is_exact = self._board.status().latency is LatencyMode.EXACT
         self._supervisor.submit(frames, every_frame=is_exact)
-
-    def _fit(self, frames: tuple[ModelFrame, ...]) -> bool:
-        """False for frames made before the editor asked for another size."""
-        size = self._supervisor.size
-        height, width = frames[0].pixels.shape[:2]
-        if size is None or width % size.token_px or height % size.token_px:
-            return False
-        return bool(width * height <= size.num_tokens * size.token_px**2)
 
     def _apply(self, event: EngineEvent | Died) -> None:
         if isinstance(event, Ready | Edited | Failed) and self._model_size.get() != event.size:

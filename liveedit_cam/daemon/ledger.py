@@ -40,7 +40,6 @@ class EditLedger:
         self._notices: dict[int, str | None] = {}
         self._encoded_revision = 0
         self._visible: EditInstruction | None = None
-        self._rejected_revision = 0
         self._unknown: dict[str, tuple[str, ...]] = {}
         self._is_closed = False
 
@@ -99,7 +98,6 @@ class EditLedger:
             for replaced in self._accepted:
                 if self._encoded_revision < replaced <= revision:
                     self._remember(self._refused, replaced, reason)
-            self._rejected_revision = max(self._rejected_revision, revision)
             self._changed.notify_all()
 
     def visible(self, revision: int, at: float) -> None:
@@ -178,8 +176,6 @@ class EditLedger:
                 region=newest.region,
                 seed=newest.seed,
                 notice=self._notices.get(self._encoded_revision),
-                notice_revision=self._encoded_revision,
-                rejected_revision=self._rejected_revision,
             )
 
     def close(self) -> None:

@@ -79,9 +79,9 @@ class Metrics:
                 shown_fps=self._shown.per_second(now),
                 sink_fps=self._sink.per_second(now),
                 fields_per_second=self._edit.per_second(now),
-                field_age=_latency(self._field_age_s),
-                chunk_latency=_latency(self._chunk_s),
-                glass_to_sink=_latency(self._glass_s),
+                field_age=latency_of(self._field_age_s),
+                chunk_latency=latency_of(self._chunk_s),
+                glass_to_sink=latency_of(self._glass_s),
                 frames_captured=self._capture.total,
                 frames_edited=self._num_composited,
                 frames_shown=self._shown.total,
@@ -120,7 +120,8 @@ class _Rate:
         return count / elapsed_s if elapsed_s > 0 else 0.0
 
 
-def _latency(delays_s: Iterable[float]) -> Latency:
+def latency_of(delays_s: Iterable[float]) -> Latency:
+    """Median and 95th percentile of delays in seconds; 0 where there are none."""
     ordered = sorted(delays_s)
     if not ordered:
         return Latency()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from liveedit_cam.backoff import Backoff
 from liveedit_cam.daemon.mailbox import Slot
-from liveedit_cam.engine.backoff import Backoff
 from liveedit_cam.errors import LiveEditError, kept
 from liveedit_cam.protocols import Sink, WatchedSink
 from liveedit_cam.types import Frame

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from typing import Any
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.soundtrack import OpenMicrophone, Soundtrack, open_soundtrack
 from liveedit_cam.errors import ControlError, LiveEditError, UsageError, kept
+from liveedit_cam.files import replace_text
 from liveedit_cam.pixels import badge
 from liveedit_cam.prompt import LEAVE
 from liveedit_cam.protocols import RecordingSink, Sink
@@ -339,12 +339,7 @@ class _Take:
             "cues": self._cues,
         }
         path = self.path.with_suffix(".json")
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(story, file, ensure_ascii=False, indent=1)
-            partial.replace(path)
+            replace_text(path, json.dumps(story, ensure_ascii=False, indent=1), mode=0o600)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             self._board.fault(FAULT, f"{path} cannot be written: {error.strerror or error}.")

@@ -38,7 +38,6 @@ from liveedit_cam.errors import ControlError, LiveEditError
 from liveedit_cam.pacing import Pacer
 from liveedit_cam.protocols import (
     ChosenSource,
-    EditorOptions,
     Microphone,
     Sink,
     Source,
@@ -186,7 +185,7 @@ class Service:
         watched: list[WatchedSink] = [*outlets, self._recorder]
         if self._demand.is_on:
             steps.append(("demand", partial(self._demand.step, watched, self._stop)))
-        loops = [Loop(name, step, self._stop, self._board) for name, step in steps]
+        loops = [Loop(name, step, self._run) for name, step in steps]
         self._open.callback(self._recorder.close)
         self._open.callback(self._end_loops, capture, loops)
         for loop in loops:
@@ -213,13 +212,13 @@ class Service:
         self._source_spec = spec
 
     def _open_own_source(self) -> Source:
-        """The user's source; once one was chosen for "auto" or "camera", that very one.
+        """The user's source; once one was chosen for "auto" or by a number, that very one.
 
         A camera that fails in a call must not become another lens, or the drawn scene.
         """
         source = self._open_source(self._source_spec)
         _, target = registry.parse_spec(self._source_spec)
-        if not target and isinstance(source, ChosenSource):
+        if (not target or target.isdecimal()) and isinstance(source, ChosenSource):
             self._source_spec = source.spec
         return source
 
@@ -258,23 +257,8 @@ class Service:
 
     def _make_editing(self) -> Editing:
         config = self._config
-        max_age_s = None if config.max_field_age_ms is None else config.max_field_age_ms / 1000
-        token = config.remote_token
-        options = EditorOptions(
-            config.model,
-            config.device,
-            config.steps,
-            max_age_s,
-            token=None if token is None else token.get_secret_value(),
-            certificate=config.remote_certificate,
-            codec=config.codec,
-            window=config.window,
-            is_paper_mode=config.paper_mode,
-            uses_fp8=config.fp8,
-            lora=config.lora,
-        )
         supervisor = EngineSupervisor(
-            EngineClient(self._editor, options, self._waker),
+            EngineClient(self._editor, config.editor_options, self._waker),
             answer_timeout_s=config.edit_timeout_s,
             now=self._now,
             pause=self._waker.wait,

@@ -2,7 +2,7 @@
 
 A chunk of nano is 0.4 MB of frames down and 0.6 MB of field up, a millisecond or two; no full-size
 picture comes this way, so there is no shared memory to size, to fill up or to leave behind. Down go
-Encode, Prepare and Edit, up come the events. Closing the pipe ends the engine process.
+Encode, Prepare, Pace and Edit, up come the events. Closing the pipe ends the engine process.
 """
 
 from __future__ import annotations

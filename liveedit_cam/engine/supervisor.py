@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.backoff import Backoff
 from liveedit_cam.engine.client import EngineClient
 from liveedit_cam.engine.messages import (
     Command,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from liveedit_cam.backoff import FIRST_S, Backoff
 from liveedit_cam.errors import kept
 from liveedit_cam.obs import link as obs_link
 from liveedit_cam.obs.errors import (
@@ -33,8 +34,8 @@ PING_S = 3.0
 """Seconds between two pings; a half-open connection is noticed after this and the time-out."""
 TIMEOUT_S = 5.0
 """Longest wait for an answer; OBS answers in milliseconds while it is well."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 3.0
-"""The waits between two tries double from the first to the longest."""
+LONGEST_WAIT_S = 3.0
+"""Longest wait between two tries where another one may help."""
 HOPELESS_WAIT_S = 30.0
 """The wait where only the user can help: wrong password, other protocol."""
 COLLECTION_LIMIT_S = 60.0
@@ -124,7 +125,7 @@ class ObsConnection:
         self._said = ""
         self._link: ObsLink | None = None
         self._inbox = _Inbox(now)
-        self._wait_s = FIRST_WAIT_S
+        self._backoff = Backoff(now, LONGEST_WAIT_S)
         self._connect_at = now()
         self._tick_at = self._ping_at = 0.0
 
@@ -153,7 +154,7 @@ class ObsConnection:
             else:
                 self._serve(self._link, timeout_s)
         except ObsLost as error:
-            self._drop(str(error), self._wait_s)
+            self._drop(str(error), FIRST_S)
 
     def _run(self) -> None:
         while self._link is not None or not self._stopping.is_set():
@@ -170,7 +171,7 @@ class ObsConnection:
             self._stopping.wait(min(remaining_s, timeout_s))
             return
         self._status = replace(self._status, state=ObsState.CONNECTING)
-        wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, LONGEST_WAIT_S)
+        wait_s = self._backoff.failed()
         self._connect_at = self._now() + wait_s  # holds where nobody foresaw how it fails
         inbox = _Inbox(self._now)
         try:
@@ -185,7 +186,8 @@ class ObsConnection:
     def _take_on(self, link: ObsLink, inbox: _Inbox) -> None:
         version = link.version
         detail = f"OBS {version.obs}, obs-websocket {version.websocket}"
-        self._link, self._inbox, self._wait_s = link, inbox, FIRST_WAIT_S
+        self._link, self._inbox = link, inbox
+        self._backoff.clear()
         self._tick_at, self._ping_at = self._now() + TICK_S, self._now() + PING_S
         self._status = self._linked = ObsStatus(ObsState.CONNECTED, detail)
         self._defect_until = math.inf

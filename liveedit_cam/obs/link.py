@@ -86,8 +86,6 @@ class ObsVersion:
     websocket: str
     """Version of obs-websocket; before 5.4 there is no event for changed settings."""
     rpc: int
-    requests: frozenset[str]
-    """Names of all requests it knows."""
 
 
 def connect(
@@ -267,7 +265,6 @@ class ObsLink:
                 obs=str(answer["obsVersion"]),
                 websocket=str(answer["obsWebSocketVersion"]),
                 rpc=int(answer["rpcVersion"]),
-                requests=frozenset(answer["availableRequests"]),
             )
         except (LookupError, TypeError, ValueError) as error:
             raise self._lost(f"a strange answer to GetVersion: {shown(answer)}") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from liveedit_cam.config import line_of
+
 _HEADER = re.compile(r"""\s*\[\[\s*["']?rule["']?\s*\]\]""")
 
 
@@ -23,8 +25,7 @@ class RuleLines:
 
     def of_top(self, name: str) -> str:
         """Place of a key outside all rules."""
-        pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
-        return self._at(self._first(pattern, 0, len(self._lines)))
+        return self._at(line_of(name, self._lines))
 
     def of_rule(self, index: int, name: str | None = None) -> str:
         """Place of a key of rule ``index``, also inside its ``when``; else of the rule."""
@@ -37,11 +38,9 @@ class RuleLines:
             pattern = re.compile(
                 rf"(?!\s*#)(?:.*[\s{{,.\[])?[\"']?{re.escape(name)}[\"']?\s*[=.\]]"
             )
-            found = self._first(pattern, start + 1, end)
+            inside = range(start + 1, end)
+            found = next((at for at in inside if pattern.match(self._lines[at])), None)
         return self._at(start if found is None else found)
-
-    def _first(self, pattern: re.Pattern[str], start: int, end: int) -> int | None:
-        return next((at for at in range(start, end) if pattern.match(self._lines[at])), None)
 
     def _at(self, line: int | None) -> str:
         return self._place if line is None else f"{self._place} line {line + 1}"

@@ -6,7 +6,6 @@ of them. Every mistake is a ConfigError with its line, what came, and what was e
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Iterable, Mapping
 
@@ -15,7 +14,14 @@ from pydantic import Field as Checked
 from pydantic_core import ErrorDetails
 
 from liveedit_cam import registry
-from liveedit_cam.errors import ConfigError, InstructionError, LiveEditError, shown
+from liveedit_cam.errors import (
+    ConfigError,
+    InstructionError,
+    LiveEditError,
+    did_you_mean,
+    shown,
+)
+from liveedit_cam.limits import Strength
 from liveedit_cam.obs.rule_lines import RuleLines
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.protocols import Action, Field, Rule, Trigger
@@ -38,7 +44,7 @@ class RuleTable(BaseModel):
     """the name of a preset, see `liveedit-cam preset list`"""
     mode: Mode | None = Checked(None, strict=False)
     """"edit", "bypass" (the raw camera) or "slate" (a still card)"""
-    strength: float | None = Checked(None, ge=0, le=1)
+    strength: Strength | None = None
     """a number from 0 to 1"""
 
 
@@ -114,7 +120,7 @@ def _when(
             got = f"{one.name} = {shown(value)}" if one.name in when else f"no {one.name}"
             raise ConfigError(
                 f"{lines.of_rule(index, one.name)}: got {got}, expected {expected}.",
-                hint=_close(value, one.allowed) or f"This kind has: {', '.join(names)}.",
+                hint=did_you_mean(value, one.allowed) or f"This kind has: {', '.join(names)}.",
             )
         checked[one.name] = value
     return checked
@@ -153,20 +159,15 @@ def _mistake(found: ErrorDetails, lines: RuleLines) -> ConfigError:
     got = f"no {name}" if found["type"] == "missing" else f"{name} = {shown(found['input'])}"
     return ConfigError(
         f"{place}: got {got}, expected {fields[name].description}.",
-        hint=_close(found["input"], tuple(Mode)) if name == "mode" else None,
+        hint=did_you_mean(found["input"], tuple(Mode) if name == "mode" else ()) or None,
     )
 
 
 def _unknown(what: str, name: str, known: Collection[str], place: str) -> ConfigError:
     return ConfigError(
         f"{place}: got the {what} {name!r}, expected {', '.join(known)}.",
-        hint=_close(name, known) or "Take it away.",
+        hint=did_you_mean(name, known) or "Take it away.",
     )
-
-
-def _close(value: object, known: Collection[str]) -> str | None:
-    close = difflib.get_close_matches(str(value), known, n=1)
-    return f"Did you mean {str(close[0])!r}?" if close else None
 
 
 def quoted(text: str) -> str:

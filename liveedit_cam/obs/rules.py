@@ -4,7 +4,7 @@
 
     [[rule]]
     when = { scene = "Night show" }       # the first field is the kind of trigger
-    edit = "make it night"                # and / or: mode, strength
+    edit = "make it night"                # and / or: preset, mode, strength
 
 What ``when`` may hold is said by the triggers themselves, those of plugins too.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from liveedit_cam import registry
 from liveedit_cam.errors import ConfigError, LiveEditError, shown
+from liveedit_cam.files import stamp_of
 from liveedit_cam.obs.rule_lines import RuleLines
 from liveedit_cam.obs.rule_tables import checked_rule, checked_tables, load_trigger, quoted
 from liveedit_cam.protocols import Action, Names, Rule, Trigger
@@ -110,6 +111,8 @@ def explain(rule: Rule) -> str:
         then.append("its text is the instruction")
     if action.prompt is not None:
         then.append(f"edit {quoted(action.prompt)}")
+    if action.preset is not None:
+        then.append(f"preset {quoted(action.preset)}")
     if action.mode is not None:
         then.append(f"mode {action.mode}")
     if action.strength is not None:
@@ -176,7 +179,7 @@ class RuleFile:
         A change counts when the next call finds it as it was: an editor that is saving leaves an
         empty file for a moment, and that one has no rules.
         """
-        seen, before = self._stamp(), self._seen
+        seen, before = stamp_of(self._path), self._seen
         self._seen = seen
         if self._is_read and (seen == self._read or seen != before):
             return False
@@ -186,10 +189,3 @@ class RuleFile:
         except LiveEditError as error:
             self.problem = f"{error} The rules from before stay."
         return True
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size

@@ -16,6 +16,7 @@ from liveedit_cam.errors import ControlError
 from liveedit_cam.obs import lookup
 from liveedit_cam.obs.rule_tables import quoted
 from liveedit_cam.obs.rules import RuleBook, starter_rules
+from liveedit_cam.prompt import LEAVE
 
 if TYPE_CHECKING:
     from liveedit_cam.obs.link import ObsLink
@@ -237,7 +238,7 @@ def marker_rules(name: str) -> str:
     source = quoted(name)
     return (
         f'[[rule]]\nwhen = {{ source = {source}, is = "shown" }}\nedit = "make it night"\n\n'
-        f'[[rule]]\nwhen = {{ source = {source}, is = "hidden" }}\nedit = "leave it as it is"\n'
+        f'[[rule]]\nwhen = {{ source = {source}, is = "hidden" }}\nedit = {quoted(LEAVE)}\n'
     )
 
 

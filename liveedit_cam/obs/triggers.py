@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from liveedit_cam.prompt import LEAVE
 from liveedit_cam.protocols import Action, Field, Names, Rule
 from liveedit_cam.types import MAX_PROMPT_CHARS
-
-EMPTY = "leave it as it is"
-"""The instruction of an empty text source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +145,5 @@ def _carries(data: object, expected: object) -> bool:
 
 
 def _on_one_line(text: str) -> str:
-    """Line breaks as blanks; a text too long for an instruction stays, so that it is refused."""
-    return text if len(text) > MAX_PROMPT_CHARS else " ".join(text.split()) or EMPTY
+    """Line breaks as blanks; an empty box is no edit, a text too long stays and is refused."""
+    return text if len(text) > MAX_PROMPT_CHARS else " ".join(text.split()) or LEAVE

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,6 +11,7 @@ from threading import Lock
 
 from liveedit_cam.config import default_path
 from liveedit_cam.errors import ConfigError, UsageError, shown
+from liveedit_cam.files import replace_text, stamp_of
 from liveedit_cam.presets.table import Preset, Table, read_tables, to_text
 
 MAX_FILE_BYTES = 256 * 1024
@@ -62,7 +61,7 @@ class PresetBook:
     def shelf(self) -> Shelf:
         """All presets as the file is now; it is read again where it has changed."""
         with self._lock:
-            stamp = self._look()
+            stamp = stamp_of(self.path)
             if self._shelf is None or stamp != self._stamp:
                 self._stamp = stamp
                 self._shelf = self._read()
@@ -89,13 +88,6 @@ class PresetBook:
             self._write(text)
         return preset
 
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size
-
     def _read(self) -> Shelf:
         try:
             tables = self._tables(self._text())
@@ -117,14 +109,10 @@ class PresetBook:
 
     def _write(self, text: str) -> None:
         """Replace the file in one step. Raises ConfigError."""
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(text, "utf-8")
-            beside.replace(self.path)
+            replace_text(self.path, text)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
             raise ConfigError(
                 f"the presets {self.path} cannot be written: {error.strerror or error}.",
                 hint="Make room or give yourself access.",

@@ -5,7 +5,6 @@ A table that cannot be read is told with its line, and the others stay.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -13,14 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from liveedit_cam.errors import ConfigError, InstructionError, shown
+from liveedit_cam.config import line_of
+from liveedit_cam.errors import ConfigError, InstructionError, did_you_mean, shown
+from liveedit_cam.limits import is_inside, is_number
 from liveedit_cam.prompt import checked_prompt
 from liveedit_cam.types import MAX_TRANSITION_S, LatencyMode, Mode, OnFailure, Region
 
 MAX_NAME_CHARS = 40
 _HEADER = re.compile(r"\s*\[\[\s*preset\s*\]\]\s*(#.*)?$")
 _TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
-_ROUNDING = 1e-6
 
 E = TypeVar("E", Mode, LatencyMode, OnFailure)
 
@@ -110,10 +110,9 @@ def checked(values: dict[str, Any]) -> Preset:
     """
     for name in values:
         if name not in _CHECKS:
-            close = difflib.get_close_matches(name, _CHECKS, n=1)
             raise ConfigError(
                 f"{name} is no key of a preset, expected {', '.join(_CHECKS)}.",
-                hint=f"Did you mean {close[0]!r}?" if close else "Take it away.",
+                hint=did_you_mean(name, _CHECKS) or "Take it away.",
             )
     found = Preset(**{name: _CHECKS[name](values.get(name)) for name in ("name", *values)})
     if not (found.edit or found.mode or found.latency or found.on_failure or found.hidden):
@@ -132,7 +131,7 @@ def _read(text: str, place: str, start: int) -> Preset:
     try:
         return checked(values)
     except ConfigError as error:
-        at = _line_of(text, error.message.partition(" ")[0])
+        at = line_of(error.message.partition(" ")[0], text.splitlines()) or 0
         raise ConfigError(f"{place} line {start + at + 1}: {error.message}", hint=error.hint) from (
             error
         )
@@ -149,16 +148,9 @@ def _problem_of(text: str, place: str, start: int, *, is_table: bool) -> str | N
         return f"{place} line {number}: {_TOML_LINE.sub('', str(error))}."
     others = [name for name in found if not (is_table and name == "preset")]
     if others:
-        number = start + _line_of(text, others[0]) + 1
+        number = start + (line_of(others[0], text.splitlines()) or 0) + 1
         return f"{place} line {number}: got {others[0]!r}, expected [[preset]] tables only."
     return None
-
-
-def _line_of(text: str, name: str) -> int:
-    """Line of a key in a piece of text, from 0; the first line where it is not found."""
-    pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
-    lines = text.splitlines()
-    return next((at for at, line in enumerate(lines) if pattern.match(line)), 0)
 
 
 def _wrong(name: str, value: object, expected: str, hint: str | None = None) -> ConfigError:
@@ -183,7 +175,7 @@ def _edit(value: object) -> str:
 
 def _number(name: str, most: float) -> Callable[[object], float]:
     def check(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        if not is_number(value, most):
             raise _wrong(name, value, f"a number from 0 to {most:g}")
         return float(value)
 
@@ -192,11 +184,8 @@ def _number(name: str, most: float) -> Callable[[object], float]:
 
 def _region(value: object) -> Region:
     values = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(values, list) and len(values) == 4:
-        share = _number("region", 1.0)
-        x, y, width, height = map(share, values)
-        if min(width, height) > 0 and max(x + width, y + height) <= 1 + _ROUNDING:
-            return Region(x, y, width, height)
+    if isinstance(values, list) and len(values) == 4 and is_inside(Region(*values)):
+        return Region(*map(float, values))
     raise _wrong(
         "region",
         value,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.backoff import Backoff
 from liveedit_cam.remote.link import Link, LinkLost, LinkRefused
 
 LONGEST_WAIT_S = 3.0

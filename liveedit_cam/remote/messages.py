@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from liveedit_cam.errors import ModelError
+from liveedit_cam.limits import Seed, Strength
 from liveedit_cam.protocols import Editor, EditorReport
 from liveedit_cam.types import MAX_PROMPT_CHARS, EditInstruction, ModelSize, Region
 
@@ -68,9 +69,9 @@ class Instruction(_Message):
     """The part of an ``EditInstruction`` that a model needs."""
 
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
-    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    strength: Strength = 1.0
     region: Rectangle | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     revision: Count = 0
 
     @classmethod
@@ -115,10 +116,7 @@ class Size(_Message):
 
     def takes(self, count: int, width: int, height: int) -> bool:
         """Whether so many frames are a chunk, and of whole tokens and not too many."""
-        px = self.token_px
-        if count != self.chunk_frames or width % px or height % px:
-            return False
-        return width * height <= self.num_tokens * px * px
+        return count == self.chunk_frames and self.model_size.takes(width, height)
 
 
 class Hello(_Message):

@@ -15,7 +15,7 @@ from liveedit_cam import registry
 from liveedit_cam.config import Config
 from liveedit_cam.errors import LiveEditError
 from liveedit_cam.folders import shipped_models
-from liveedit_cam.protocols import Editor, EditorOptions
+from liveedit_cam.protocols import Editor
 from liveedit_cam.setup.computer import Computer
 from liveedit_cam.setup.findings import Finding, Fix, fail, ok, warn
 from liveedit_cam.types import EditInstruction, ModelFrame, Pixels
@@ -74,17 +74,7 @@ def engine(computer: Computer) -> Iterator[Finding]:
         return
     config = computer.config
     try:
-        made = registry.open_editor(
-            config.editor,
-            EditorOptions(
-                config.model,
-                config.device,
-                num_steps=config.steps,
-                codec=config.codec,
-                window=config.window,
-                is_paper_mode=config.paper_mode,
-            ),
-        )
+        made = registry.open_editor(config.editor, config.editor_options)
     except LiveEditError as error:
         cpu = Fix("liveedit-cam run --device cpu", is_certain=False)
         yield fail(DEVICE, str(error).rstrip("."), cpu)

@@ -6,7 +6,6 @@ pulled or removed. Knows neither downloads nor network.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from liveedit_cam.errors import UsageError, WeightsError
+from liveedit_cam.errors import UsageError, WeightsError, did_you_mean
 from liveedit_cam.model.config import PRESETS
 
 
@@ -96,11 +95,10 @@ def find_entry(name: str, catalogue: tuple[ModelEntry, ...]) -> ModelEntry:
         if entry.name == name:
             return entry
     names = [entry.name for entry in catalogue]
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
-    suggestion = f"Did you mean {close[0]}? " if close else ""
+    suggestion = did_you_mean(name.lower(), names, cutoff=0.4, quoted=str)
     raise UsageError(
         f"got model {name!r}, expected one of {', '.join(names)}",
-        hint=f"{suggestion}See `liveedit-cam models list`.",
+        hint=f"{suggestion} See `liveedit-cam models list`.".lstrip(),
     )
 
 

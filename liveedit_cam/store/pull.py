@@ -39,7 +39,7 @@ _BYTES_PER_BFLOAT16 = 2
 
 
 class Convert(Protocol):
-    """``model.checkpoint.convert``, or what stands in for it."""
+    """``model.wan.checkpoint.convert``, or what stands in for it."""
 
     def __call__(
         self,

@@ -6,13 +6,13 @@ A model folder without it, or with a file that it lists gone or of another size,
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from liveedit_cam.errors import WeightsError
+from liveedit_cam.files import replace_text
 
 FILE_NAME = "installed.json"
 
@@ -82,7 +82,5 @@ def read_receipt(folder: Path) -> Receipt:
 
 def write_receipt(folder: Path, receipt: Receipt) -> None:
     """Write the receipt; a reader sees the old one or the new one."""
-    path = folder / FILE_NAME
-    unfinished = path.with_name(f"{FILE_NAME}.unfinished")
-    unfinished.write_text(json.dumps([asdict(record) for record in receipt.records], indent=1))
-    os.replace(unfinished, path)
+    records = [asdict(record) for record in receipt.records]
+    replace_text(folder / FILE_NAME, json.dumps(records, indent=1))

@@ -11,12 +11,13 @@ from fake_clock import Clock
 from no_recorder import no_choice, no_recorder
 
 from liveedit_cam.daemon.board import Board
-from liveedit_cam.daemon.controller import HOLDING_S, MAX_SEED, Controller
+from liveedit_cam.daemon.controller import HOLDING_S, Controller
 from liveedit_cam.daemon.ledger import EditLedger
 from liveedit_cam.daemon.mailbox import FrameInbox, Latest
 from liveedit_cam.daemon.metrics import Metrics
 from liveedit_cam.daemon.run import Run
 from liveedit_cam.errors import InstructionError
+from liveedit_cam.limits import MAX_SEED
 from liveedit_cam.types import MAX_PROMPT_CHARS, Frame, Mode, Region, State, Status
 
 

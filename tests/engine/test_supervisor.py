@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fake_clock import Clock
 
-from liveedit_cam.engine.backoff import Backoff
+from liveedit_cam.backoff import Backoff
 from liveedit_cam.engine.messages import (
     Command,
     Encode,

@@ -38,7 +38,7 @@ class FakeLink:
 
     @property
     def version(self) -> ObsVersion:
-        return ObsVersion("30.0.0", self.websocket, 1, frozenset())
+        return ObsVersion("30.0.0", self.websocket, 1)
 
     def asked(self, name: str) -> int:
         return sum(one == name for one, _ in self.requests)

@@ -19,7 +19,7 @@ SHORT_S = 0.2
 """The time-out of a link where a test waits for one."""
 STEP_S = 0.125
 """How time passes here: longer than a tick, and sums of it are exact."""
-VERSION = ObsVersion("29.0.2", "5.1.0", 1, frozenset())
+VERSION = ObsVersion("29.0.2", "5.1.0", 1)
 LINKED = ObsStatus(ObsState.CONNECTED, "OBS 29.0.2, obs-websocket 5.1.0")
 
 

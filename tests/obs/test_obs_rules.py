@@ -140,6 +140,10 @@ def test_a_rule_is_explained_in_one_line() -> None:
         'filter = "LUT", source = "Camera", is = "on": mode slate',
         'text = "LiveEdit prompt": its text is the instruction',
     ]
+    (rule,) = parse_rules(
+        '[[rule]]\nwhen = { scene = "x" }\npreset = "night"\nmode = "edit"', "obs.toml"
+    ).rules
+    assert explain(rule) == 'scene = "x": preset "night", mode edit'
 
 
 def test_each_rule_can_be_tried_without_obs() -> None:

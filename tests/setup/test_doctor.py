@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from computers import DEBIAN, commands, computer
+from computers import DEBIAN, commands, computer, one
 
 from liveedit_cam.commands.doctor import mend_all
 from liveedit_cam.config import Config
@@ -29,6 +29,7 @@ from liveedit_cam.setup.findings import (
     worst,
 )
 from liveedit_cam.setup.fixing import mend, require_root
+from liveedit_cam.types import Status
 
 
 def pci(vendor: str, kind: str = "0x030000") -> dict[str, str]:
@@ -36,16 +37,23 @@ def pci(vendor: str, kind: str = "0x030000") -> dict[str, str]:
     return {f"{folder}/vendor": vendor, f"{folder}/class": kind}
 
 
+def device(
+    root: Path, taken: str, files: dict[str, str] | None = None, **values: object
+) -> Finding:
+    """What is found of the device where a camera runs that took it."""
+    running = computer(root, files, daemon=Status(device=taken), **values)
+    return one([*engine.engine(running)], "device")
+
+
 def test_a_graphics_card_that_lies_idle_is_told(tmp_path: Path) -> None:
     """Catches the silent fallback to the processor, what users complain of most."""
-    idle = computer(tmp_path, pci("0x10de") | {"proc/driver/nvidia/version": "1"})
-    found = engine._device(idle, "cpu")
+    idle = pci("0x10de") | {"proc/driver/nvidia/version": "1"}
+    found = device(tmp_path, "cpu", idle)
     assert found.verdict is Verdict.WARN
     assert "NVIDIA" in found.text
     assert found.fixes
-    assert engine._device(idle, "cuda:0").verdict is Verdict.OK
-    chosen = computer(tmp_path, config=Config(device="cpu"))
-    assert engine._device(chosen, "cpu").verdict is Verdict.OK
+    assert device(tmp_path, "cuda:0", idle).verdict is Verdict.OK
+    assert device(tmp_path, "cpu", idle, config=Config(device="cpu")).verdict is Verdict.OK
 
 
 def test_a_network_card_of_that_maker_is_no_graphics_card(tmp_path: Path) -> None:
@@ -62,6 +70,13 @@ def test_the_engine_is_measured_and_a_missing_model_is_one_line(tmp_path: Path) 
     assert missing[0].verdict is Verdict.FAIL
     (files,) = engine.weights(computer(tmp_path, config=Config(model="liveedit-1.3b")))
     assert commands(files) == ["liveedit-cam models pull liveedit-1.3b --yes"]
+
+
+def test_the_editor_of_a_run_is_tried_with_all_its_options(tmp_path: Path) -> None:
+    """Catches an engine that is well in the doctor's eyes and refused by the next run."""
+    config = Config(device="cpu", lora="look.safetensors")
+    (found,) = engine.engine(computer(tmp_path, config=config))
+    assert (found.verdict, "got a LoRA for nano" in found.text) == (Verdict.FAIL, True)
 
 
 def test_little_memory_is_a_warning(tmp_path: Path) -> None:

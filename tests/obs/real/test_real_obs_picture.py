@@ -26,7 +26,7 @@ from liveedit_cam.types import Frame
 
 WIDTH, HEIGHT, FPS = 640, 360, 30.0
 NUM_BITS = 16
-IS_SLOW = bool(os.environ.get("LIVEEDIT_CAM_SLOW"))
+IS_SLOW = bool(os.environ.get("LIVEEDIT_TEST_SLOW"))
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def test_our_picture_stays_fresh(link: ObsLink, max_fps: float) -> None:
     """Catches a stream that OBS plays slower than we write it: it falls behind without limit.
 
     15 is what the page sends; 30 is where OBS without our time-stamp option was 1 s late after
-    6 s and 5 s after 30. 250 ms is the bar; LIVEEDIT_CAM_SLOW=1 looks after a whole minute.
+    6 s and 5 s after 30. 250 ms is the bar; LIVEEDIT_TEST_SLOW=1 looks after a whole minute.
     """
     name = f"LiveEdit {max_fps:g}"
     with playing(link, name, max_fps) as writer:

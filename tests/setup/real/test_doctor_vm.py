@@ -1,6 +1,6 @@
 """``doctor --fix`` with the real v4l2loopback, in the virtual machine of scripts/v4l2-vm.
 
-Runs where LIVEEDIT_CAM_SLOW=1 is set; skipped, with the reason, where a part is missing.
+Runs where LIVEEDIT_TEST_SLOW=1 is set; skipped, with the reason, where a part is missing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ MISSING_PART = 77
 
 
 @pytest.mark.skipif(
-    os.environ.get("LIVEEDIT_CAM_SLOW") != "1", reason="takes minutes; set LIVEEDIT_CAM_SLOW=1"
+    os.environ.get("LIVEEDIT_TEST_SLOW") != "1", reason="takes minutes; set LIVEEDIT_TEST_SLOW=1"
 )
 def test_its_commands_leave_a_camera_that_is_there_every_morning(tmp_path: Path) -> None:
     """Catches a command that the real modprobe refuses, or that mends something else."""
     ended = subprocess.run(
         [ROOT / "scripts/v4l2-vm", HERE / "vm_doctor.sh", sys.executable, HERE / "vm_doctor.py"],
         cwd=ROOT,
-        env=os.environ | {"LIVEEDIT_CAM_VM_OUT": str(tmp_path), "LIVEEDIT_CAM_VM_TIMEOUT": "300"},
+        env=os.environ | {"LIVEEDIT_TEST_VM_OUT": str(tmp_path), "LIVEEDIT_TEST_VM_TIMEOUT": "300"},
         capture_output=True,
         text=True,
         check=False,
