@@ -75,7 +75,12 @@ def test_the_card_tells_a_meeting_no_detail() -> None:
 class Stage:
     """A presenter with everything around it, on a clock of its own, at 10 pictures per second."""
 
-    def __init__(self, *outlets_of: list[FakeSink], is_raw_on_failure: bool = False) -> None:
+    def __init__(
+        self,
+        *outlets_of: list[FakeSink],
+        is_raw_on_failure: bool = False,
+        wanted: Event | None = None,
+    ) -> None:
         self.clock = Clock()
         self.playout = Playout()
         self.raw: Latest[Frame] = Latest()
@@ -94,6 +99,7 @@ class Stage:
             2.0,
             Pacer(10, now=self.clock.now, sleep=self.clock.wait),
             run,
+            wanted=wanted,
         )
 
     def _outlet(self, sinks: list[FakeSink]) -> Outlet:
@@ -280,10 +286,8 @@ def test_done_only_after_the_last_frame_was_shown() -> None:
 
 def test_while_nobody_watches_the_card_is_written_seldom() -> None:
     """Issue 18: catches a card at 30 pictures a second, all night, for nobody."""
-    sink = FakeSink()
-    stage = Stage([sink])
-    wanted = Event()
-    stage.presenter._wanted = wanted
+    sink, wanted = FakeSink(), Event()
+    stage = Stage([sink], wanted=wanted)
     stage.tick(3 * REST_TICKS)
     assert len(sink.frames) == 3
     wanted.set()

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from daemon_fakes import FakeSource
 
+from liveedit_cam import registry
 from liveedit_cam.config import Config
 from liveedit_cam.daemon.present import TITLE
 from liveedit_cam.daemon.service import Service
-from liveedit_cam.errors import InstructionError, UnknownBackendError, WeightsError
+from liveedit_cam.errors import InstructionError, SourceError, UnknownBackendError, WeightsError
 from liveedit_cam.pixels import slate
+from liveedit_cam.protocols import Source
 from liveedit_cam.types import Frame, Mode, State
 
 PATIENCE_S = 30.0
@@ -55,7 +58,12 @@ def start(tmp_path: Path) -> Iterator[StartService]:
     before = shared_memory()
     services = []
 
-    def start(prompt: str = "mark", factory: str = "create", **settings: object) -> Service:
+    def start(
+        prompt: str = "mark",
+        factory: str = "create",
+        open_source: Callable[..., Source] = registry.open_source,
+        **settings: object,
+    ) -> Service:
         config = Config.model_validate(
             {
                 "source": "pattern",
@@ -67,7 +75,8 @@ def start(tmp_path: Path) -> Iterator[StartService]:
                 **settings,
             }
         )
-        services.append(Service(config, editor=f"scripted_editors:{factory}"))
+        editor = f"scripted_editors:{factory}"
+        services.append(Service(config, editor=editor, open_source=open_source))
         services[-1].start()
         return services[-1]
 
@@ -128,7 +137,7 @@ def test_raw_on_failure_is_the_camera(start: StartService) -> None:
     """Catches a choice of the user that has no effect, and proves ``is_of_camera`` can be true."""
     service = start("refuse", on_failure="raw")
     controller = service.controller
-    until(service, lambda: controller.status().rejected_revision == 1)
+    until(service, lambda: controller.wait_settled(1, 0.0).refused is not None)
     until(service, lambda: is_of_camera(controller.shown()))
 
 
@@ -172,21 +181,23 @@ def test_slate_mode_of_the_config_holds_from_the_first_picture(start: StartServi
     [
         ("auto", ["auto", "camera:HD Webcam"]),
         ("camera", ["camera", "camera:HD Webcam"]),
+        ("camera:1", ["camera:1", "camera:HD Webcam"]),
         ("camera:/dev/video2", ["camera:/dev/video2"] * 2),
     ],
 )
-def test_the_camera_that_was_chosen_is_opened_again(asked: str, opened: list[str]) -> None:
+def test_the_camera_that_was_chosen_is_opened_again(
+    start: StartService, asked: str, opened: list[str]
+) -> None:
     """Catches a pulled cable that puts another lens, or the drawn scene, on air."""
     specs: list[str] = []
 
-    class Webcam:
+    class Webcam(FakeSource):
         spec = "camera:HD Webcam"
 
     def open_source(spec: str, **options: object) -> Webcam:
         specs.append(spec)
-        return Webcam()
+        return Webcam([SourceError("The camera is gone.", hint="Plug it in.")])
 
-    service = Service(Config(source=asked, sinks=("memory",)), open_source=open_source)
-    for _ in range(2):
-        service._open_own_source()
-    assert specs == opened
+    service = start(source=asked, open_source=open_source)
+    until(service, lambda: len(specs) >= 2)
+    assert specs[:2] == opened

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,12 @@ import av
 import numpy as np
 import pytest
 from fake_clock import Clock
-from test_recording import GIVEN, RATE, levels
+from test_recording import GIVEN, PATIENCE_S, RATE, Tapes, full, levels, run_to_its_end
 
 from liveedit_cam.daemon.board import Board
 from liveedit_cam.daemon.recording import Recorder
 from liveedit_cam.daemon.soundtrack import GONE_S
-from liveedit_cam.errors import DeviceError, SinkError
-from liveedit_cam.registry import open_sink
+from liveedit_cam.errors import DeviceError
 from liveedit_cam.types import Frame, SoundBlock, Status
 
 RATE_HZ = 48_000
@@ -45,7 +41,7 @@ class Device:
         self._drift = drift
         self._take: Callable[[SoundBlock], None] | None = None
         self._num_heard = 0
-        self._began_at = clock.now()
+        self.began_at = clock.now()
         self.is_closed = False
         self.is_pulled_out = False
 
@@ -65,7 +61,7 @@ class Device:
 
     def _at(self, number: Any) -> Any:
         """When a sample is heard, in seconds of the clock."""
-        return self._began_at + number / (RATE_HZ * (1 + self._drift))
+        return self.began_at + number / (RATE_HZ * (1 + self._drift))
 
     def close(self) -> None:
         self.is_closed = True
@@ -74,20 +70,31 @@ class Device:
 class Studio:
     """A recorder, a microphone, and a camera whose pictures are shown ``late_s`` later."""
 
-    def __init__(self, folder: Path, late_s: float, drift: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, late_s: float, drift: float = 0.0, *, takes_sound: bool = True
+    ) -> None:
         self.clock = Clock(0.0)
         self.board = Board(Status(model="nano"))
         self.device = Device(self.clock, drift)
         self.late_s = late_s
+        self.asked: list[str] = []
+        self.has_microphone = True
+        self.tapes = Tapes()
         self.recorder = Recorder(
-            lambda spec: open_sink(spec, width=96, height=64, fps=RATE),
+            self.tapes.open,
             RATE,
             GIVEN.get,
             board=self.board,
             now=self.clock.now,
-            open_microphone=lambda wanted: self.device,
+            open_microphone=self._open if takes_sound else None,
             folder=folder,
         )
+
+    def _open(self, wanted: str) -> Device:
+        self.asked.append(wanted)
+        if not self.has_microphone:
+            raise DeviceError(f"There is no microphone {wanted!r}; there are: none.")
+        return self.device
 
     def start(self) -> Path:
         return self.recorder.start(None, with_source=True, has_badge=False, microphone="")
@@ -101,11 +108,7 @@ class Studio:
             pixels = np.full((64, 96, 3), 250 if is_white else 30, np.uint8)
             revision = 1 if captured_at < CLAP_AT_S else 2
             frame = Frame(pixels, 0, captured_at, revision, pixels, field_at=captured_at)
-            self.recorder.offer(frame)
-            take = self.recorder._take
-            assert take is not None
-            while take._queue and take.is_running:  # an encoder that is as fast as the ticks
-                time.sleep(0.0005)
+            self.tapes.offer(self.recorder, frame)
             self.clock.wait(1 / RATE)
 
 
@@ -156,7 +159,7 @@ def test_a_sound_card_with_a_clock_of_its_own_stays_in_step(tmp_path: Path, drif
     """Catches sound that is placed by counting samples: at 1 % it is 80 ms off after 8 seconds."""
     studio = Studio(tmp_path, 0.04, drift)
     studio.clock.wait(-8.0)
-    studio.device._began_at = studio.clock.now()
+    studio.device.began_at = studio.clock.now()
     path = studio.start()
     studio.play(CLAP_AT_S + 8.5)
     studio.recorder.stop()
@@ -202,49 +205,37 @@ def test_a_microphone_that_is_pulled_out_is_one_sentence_and_the_picture_goes_on
     assert share(3.6, 3.9) > 0.5
 
 
-def test_a_microphone_is_open_while_a_recording_wants_it_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_microphone_is_open_while_a_recording_wants_it_alone(tmp_path: Path) -> None:
     """Catches one that listens in a recording without sound, or on after a disk was full."""
     studio = Studio(tmp_path, 0.04)
-    asked: list[str] = []
-    studio.recorder._open_microphone = lambda wanted: (asked.append(wanted), studio.device)[1]
     studio.recorder.start(None, with_source=False, has_badge=False)
     studio.play(0.2)
     studio.recorder.stop()
-    assert asked == []
+    assert studio.asked == []
     studio.recorder.start(
         tmp_path / "with.mp4", with_source=False, has_badge=False, microphone="usb"
     )
     studio.play(0.2)
-    assert (asked, studio.device.is_closed) == (["usb"], False)
-    take = studio.recorder._take
-    assert take is not None
-
-    def full(frame: Frame) -> None:
-        raise SinkError("No space left on device.")
-
-    monkeypatch.setattr(take._edited.sink, "write", full)
+    assert (studio.asked, studio.device.is_closed) == (["usb"], False)
+    tape = studio.tapes.shown
+    assert tape is not None
+    tape.before_write = full
     studio.play(0.1)
-    take._thread.join()
+    assert tape.is_closed.wait(PATIENCE_S)
     assert studio.device.is_closed
 
 
 def test_a_microphone_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     """Catches two empty files beside the refusal, and a run that believes it records."""
-    studio = Studio(tmp_path, 0.04)
-
-    def none(wanted: str) -> Device:
-        raise DeviceError(f"There is no microphone {wanted!r}; there are: none.")
-
-    studio.recorder._open_microphone = none
+    studio, silent = Studio(tmp_path, 0.04), Studio(tmp_path, 0.04, takes_sound=False)
+    studio.has_microphone = False
     with pytest.raises(DeviceError, match="There is no microphone 'usb'"):
         studio.recorder.start(None, with_source=True, has_badge=False, microphone="usb")
     assert list(tmp_path.iterdir()) == []
     assert not studio.recorder.has_reader()
-    studio.recorder._open_microphone = None
     with pytest.raises(DeviceError, match="takes no sound"):
-        studio.recorder.start(None, with_source=False, has_badge=False, microphone="")
+        silent.recorder.start(None, with_source=False, has_badge=False, microphone="")
+    assert list(tmp_path.iterdir()) == []
     studio.recorder.start(None, with_source=False, has_badge=False)
     studio.play(0.2)
     studio.recorder.stop()
@@ -254,15 +245,13 @@ def test_a_microphone_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
 def test_a_killed_program_leaves_sound_that_plays(tmp_path: Path) -> None:
     """Issue 20: catches sound that is only in the file once it is finished."""
     program = (
-        "import os, signal, sys, pathlib\n"
-        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}\n"
+        "import os, signal, pathlib\n"
         "from test_soundtrack import Studio\n"
         f"studio = Studio(pathlib.Path({str(tmp_path)!r}), 0.04)\n"
         "studio.start(); studio.play(4.0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    assert run_to_its_end(program) == -signal.SIGKILL
     (path,) = (one for one in tmp_path.glob("*.mp4") if "source" not in one.name)
     assert len(levels(path)) >= 90
     assert (

@@ -1,31 +1,33 @@
-"""What the engine process makes of edits that fail, without a process."""
+"""What the engine process makes of edits that fail and of fields that come late."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from multiprocessing import Pipe
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 
-from liveedit_cam.engine.messages import Edit, Failed
-from liveedit_cam.engine.worker import MAX_FAILURES, _Worker, load_editor
+from liveedit_cam.engine.client import EngineClient
+from liveedit_cam.engine.messages import Edit, Edited, Encode, Encoded, Event, Failed, Fatal, Ready
+from liveedit_cam.engine.wake import Waker
+from liveedit_cam.engine.worker import MAX_FAILURES, load_editor
 from liveedit_cam.errors import EditorError, GaveWayError
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
-NUM_EDITS = 2 * MAX_FAILURES
+PATIENCE_S = 30.0
+"""A bound for a loaded machine, never waited for when all is well."""
+
+StartEngine = Callable[[str], EngineClient]
 
 
 class Failing:
-    """An editor that raises ``error`` in every edit."""
+    """Fails in every edit; where the prompt says "give way" it gives something up instead."""
 
     name = "failing"
     chunk_frames = 1
     size = ModelSize(16, 6)
-
-    def __init__(self, error: EditorError) -> None:
-        self.error = error
 
     def encode(self, instruction: EditInstruction) -> Conditioning:
         return Conditioning(instruction, None)
@@ -33,7 +35,9 @@ class Failing:
     def edit(
         self, frames: Sequence[ModelFrame], conditioning: Conditioning, *, every_frame: bool
     ) -> list[EditField]:
-        raise self.error
+        if conditioning.instruction.prompt == "give way":
+            raise GaveWayError("Memory ran out; now: light codec.")
+        raise EditorError("no picture")
 
     def report(self) -> EditorReport:
         return EditorReport()
@@ -45,23 +49,56 @@ class Failing:
         """Nothing."""
 
 
-def num_failures(error: EditorError) -> int:
-    """How many of six edits that raise ``error`` count as failures of the process."""
-    ours, theirs = Pipe()
-    worker = _Worker(theirs, Failing(error))
-    worker._encode(EditInstruction("make it blue", revision=1))
-    frame = ModelFrame(np.zeros((32, 48, 3), np.uint8), 0, 0.0)
-    for _ in range(NUM_EDITS):
-        worker._edit(Edit((frame,), True))
-    told = [ours.recv() for _ in range(NUM_EDITS + 1)]  # the first is of the encoding
-    assert all(isinstance(event, Failed) for event in told[1:])
-    return worker._num_failures
+@pytest.fixture
+def start() -> Iterator[StartEngine]:
+    """Starts an engine process whose editor a function of this file makes."""
+    clients = []
+
+    def start(function: str) -> EngineClient:
+        options = EditorOptions("nano", "cpu")
+        clients.append(EngineClient(f"test_worker:{function}", options, Waker()))
+        clients[-1].start()
+        assert isinstance(told_by(clients[-1]), Ready)
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
 
 
-def test_six_steps_down_a_ladder_are_no_failure() -> None:
+def told_by(engine: EngineClient) -> Event:
+    """What it says next."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_at:
+        event = engine.receive(0.2)
+        if event is not None:
+            return event
+    raise AssertionError(f"nothing within {PATIENCE_S} s")
+
+
+def instruct(engine: EngineClient, prompt: str) -> None:
+    engine.send(Encode(EditInstruction(prompt, revision=1)))
+    assert isinstance(told_by(engine), Encoded)
+
+
+def answers(engine: EngineClient, count: int, *, every_frame: bool = True) -> list[Event]:
+    """To that many edits of one frame each, the first of which has index 0."""
+    found = []
+    for index in range(count):
+        frame = ModelFrame(np.zeros((32, 48, 3), np.uint8), index, 0.1 * index)
+        engine.send(Edit((frame,), every_frame))
+        found.append(told_by(engine))
+    return found
+
+
+def test_six_steps_down_a_ladder_are_no_failure(start: StartEngine) -> None:
     """Catches a process that ends after three of them, and starts again at the top, for ever."""
-    assert num_failures(GaveWayError("Memory ran out; now: light codec.")) == 0
-    assert num_failures(EditorError("no picture")) == NUM_EDITS
+    engine = start("make")
+    instruct(engine, "give way")
+    assert {type(event) for event in answers(engine, 2 * MAX_FAILURES)} == {Failed}
+    instruct(engine, "fail")
+    assert {type(event) for event in answers(engine, MAX_FAILURES)} == {Failed}
+    assert isinstance(told_by(engine), Fatal)
 
 
 class OneBehind(Failing):
@@ -87,25 +124,19 @@ class Late(OneBehind):
     may_be_late = True
 
 
-def test_only_who_says_so_may_be_late_and_only_where_one_field_is_enough() -> None:
+def test_only_who_says_so_may_be_late_and_only_where_one_field_is_enough(
+    start: StartEngine,
+) -> None:
     """Catches a field of the wrong frame in an exact run, and one that no editor answered for."""
-    ours, theirs = Pipe()
-    for editor, every_frame, wanted in (
-        (Late(), False, [[], [0], [1]]),
-        (Late(), True, [None, None, None]),
-        (OneBehind(), False, [None, None, None]),
-    ):
-        worker = _Worker(theirs, editor)
-        worker._encode(EditInstruction("make it blue", revision=1))
-        ours.recv()
-        for index, fields in enumerate(wanted):
-            frame = ModelFrame(np.zeros((32, 48, 3), np.uint8), index, 0.1 * index)
-            worker._edit(Edit((frame,), every_frame))
-            event = ours.recv()
-            if fields is None:
-                assert isinstance(event, Failed)
-            else:
-                assert [field.index for field in event.fields] == fields
+    late, behind = start("make_late"), start("make_one_behind")
+    for engine in (late, behind):
+        instruct(engine, "make it blue")
+    edited = answers(late, 3, every_frame=False)
+    fields = [event.fields for event in edited if isinstance(event, Edited)]
+    assert [[field.index for field in one] for one in fields] == [[], [0], [1]]
+    for engine, every_frame in ((late, True), (behind, False)):
+        found = answers(engine, MAX_FAILURES, every_frame=every_frame)
+        assert {type(event) for event in found} == {Failed}
 
 
 def test_a_target_of_an_editors_name_reaches_it() -> None:
@@ -117,4 +148,12 @@ def test_a_target_of_an_editors_name_reaches_it() -> None:
 
 
 def make(options: EditorOptions) -> Failing:
-    return Failing(EditorError("no"))
+    return Failing()
+
+
+def make_one_behind(options: EditorOptions) -> OneBehind:
+    return OneBehind()
+
+
+def make_late(options: EditorOptions) -> Late:
+    return Late()

@@ -63,6 +63,8 @@ def test_eight_are_shipped_each_with_its_own_key() -> None:
         ('name = "b"\nedit = "no snow"', 7, "what not to do"),
         ('name = "b"\nedit = "x"\nregion = [0.5, 0, 0.7, 1]', 8, "inside of it"),
         ('name = "b"\nedit = "x"\nregion = [0, 0, 1]', 8, "inside of it"),
+        ('name = "b"\nedit = "x"\nregion = [0, 0, 2, 1]', 8, "inside of it"),
+        ('name = "b"\nedit = "x"\nregion = [0, 0, "x", 1]', 8, "inside of it"),
         ('name = "b"\nedit = "x"\nmode = "loud"', 8, "edit or bypass or slate"),
         ('name = "b"\nedit = "x"\non_failure = "show"', 8, "slate or raw"),
         ('name = "b"\nedit = "x"\nhotkey = "F13"', 8, "one letter"),

@@ -201,27 +201,38 @@ def test_the_bell_has_mean_one_and_counts_every_timestep() -> None:
     assert float(weight[-1]) == pytest.approx(LEAST_WEIGHT, abs=1e-6)
 
 
-def make_dmd(real_shift: float, fake_shift: float, monkey: list[int] | None = None) -> Dmd:
+class Score(nn.Module):
+    """Says source + shift, whatever it sees, and notes the timesteps it was asked for."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(shift))
+        self.config = TINY
+        self.asked: list[Tensor] = []
+
+    def grid(self, x: Tensor) -> tuple[int, int]:
+        return x.shape[-2] // TINY.patch, x.shape[-1] // TINY.patch
+
+    def text_kv(self, embeddings: Tensor) -> list:  # type: ignore[type-arg]
+        return []
+
+    def forward(self, noisy: Tensor, source: Tensor, timestep: Tensor, *_: object) -> Tensor:
+        self.asked.append(timestep)
+        return self.shift.expand_as(noisy)
+
+    def write_context(self, *_: object) -> None:
+        """Nothing: what it says hangs on no history."""
+
+
+def scoring(shift: float) -> Editor:
+    editor = Editor(TINY)
+    editor.dit = Score(shift)  # type: ignore[assignment]
+    return editor
+
+
+def make_dmd(real_shift: float, fake_shift: float) -> Dmd:
     """A Dmd whose two scores say source + shift, whatever they see."""
-
-    class Score(nn.Module):
-        def __init__(self, shift: float) -> None:
-            super().__init__()
-            self.shift = nn.Parameter(torch.tensor(shift))
-            self.config = TINY
-
-        def grid(self, x: Tensor) -> tuple[int, int]:
-            return x.shape[-2] // TINY.patch, x.shape[-1] // TINY.patch
-
-        def text_kv(self, embeddings: Tensor) -> list:  # type: ignore[type-arg]
-            return []
-
-        def forward(self, noisy: Tensor, *_: object) -> Tensor:
-            return self.shift.expand_as(noisy)
-
-    real, fake = Editor(TINY), Editor(TINY)
-    real.dit = Score(real_shift)  # type: ignore[assignment]
-    fake.dit = Score(fake_shift)  # type: ignore[assignment]
+    real, fake = scoring(real_shift), scoring(fake_shift)
     config = LoopConfig(4, 1e-3, warmup_iterations=1, muon=False)
     return Dmd(
         TINY,
@@ -235,22 +246,34 @@ def make_dmd(real_shift: float, fake_shift: float, monkey: list[int] | None = No
 
 
 def test_the_students_gradient_points_from_fake_to_real() -> None:
-    """Catches a flipped sign: real says +2, fake says +1, so results must grow.
+    """Catches a flipped sign: real says +2, fake says +1, so results of +0.5 must grow.
 
-    Scores ignore the text here, so guidance adds nothing: (fake - real) / mean |x - real|.
+    Scores ignore the text here, so guidance adds nothing: (fake - real) / mean |x - real|. It is
+    the same everywhere, which the loss, half of its mean square, tells from its mean.
     """
-    stage = make_dmd(real_shift=2.0, fake_shift=1.0)
-    found = batch()
-    result = found.source + 0.5
-    gradient = stage._gradient(result, found)
-    size = (result - (found.source + 2.0)).abs().mean((1, 2, 3, 4), keepdim=True)
-    assert torch.allclose(gradient, (-1.0 / size).expand_as(gradient), atol=1e-5)
+    stage, student = make_dmd(real_shift=2.0, fake_shift=1.0), scoring(0.5)
+    loss, values = stage(student, 0)
+    loss.backward()
+    fake = float(stage.critic.module.dit.shift.detach())  # type: ignore[union-attr]
+    assert fake == pytest.approx(1.0, abs=0.05)  # five updates at a rate of 0.001
+    wanted = (fake - 2.0) / 1.5
+    assert float(student.dit.shift.grad) == pytest.approx(wanted, abs=1e-5)
+    assert loss.item() == pytest.approx(0.5 * wanted**2, abs=1e-5)
+    assert values["gradient"] == pytest.approx(-wanted, abs=1e-5)
 
 
 def test_timesteps_follow_the_rule() -> None:
     """Catches unshifted or unclamped score timesteps: 20..980, median near 833 at shift 5."""
-    stage = make_dmd(0.0, 0.0)
-    sigma, _ = stage._noised(torch.zeros(4000, CHANNELS, 1, 2, 2))
+    stage, num_clips = make_dmd(0.0, 0.0), 700
+    source = torch.zeros(num_clips, CHANNELS, 1, 2, 2)
+    no_subject = torch.zeros(num_clips, dtype=torch.bool)
+    prompts = ("make it blue",) * num_clips
+    clips = LatentBatch(source, source, source[:, 0], no_subject, prompts)
+    stage.next_batch = lambda: clips
+    stage(scoring(0.0), 0)
+    asked = stage.critic.module.dit.asked  # type: ignore[union-attr]
+    assert len(asked) == dmd_stage.CRITIC_UPDATES + 1
+    sigma = torch.cat(asked)[:, 0] / 1000
     assert float(sigma.min()) >= 0.02 - 1e-6
     assert float(sigma.max()) <= 0.98 + 1e-6
     assert float(sigma.median()) == pytest.approx(5 * 0.5 / 3, abs=0.03)
