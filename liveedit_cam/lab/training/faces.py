@@ -2,8 +2,7 @@
 
 The pictures' faces are blurred for privacy, so a model that has seen only those takes a clear face
 for something else. What is put on is detail, the ratio of a sharp face to its own blur, per
-channel: light and colour of the skin stay, and labels stay exact. Nobody in the pictures is bald
-either: a few heads are shaven, skin where their hair was.
+channel: light and colour of the skin stay, and labels stay exact.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from liveedit_cam.lab.edits.regions import BY_NAME
 
 SHARP, BLURRED = "clip", ("ccp", "cocop")
 """Sets whose faces can be seen, and those whose faces cannot."""
-FACE, HAIR = BY_NAME["face"].labels[0], BY_NAME["hair"].labels[0]
+FACE = BY_NAME["face"].labels[0]
 SHARE = 0.7
 """Of the blurred faces that get detail."""
 SIDE = 96
@@ -32,14 +31,6 @@ SIGMA = 0.11 * SIDE
 """Of the blur that detail is told from: what remains is smaller than an eye's distance."""
 LOWEST, HIGHEST = 0.3, 2.2
 """Bounds of a ratio: teeth and pupils, not a lamp on a wet nose."""
-
-BALD_SHARE = 0.06
-"""Of the heads of short hair that are shaven."""
-SKULL = (0.66, 0.68)
-"""Half the breadth of a skull, and its height above the middle of a face without its forehead's
-hair; in breadths and heights of the face."""
-MOST_OUTSIDE = 0.35
-"""Share of the hair that may hang beside the skull; more, and it is long hair and stays."""
 
 Detail = NDArray[np.float32]
 """(SIDE, SIDE, 3): logarithm of the ratio, 0 where no face is."""
@@ -77,11 +68,6 @@ class Faces:
         found = [detail_of(picture) for picture in pictures if picture.set == SHARP]
         self.details = [detail for detail in found if detail is not None]
 
-    def of(self, picture: LabelledPicture, rng: random.Random) -> LabelledPicture:
-        """``picture`` as it is learnt from: with features, and some heads shaven."""
-        picture = self.sharpened(picture, rng)
-        return shaven(picture, rng) if rng.random() < BALD_SHARE else picture
-
     def draw(self, rng: random.Random) -> Detail:
         """Eyes of one face over the mouth of another, turned or mirrored, weaker or stronger."""
         upper, lower = rng.choice(self.details), rng.choice(self.details)
@@ -109,42 +95,3 @@ class Faces:
         pixels = picture.pixels.copy()
         pixels[box] = np.clip(under * np.exp(detail) + 0.5, 0, 255).astype(np.uint8)
         return replace(picture, pixels=pixels)
-
-
-def shaven(picture: LabelledPicture, rng: random.Random) -> LabelledPicture:
-    """``picture`` with skin where its hair was, face from now on; itself where hair is long.
-
-    The skin's colour is the forehead's, lighter towards the crown and darker towards the rim.
-    Hair that stood off the skull becomes what is around it.
-    """
-    box, hair = box_of(picture.labels), picture.labels == HAIR
-    if box is None or not hair.any():
-        return picture
-    (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
-    height, width = bottom - top, right - left
-    y, x = np.mgrid[: hair.shape[0], : hair.shape[1]].astype(np.float32)
-    across = (x - (left + right) / 2) / (SKULL[0] * width)
-    middle = top + 0.4 * height
-    up = (middle - y) / (SKULL[1] * height + 0.4 * height)
-    from_middle = np.sqrt(across**2 + up**2)
-    skull = hair & (from_middle < 1) & (y < middle + 0.3 * height)
-    outside = hair & ~skull
-    if not skull.any() or outside.sum() > MOST_OUTSIDE * hair.sum():
-        return picture
-    face = (picture.labels == FACE) & (y < middle)
-    if not face.any():
-        return picture
-    skin = picture.pixels[face].astype(np.float32).mean(0)
-    crown = np.exp(-((across - rng.uniform(-0.4, 0.4)) ** 2 + (up - 0.6) ** 2) / 0.12)
-    light = 1.04 - 0.35 * from_middle**4 + rng.uniform(0, 0.3) * crown
-    pixels = picture.pixels
-    if outside.any():
-        hole = cv2.dilate(outside.astype(np.uint8), np.ones((7, 7), np.uint8))
-        hole[skull] = 0
-        pixels = np.asarray(cv2.inpaint(pixels, hole, 3, cv2.INPAINT_TELEA), np.uint8)
-    soft = cv2.GaussianBlur(skull.astype(np.float32), (0, 0), 1.2)[..., None]
-    mixed = pixels + soft * (light[..., None] * skin - pixels)
-    labels = picture.labels.copy()
-    labels[skull], labels[outside] = FACE, 0
-    bald = np.clip(mixed, 0, 255).astype(np.uint8)
-    return replace(picture, name=f"{picture.name} shaven", pixels=bald, labels=labels)

@@ -275,10 +275,10 @@ class PictureMaker:
     ) -> View:
         """A random view; drawn again where ``region`` is hardly seen."""
         rng, faces = self.rng, self.faces
-        picture = faces.of(picture, rng)
+        picture = faces.sharpened(picture, rng)
         if picture.set == STREET and rng.random() < COMPANY_SHARE:
             street = rng.choices(self.collage.street, k=rng.choice(COMPANIONS))
-            picture = with_company(picture, [faces.of(other, rng) for other in street], rng)
+            picture = with_company(picture, [faces.sharpened(other, rng) for other in street], rng)
         for _ in range(4):
             view = photograph(picture, region, count, (height, width), self.rng)
             if view.share(region) > LEAST_SEEN:

@@ -10,16 +10,7 @@ import numpy as np
 import pytest
 
 from liveedit_cam.lab.edits.pictures import STREET, LabelledPicture
-from liveedit_cam.lab.training.faces import (
-    BLURRED,
-    FACE,
-    HAIR,
-    LEAST_PX,
-    SHARP,
-    Faces,
-    box_of,
-    shaven,
-)
+from liveedit_cam.lab.training.faces import BLURRED, FACE, LEAST_PX, SHARP, Faces, box_of
 
 HEIGHT, WIDTH = 120, 90
 SKIN = (200, 150, 120)
@@ -81,38 +72,3 @@ def test_without_a_sharp_face_nothing_is_made_up() -> None:
     blurred = portrait(STREET, has_features=False)
     none = Faces([blurred])
     assert all(none.sharpened(blurred, random.Random(seed)) is blurred for seed in range(20))
-
-
-def haired(*, is_long: bool) -> LabelledPicture:
-    """A portrait under black hair: a cap of it, or down to the picture's end beside the face."""
-    picture = portrait(STREET, has_features=True, height_px=50)
-    face = picture.labels == FACE
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    cap = ((x - WIDTH / 2) / 23) ** 2 + ((y - HEIGHT / 2 + 6) / 31) ** 2 < 1
-    hair = (cap & (y < HEIGHT / 2)) | (is_long & (y > HEIGHT / 3) & (abs(x - WIDTH / 2) < 35))
-    picture.labels[hair & ~(face & (y > HEIGHT / 2 - 12))] = HAIR
-    picture.pixels[picture.labels == HAIR] = (15, 12, 10)
-    return picture
-
-
-def test_a_shaven_head_is_skin_and_named_face() -> None:
-    """Catches hair that stays black or keeps its name, a face painted over, and other places."""
-    before = haired(is_long=False)
-    after = shaven(before, random.Random(2))
-    hair = before.labels == HAIR
-    assert hair.sum() > 300
-    assert not (after.labels == HAIR).any()
-    assert (after.labels[hair] == FACE).mean() > 0.65
-    assert np.array_equal(after.labels[~hair], before.labels[~hair])
-    bald = cv2.erode((hair & (after.labels == FACE)).astype(np.uint8), np.ones((7, 7))) > 0
-    assert bald.sum() > 50
-    assert np.abs(after.pixels[bald].astype(float).mean(0) - SKIN).max() < 45
-    far = cv2.dilate(hair.astype(np.uint8), np.ones((15, 15))) == 0
-    assert np.array_equal(after.pixels[far], before.pixels[far])
-    assert np.array_equal(before.pixels, haired(is_long=False).pixels)  # the picture itself stays
-
-
-def test_long_hair_stays_and_so_does_who_has_none() -> None:
-    """Catches a bald head over a mane, and a picture without hair that is copied."""
-    for picture in (haired(is_long=True), portrait(STREET, has_features=True)):
-        assert shaven(picture, random.Random(0)) is picture
