@@ -134,7 +134,8 @@ class Umt5Encoder:
             ids, unread = encoding.ids, ""
             num_cut = max(0, len(ids) - self.max_tokens)
             if num_cut:
-                unread = clean[encoding.offsets[self.max_tokens - 1][0] :].strip()
+                start = encoding.offsets[self.max_tokens - 1][0]
+                unread = clean[clean.rfind(" ", 0, start + 1) + 1 :]  # from a whole word on
                 ids = ids[: self.max_tokens - 1] + ids[-1:]  # the end token stays
             rows = model(input_ids=torch.tensor([ids], device=model.device)).last_hidden_state
             embeddings.append(PromptEmbedding(rows[0].to(self.dtype), num_cut, unread))

@@ -109,11 +109,12 @@ def test_it_goes_on_from_a_model_folder(tmp_path: Path) -> None:
     match = Match(SEEING.source_encoder, SEEING.text.width)
     both = nn.ModuleDict({"source_encoder": after, "match": match})
     load_weights(both, tmp_path / "runs" / "source" / "source.safetensors")
-    latents = torch.randn(2, SEEING.latent_channels, 6, 10)
-    with torch.no_grad():
-        expected = before.of_latents(latents)
-        error = (after.of_latents(latents) - expected).norm() / expected.norm()
-    assert float(error) < 0.2  # the norms' statistics are those of other views
+    learnt = after.state_dict()
+    filters = {name: rows for name, rows in before.state_dict().items() if rows.ndim > 1}
+    assert len(filters) > 5
+    for name, rows in filters.items():  # each up to its scale: a norm of other views is folded in
+        alike = nn.functional.cosine_similarity(learnt[name].flatten(1), rows.flatten(1))
+        assert alike.min().item() > 0.999, name
 
 
 @pytest.mark.slow

@@ -120,7 +120,8 @@ def test_a_long_prompt_is_cut_and_says_so(folder: Path) -> None:
     assert got.unread
     assert clean_prompt(prompt).endswith(got.unread)
     (rest,) = encoder(folder, max_tokens=10_000).embed([got.unread])
-    assert abs(len(rest.rows) - 1 - got.num_cut) <= 1  # a piece may begin within a word
+    assert 0 <= len(rest.rows) - 1 - got.num_cut <= 5  # a word of a few pieces may be cut in two
+    assert got.unread.split()[0] in prompt.split()
     assert got.notice is not None
     assert f"{got.num_cut} tokens longer than the 512" in got.notice
 
