@@ -102,19 +102,18 @@ class Paint:
     """(3,) of length 1, towards the light."""
     ambient: float
 
-    def face(self, points: Points, colour: Colour, middle: Points) -> bool:
-        """Fill ``points`` if they face the eye, away from ``middle``; whether they do."""
+    def face(self, points: Points, colour: Colour, middle: Points) -> None:
+        """Fill ``points`` if they face the eye, away from ``middle``."""
         normal = np.cross(points[1] - points[0], points[2] - points[1])
         normal /= np.linalg.norm(normal) + 1e-9
         centre = points.mean(0)
         if normal @ (centre - middle) < 0:
             normal = -normal
         if normal @ (self.canvas.eye - centre) <= 0:
-            return False
+            return
         light = self.ambient + (1 - self.ambient) * max(0.0, float(normal @ self.sun))
         sky = 30.0 * max(0.0, float(normal[2])) ** 2
         self.canvas.fill(points, np.clip(colour * light + sky, 0, 255))
-        return True
 
 
 def drawn_vehicle(
@@ -154,7 +153,7 @@ def _camera(kind: Kind, size: tuple[int, int], rng: random.Random) -> Canvas:
 
 
 def _draw(paint: Paint, kind: Kind, colour: Colour, rng: random.Random) -> None:
-    """Body, wheels and cabin, in this order: from far to near as a standing eye sees them."""
+    """Body, load, cabin and wheels: from far to near as a standing eye sees them."""
     _body(paint, kind, colour)
     is_front_near = paint.canvas.eye[0] > 0
     if kind in LORRIES and is_front_near:
@@ -184,11 +183,7 @@ def _prism(kind: Kind, profile: tuple[tuple[float, float], ...], top_width: floa
     half = 0.5 * kind.width * (1 - (1 - top_width) * np.clip(narrow, 0, 1))
     x, z = (rows[:, 0] - 0.5) * kind.length, rows[:, 1]
     left, right = np.stack((x, half, z), 1), np.stack((x, -half, z), 1)
-    after = np.roll(np.arange(len(rows)), -1)
-    strips = [
-        np.stack((left[i], left[j], right[j], right[i]))
-        for i, j in zip(range(len(rows)), after, strict=True)
-    ]
+    strips = np.stack((left, np.roll(left, -1, 0), np.roll(right, -1, 0), right), axis=1)
     return [*strips, left, right]
 
 
@@ -245,9 +240,8 @@ def _cabin(paint: Paint, kind: Kind, colour: Colour) -> None:
     middle, glass = _middle(faces), np.array(GLASS)
     for face in faces:
         paint.face(face, colour, middle)
-    for pane in (faces[0], faces[2]):  # behind and before the driver
-        across = pane[[0, 3, 2, 1]] if pane is faces[2] else pane
-        paint.face(_inset(across, 0.06, 0.94, 0.1, 0.9), glass, middle)
+    for pane in (faces[0], faces[2]):  # behind and before the driver, from its left corners on
+        paint.face(_inset(pane, 0.06, 0.94, 0.1, 0.9), glass, middle)
     for side in faces[4:]:
         for number in range(kind.windows):
             start = 0.06 + 0.88 * number / kind.windows
