@@ -1,8 +1,9 @@
 """Where does the time of an 8-bit product go: the product itself, or making its numbers 8 bits?
 
 The products of one block of liveedit-1.3b at 832x480, a chunk of three latents: 16-bit as they are,
-8-bit ones with sums in float32 and with the GPU's faster ones, the rounding alone, plainly and
-compiled, and a whole Fp8Linear, compiled. Median of many calls. The last line is one JSON object.
+8-bit ones (a scale a row) with sums in float32 and with the GPU's faster ones, the rounding alone,
+plainly and compiled, and a whole Fp8Linear, compiled. Median of many calls. The last line is one
+JSON object.
 
     python benchmarks/fp8.py [--scale full|tiny] [--device cuda]
 """
@@ -46,7 +47,7 @@ def ways(
     weight, scale_w = to_8bit(linear.weight.detach())
     for name, is_fast in (("exact_sums", False), ("fast_sums", True)) if has_fp8(device) else ():
         yield name, partial(
-            torch._scaled_mm, rows, weight.T, scale_a=scale, scale_b=scale_w, bias=linear.bias,
+            torch._scaled_mm, rows, weight.T, scale_a=scale, scale_b=scale_w.T, bias=linear.bias,
             out_dtype=dtype, use_fast_accum=is_fast,
         )  # fmt: skip
     yield "rounding", partial(to_8bit, x)

@@ -3,14 +3,15 @@
 Random weights of the true sizes, so nothing needs to be pulled: the time does not depend on their
 values. Measured in one process, one after the other: dense, without the clean-context pass, with
 the paper's mask cache, windows of 6, 9 and 21 latents, two steps, the paper's mode, the light
-codec, the exact codec latent by latent, compiled and in its plain layout, 8-bit products where the
-GPU has them, and a plain path as the public code runs it (eager, no recorded passes, float64
-rotation of every key, counters read back in every layer, the text projected in every pass), with
-the exact codec and with the light one. Frames per second come from whole edits without a stop in
-between; the stages from others, with the device waited for after each. The work of the network is
-counted from its ModelConfig (a multiplication and its addition are two operations) and stands
-beside what a matrix product reaches in the same run. A variant that fails, for want of memory or of
-a compiler, is named and the others go on. The last line is one JSON object.
+codec, the exact codec latent by latent, not compiled and in its plain layout, rotated keys kept,
+8-bit products where the GPU has them, and a plain path as the public code runs it (eager, no
+recorded passes, float64 rotation of every key, counters read back in every layer, the text
+projected in every pass, diffusers' own codec), with the exact codec and with the light one. Frames
+per second come from whole edits without a stop in between; the stages from others, with the device
+waited for after each. The work of the network is counted from its ModelConfig (a multiplication and
+its addition are two operations) and stands beside what a matrix product reaches in the same run. A
+variant that fails, for want of memory or of a compiler, is named and the others go on. The last
+line is one JSON object.
 
     python benchmarks/wan.py [--scale full] [--device cuda] [--chunks 20] [--only dense plain]
 """
@@ -25,7 +26,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench import Figure, percentile, print_result
@@ -57,10 +58,12 @@ from liveedit_cam.model.speed.fast import Speed, best_speed  # noqa: E402
 from liveedit_cam.model.speed.fp8 import has_fp8  # noqa: E402
 from liveedit_cam.model.stream_codec import StreamCodec  # noqa: E402
 from liveedit_cam.model.wan.taehv import TAEHV, TaehvCodec  # noqa: E402
-from liveedit_cam.model.wan.vae import (  # noqa: E402
-    WanCodec,
-    channels_last,
-    keep_type_in_upsampling,
+from liveedit_cam.model.wan.vae import WanCodec, channels_last  # noqa: E402
+from liveedit_cam.model.wan.vae_blocks import (  # noqa: E402
+    PLAIN_CODEC_PARTS,
+    compiled,
+    compiled_codec_parts,
+    fuse,
 )
 from liveedit_cam.model.weights import choose_device, fast_dtype  # noqa: E402
 
@@ -108,8 +111,10 @@ def variants(config: ModelConfig, device: torch.device) -> Iterator[Variant]:
     yield Variant("two_steps_light_codec", two, best, has_light_codec=True)
     yield Variant("paper", paper_mode(config), bucketed, is_masked=True)
     yield Variant("latent_by_latent", config, best, one_by_one=True)
-    if find_spec("triton") is not None:
-        yield Variant("compiled_codec", config, replace(best, compiles_codec=True))
+    if best.compiles_codec:
+        yield Variant("codec_as_it_is", config, replace(best, compiles_codec=False))
+    kept = replace(bucketed, keeps_rotated=True)
+    yield Variant("kept_rotated_masked_light_codec", config, kept, True, has_light_codec=True)
     if best.channels_last:
         yield Variant("channels_first", config, replace(best, channels_last=False))
     short = replace(config, context_pass=False)
@@ -253,11 +258,34 @@ def chunk_operations(variant: Variant, skip_ratio: float) -> float:
     return steps + (config.num_layers - 1) * whole + last
 
 
-def exact_codec(vae: AutoencoderKLWan, variant: Variant) -> WanCodec:
-    """The Wan codec as ``variant`` runs it."""
-    codec = WanCodec(vae, torch.compile if variant.speed.compiles_codec else None)
-    codec.one_by_one = variant.one_by_one
-    return codec
+class Codecs:
+    """Both codecs with random weights, as each variant runs them."""
+
+    def __init__(self, device: torch.device, base_dim: int) -> None:
+        self._device, self._base_dim = device, base_dim
+        self._vae = self._new_vae()
+        fuse(self._vae)
+        with torch.device(device):
+            self._tae = TAEHV().to(fast_dtype(device)).eval().requires_grad_(False)
+
+    def _new_vae(self) -> AutoencoderKLWan:
+        with torch.device(self._device):
+            vae = AutoencoderKLWan(base_dim=self._base_dim)
+        nn.Module.to(vae, fast_dtype(self._device))  # theirs would warn
+        return vae.eval().requires_grad_(False)
+
+    def of(self, variant: Variant) -> StreamCodec:
+        """A new stream; the public code has diffusers' own blocks."""
+        compiler = compiled if variant.speed.compiles_codec else None
+        if variant.has_light_codec:
+            return TaehvCodec(self._tae, compiler)
+        vae = self._new_vae() if variant.is_plain else self._vae
+        if not variant.is_plain:
+            fuse(vae, PLAIN_CODEC_PARTS if compiler is None else compiled_codec_parts(compiler))
+        channels_last(vae, is_last=variant.speed.channels_last)
+        codec = WanCodec(vae)
+        codec.one_by_one = variant.one_by_one
+        return codec
 
 
 def measure(bench: Bench, num_chunks: int, ceiling: float) -> dict[str, Figure]:
@@ -292,11 +320,7 @@ def main() -> None:
     torch.manual_seed(0)
     with torch.device(device):
         dit = CausalDiT(config).to(fast_dtype(device))
-        vae = AutoencoderKLWan(base_dim=96 if wanted.scale == "full" else 4)
-    nn.Module.to(vae, fast_dtype(device)).eval().requires_grad_(False)  # theirs would warn
-    keep_type_in_upsampling(vae)
-    with torch.device(device):
-        tae = TAEHV().to(fast_dtype(device)).eval().requires_grad_(False)
+    codecs = Codecs(device, base_dim=96 if wanted.scale == "full" else 4)
     ceiling = product_ceiling(config, device, fast_dtype(device))
     is_cuda = device.type == "cuda"
     figures: dict[str, Figure] = {
@@ -314,12 +338,11 @@ def main() -> None:
         if is_cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        channels_last(vae, is_last=variant.speed.channels_last)
-        codec = TaehvCodec(tae) if variant.has_light_codec else exact_codec(vae, variant)
         try:  # nothing holds a Bench after its figures: caches of two would count as one's memory
-            told = measure(Bench(variant, dit, codec, device, wanted.scale), wanted.chunks, ceiling)
+            bench = partial(Bench, variant, dit, codecs.of(variant), device, wanted.scale)
+            told = measure(bench(), wanted.chunks, ceiling)
             figures |= told
-            print(f"{name}: {told[f'{name}_fps']:.1f} frames a second", file=sys.stderr)
+            print(_line(name, told), file=sys.stderr, flush=True)
         except (RuntimeError, LiveEditError) as error:
             figures[f"{name}_failed"] = str(error).partition("\n")[0]
             print(f"{name} failed: {error}", file=sys.stderr)
@@ -329,6 +352,17 @@ def main() -> None:
             gain = float(figures[f"{name}_fps"] or 0) / float(figures[plain] or 1)
             figures[f"{name}_against_plain"] = gain
     print_result(QUESTION, figures)
+
+
+def _line(name: str, told: dict[str, Figure]) -> str:
+    """What a variant reached, for who waits for the others."""
+    stages = {
+        key.removeprefix(f"{name}_").removesuffix("_ms"): float(value)
+        for key, value in told.items()
+        if key.endswith("_ms") and value is not None and "chunk" not in key
+    }
+    parts = ", ".join(f"{stage} {ms:.0f}" for stage, ms in stages.items())
+    return f"{name}: {told[f'{name}_fps']:.1f} frames a second ({parts} ms)"
 
 
 def _parse() -> argparse.Namespace:

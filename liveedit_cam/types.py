@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -165,16 +166,18 @@ class ModelSize:
         """
         if self.fixed is not None:
             return self.fixed
-        aspect, limit = width / height, self.num_tokens
-        grids = (
-            (columns, rows)
-            for rows in range(2, limit // 2 + 1)
-            for columns in range(2, limit // rows + 1)
-        )
-        columns, rows = max(
-            grids, key=lambda g: g[0] * g[1] / limit - 3 * abs(math.log(g[0] / g[1] / aspect))
-        )
+        columns, rows = _best_grid(width / height, self.num_tokens)
         return columns * self.token_px, rows * self.token_px
+
+
+@lru_cache(maxsize=64)
+def _best_grid(aspect: float, limit: int) -> tuple[int, int]:
+    """Columns and rows of the grid of at most ``limit`` tokens that is nearest to ``aspect``.
+
+    Kept, since 1,560 tokens are 9,000 grids, which take 2 ms.
+    """
+    grids = ((c, r) for r in range(2, limit // 2 + 1) for c in range(2, limit // r + 1))
+    return max(grids, key=lambda g: g[0] * g[1] / limit - 3 * abs(math.log(g[0] / g[1] / aspect)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -75,11 +75,12 @@ class KVCache:
         config, n = self.config, self.latent_tokens
         excess = self.num_latents + config.chunk_latents - config.window_latents
         if excess > 0:
-            sinks, end = config.num_sink_latents * n, self._slot_start
-            for store in (self._k, self._v):
-                store[:, :, sinks : end - excess * n] = store[
-                    :, :, sinks + excess * n : end
-                ].clone()
+            sinks, end, step = config.num_sink_latents * n, self._slot_start, excess * n
+            for start in range(sinks, end - step, step):  # no copy of it all: source and goal of
+                goal = slice(start, min(start + step, end - step))  # one step do not overlap
+                source = slice(goal.start + step, goal.stop + step)
+                for store in (self._k, self._v):
+                    store[:, :, goal] = store[:, :, source]
             self.num_latents -= excess
         self._forget_rotated()
 

@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from liveedit_cam.model.config import WAN_1_3B
-from liveedit_cam.model.wan.vae import WanCodec, keep_type_in_upsampling
+from liveedit_cam.model.wan.vae import WanCodec
+from liveedit_cam.model.wan.vae_blocks import fuse
 from liveedit_cam.store.needs import codec_numbers
 
 autoencoders = pytest.importorskip("diffusers.models.autoencoders.autoencoder_kl_wan")
@@ -65,7 +66,7 @@ def test_the_codec_takes_what_is_computed(one_by_one: bool) -> None:
     height, width = WAN_1_3B.height, WAN_1_3B.width
     with in_bfloat16_without_numbers():
         vae = autoencoders.AutoencoderKLWan().eval().requires_grad_(False)
-        keep_type_in_upsampling(vae)
+        fuse(vae)
         codec = WanCodec(vae)
         codec.one_by_one = one_by_one
         latents = torch.zeros(1, 16, 3, height // 8, width // 8)

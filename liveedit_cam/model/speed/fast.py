@@ -61,7 +61,8 @@ class Speed:
     channels_last: bool = False
     """The codec's convolutions keep their channels last, as tensor cores read them."""
     compiles_codec: bool = False
-    """The exact codec's networks go through torch.compile; plain where that fails."""
+    """What lies between the codec's convolutions (all of the light one) goes through torch.compile;
+    plain where that fails."""
     uses_fp8: bool = False
     """Matrix products of the blocks in 8-bit floats, where the GPU has them; costs accuracy."""
 
@@ -89,6 +90,7 @@ def best_speed(device: torch.device) -> Speed:
         chooses_attention=True,
         num_buckets=8,
         channels_last=True,
+        compiles_codec=has_compiler,
         keeps_rotated=not has_compiler,  # turning all keys in every pass is cheap only if fused
     )
 
@@ -107,12 +109,26 @@ def prepare(dit: CausalDiT, speed: Speed, compiler: Compiler | None = None) -> N
             )
         exact = sample_pass(dit)
         use_fp8(dit, scaled_product)
-        cost = decibels(exact, sample_pass(dit))
+        cost = decibels(exact, _sample_in_8bit(dit, device))
         _log.warning("8-bit products: %.1f dB signal to noise of one pass", cost)
     parts = compiled_parts(compiler or _compile) if speed.compiles else PLAIN_PARTS
     for block in dit.blocks:
         assert isinstance(block, Block), f"got a {type(block).__name__} among the blocks"
         block.parts = parts
+
+
+def _sample_in_8bit(dit: CausalDiT, device: torch.device) -> Tensor:
+    """``sample_pass``; where this torch has no such product for ``device``, UsageError."""
+    try:
+        return sample_pass(dit)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(
+            f"got 8-bit products that torch {torch.__version__} refuses on {device}: {reason}",
+            hint="Leave fp8 out, or use a newer torch.",
+        ) from error
 
 
 def _compile(function: Fn, /) -> Fn:

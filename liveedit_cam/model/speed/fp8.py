@@ -19,8 +19,8 @@ LEAST_CAPABILITY = (8, 9)
 """Of CUDA GPUs with 8-bit products: Ada, Hopper and later."""
 
 Product = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, torch.dtype], Tensor]
-"""x (n, I) and weight (O, I) in 8 bits, their scales float32 (), bias (O,), the type of the result:
-scale_x x @ (scale_w weight).T + bias, (n, O)."""
+"""x (n, I) and weight (O, I) in 8 bits, their scales float32 (n, 1) and (O, 1), bias (O,), the type
+of the result: (scale_x x) @ (scale_w weight).T + bias, (n, O)."""
 
 
 def has_fp8(device: torch.device) -> bool:
@@ -33,27 +33,33 @@ def has_fp8(device: torch.device) -> bool:
 def scaled_product(
     x: Tensor, weight: Tensor, scale_x: Tensor, scale_w: Tensor, bias: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """x (N, I) by weight (O, I) with their scales () and bias (O,): (N, O), by 8-bit units."""
+    """x (N, I) by weight (O, I) with their scales and bias (O,): (N, O), by 8-bit units.
+
+    Sums lose a few bits of float32 for speed (CUDA's fast accumulation).
+    """
     return torch._scaled_mm(
-        x, weight.T, scale_a=scale_x, scale_b=scale_w, bias=bias, out_dtype=dtype
-    )
+        x, weight.T, scale_a=scale_x, scale_b=scale_w.T, bias=bias, out_dtype=dtype,
+        use_fast_accum=True,
+    )  # fmt: skip
 
 
 def float_product(
     x: Tensor, weight: Tensor, scale_x: Tensor, scale_w: Tensor, bias: Tensor, dtype: torch.dtype
 ) -> Tensor:
     """The twin of ``scaled_product``, shapes too: the same 8-bit numbers, multiplied in float32."""
-    out = F.linear(x.float(), weight.float()) * (scale_x * scale_w)
+    out = F.linear(x.float(), weight.float()) * scale_x * scale_w.T
     return (out + bias.float()).to(dtype)
 
 
 def to_8bit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """``x`` divided by its scale, in 8 bits, its shape kept, and the scale, float32 ().
+    """Rows of ``x`` (N, I) divided by a scale each, in 8 bits, and the scales, float32 (N, 1).
 
-    All on the device.
-    Relative error of a number 2^-4 at most, of those below 2^-15 of the largest more.
+    All on the device. A scale a row needs no look at the others, so that a compiler joins this to
+    what makes the row: one scale for all took as long as the product (H100).
+    Relative error of a number 2^-4 at most, of those below 2^-15 of its row's largest more.
     """
-    scale = (x.abs().amax().float() / LARGEST_FP8).clamp_min(torch.finfo(torch.float32).tiny)
+    largest = x.abs().amax(-1, keepdim=True).float()
+    scale = (largest / LARGEST_FP8).clamp_min(torch.finfo(torch.float32).tiny)
     return (x.float() / scale).clamp(-LARGEST_FP8, LARGEST_FP8).to(FP8), scale
 
 
@@ -67,7 +73,7 @@ class Fp8Linear(nn.Module):
     weight: Tensor
     """uint8 (O, I), e4m3."""
     scale: Tensor
-    """int32 (), float32."""
+    """int32 (O, 1), float32."""
     bias: Tensor
 
     def __init__(self, linear: nn.Linear, product: Product) -> None:
@@ -115,17 +121,13 @@ def decibels(exact: Tensor, changed: Tensor) -> float:
     return float(10 * torch.log10(exact.square().sum() / noise))
 
 
-PRODUCTS = (
-    *(f"self_attn.{name}" for name in "qkvo"),
-    *(f"cross_attn.{name}" for name in "qo"),
-    "ffn.0",
-    "ffn.2",
-)
-"""Layers of a block that are replaced; the text's keys and values are made once an instruction."""
+PRODUCTS = ("ffn.0", "ffn.2")
+"""Layers of a block that are replaced: two thirds of its products. The square ones of the attention
+gain nothing by 8 bits (4,680 tokens by 1536 x 1536 on an H100: 35 us, and 34 with fast sums)."""
 
 
 def use_fp8(dit: CausalDiT, product: Product) -> None:
-    """Replace the large products of every block, in place; a second call changes nothing."""
+    """Replace both products of every FFN, in place; a second call changes nothing."""
     for block in dit.blocks:
         for name in PRODUCTS:
             layer = block.get_submodule(name)

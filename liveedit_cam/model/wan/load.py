@@ -26,6 +26,7 @@ from liveedit_cam.model.wan.prompt_cache import CachedPrompts
 from liveedit_cam.model.wan.taehv import load_taehv
 from liveedit_cam.model.wan.umt5 import Umt5Encoder, pad_rows
 from liveedit_cam.model.wan.vae import load_wan_vae
+from liveedit_cam.model.wan.vae_blocks import compiled
 from liveedit_cam.model.weight_files import load_weights_to
 from liveedit_cam.types import CodecChoice
 
@@ -158,14 +159,14 @@ def load_wan(
             f"got codec tiny, but {LIGHT_CODEC_FILE} is not in {folder}",
             hint=f"Pull it: `liveedit-cam models pull {config.name}`, or use --codec wan.",
         )
-    is_light = codec == "tiny"
+    is_light, compiler = codec == "tiny", compiled if chosen.compiles_codec else None
     exact = partial(
         load_wan_vae,
         folder / "vae",
         is_channels_last=chosen.channels_last,
-        compiler=torch.compile if chosen.compiles_codec else None,
+        compiler=compiler,
     )
-    make_light = partial(load_taehv, light, device, dtype)
+    make_light = partial(load_taehv, light, device, dtype, compiler=compiler)
     networks = Networks(
         dit,
         make_light() if is_light else exact(device, dtype),

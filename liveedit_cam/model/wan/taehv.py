@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveedit_cam.model.stream_codec import check_frames, check_latents
+from liveedit_cam.model.wan.vae_blocks import Compiler, guarded
 from liveedit_cam.model.weight_files import load_weights
 
 FRAMES_PER_LATENT = 4
@@ -116,30 +117,62 @@ class TAEHV(nn.Module):
         self.decoder = _decoder(widths, latent_channels)
 
 
-def run_group(layers: nn.Sequential, x: Tensor, pasts: list[Past]) -> Tensor:
+def run_group(layers: nn.Sequential, x: Tensor, pasts: Sequence[Past]) -> tuple[Tensor, list[Past]]:
     """The next frames or latents (B, T, C, h, w) of a stream through ``layers``.
 
-    ``pasts`` has one entry per layer and is renewed in place. An encoder takes a multiple of 4
-    frames.
+    ``pasts`` has one entry per layer; the second is what the next call needs. An encoder takes a
+    multiple of 4 frames.
     """
+    newest: list[Past] = []
     batch = x.shape[0]
-    for index, layer in enumerate(layers):
+    for layer, past in zip(layers, pasts, strict=True):
         if isinstance(layer, MemoryBlock):
-            newest = x[:, -1].clone()  # a view would keep the whole group alive
-            x = layer(x, pasts[index])
-            pasts[index] = newest
+            newest.append(x[:, -1].clone())  # a view would keep the whole group alive
+            x = layer(x, past)
         else:
+            newest.append(None)
             x = layer(x.flatten(0, 1)).unflatten(0, (batch, -1))
-    return x
+    return x, newest
+
+
+class Direction:
+    """One network of a stream: what it saw, and the fast way through it. One thread owns it."""
+
+    def __init__(self, layers: nn.Sequential, compiler: Compiler | None) -> None:
+        """``compiler`` makes one of all its layers, for a stream under way."""
+        self._layers = layers
+
+        def light_network(x: Tensor, pasts: Sequence[Past]) -> tuple[Tensor, list[Past]]:
+            return run_group(layers, x, pasts)
+
+        self._plain = light_network
+        self._fast = light_network if compiler is None else guarded(light_network, compiler)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new stream."""
+        self._pasts: list[Past] = [None] * len(self._layers)
+        self.shape: tuple[int, ...] | None = None  # of the newest call's video
+
+    def __call__(self, video: Tensor, x: Tensor) -> Tensor:
+        """``x`` (B, T, C, h, w), made of ``video``, through the network."""
+        run = self._plain if self.shape is None else self._fast
+        x, self._pasts = run(x, self._pasts)
+        self.shape = tuple(video.shape)
+        return x
 
 
 class TaehvCodec:
     """One stream through a TAEHV; a StreamCodec. One thread owns it; weights may be shared."""
 
-    def __init__(self, tae: TAEHV) -> None:
-        """Use ``tae`` on its device and in its dtype; another stream may use it too."""
+    def __init__(self, tae: TAEHV, compiler: Compiler | None = None) -> None:
+        """Use ``tae`` on its device and in its dtype; another stream may use it too.
+
+        ``compiler`` makes its networks faster, where it can.
+        """
         self.tae = tae
-        self.reset()
+        self._encoder = Direction(tae.encoder, compiler)
+        self._decoder = Direction(tae.decoder, compiler)
 
     @property
     def latent_channels(self) -> int:
@@ -150,13 +183,11 @@ class TaehvCodec:
         return SPATIAL_STRIDE
 
     def reset(self) -> None:
-        self._encoder_pasts: list[Past] = [None] * len(self.tae.encoder)
-        self._decoder_pasts: list[Past] = [None] * len(self.tae.decoder)
-        self._encoded: tuple[int, ...] | None = None
-        self._decoded: tuple[int, ...] | None = None
+        self._encoder.reset()
+        self._decoder.reset()
 
     def frames_for(self, num_latents: int) -> int:
-        missing = NUM_START_FRAMES if self._encoded is None else 0
+        missing = NUM_START_FRAMES if self._encoder.shape is None else 0
         return FRAMES_PER_LATENT * num_latents - missing
 
     @torch.no_grad()
@@ -165,21 +196,20 @@ class TaehvCodec:
 
         Wan makes a latent of frame 0 alone, TAEHV of 4 frames: it gets three copies in front.
         """
-        check_frames(frames, self._encoded, FRAMES_PER_LATENT, SPATIAL_STRIDE)
+        check_frames(frames, self._encoder.shape, FRAMES_PER_LATENT, SPATIAL_STRIDE)
         x = self._to_weights((frames + 1) / 2)
-        if self._encoded is None:
+        if self._encoder.shape is None:
             x = torch.cat((x[:, :1].expand(-1, NUM_START_FRAMES, -1, -1, -1), x), dim=1)
-        self._encoded = tuple(frames.shape)
-        return run_group(self.tae.encoder, x, self._encoder_pasts).transpose(1, 2).float()
+        return self._encoder(frames, x).transpose(1, 2).float()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """The next frames, clamped to [0, 1]; shapes as StreamCodec says."""
-        check_latents(latents, self._decoded, self.latent_channels)
-        x = run_group(self.tae.decoder, self._to_weights(latents), self._decoder_pasts)
-        if self._decoded is None:
+        check_latents(latents, self._decoder.shape, self.latent_channels)
+        is_first = self._decoder.shape is None
+        x = self._decoder(latents, self._to_weights(latents))
+        if is_first:
             x = x[:, NUM_START_FRAMES:]
-        self._decoded = tuple(latents.shape)
         return (2 * x.transpose(1, 2).float() - 1).clamp(0, 1)
 
     def _to_weights(self, video: Tensor) -> Tensor:
@@ -188,7 +218,9 @@ class TaehvCodec:
         return video.to(first).transpose(1, 2)
 
 
-def load_taehv(path: Path, device: torch.device, dtype: torch.dtype) -> TaehvCodec:
+def load_taehv(
+    path: Path, device: torch.device, dtype: torch.dtype, *, compiler: Compiler | None = None
+) -> TaehvCodec:
     """The codec in the safetensors file ``path`` (taew2_1), as a new stream. Raises WeightsError.
 
     ``path`` has exactly the 128 tensors of ``TAEHV()``.
@@ -196,4 +228,4 @@ def load_taehv(path: Path, device: torch.device, dtype: torch.dtype) -> TaehvCod
 
     tae = TAEHV()
     load_weights(tae, path)
-    return TaehvCodec(tae.to(device, dtype).eval().requires_grad_(False))
+    return TaehvCodec(tae.to(device, dtype).eval().requires_grad_(False), compiler)

@@ -8,18 +8,23 @@ feeds pixels in [0, 1] to it as they are (its script's ``wo_scale``), not mapped
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liveedit_cam.errors import MissingDependencyError, WeightsError
 from liveedit_cam.model.stream_codec import check_frames, check_latents
+from liveedit_cam.model.wan.vae_blocks import (
+    PLAIN_CODEC_PARTS,
+    Compiler,
+    Feature,
+    compiled_codec_parts,
+    fuse,
+)
 from liveedit_cam.model.weight_files import load_weights
 
 if TYPE_CHECKING:
@@ -27,16 +32,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_LATENT = 4
 
-_log = logging.getLogger(__name__)
-
-Compiler = Callable[[nn.Module], Callable[..., Tensor]]
-"""``torch.compile``, or what stands for it in a test."""
-
 _RENEW = "Pull the model again: `liveedit-cam models pull liveedit-1.3b`."
-
-Feature = Tensor | Literal["Rep"] | None
-"""Last frames a causal layer saw; None before its first call, "Rep" after the first call of one
-that doubles the frames, which only marks it (diffusers' word)."""
 
 
 @dataclass(slots=True)
@@ -47,27 +43,6 @@ class _Memory:
     """One per causal layer, in the order diffusers visits them."""
     shape: tuple[int, ...] | None = None
     """Of the newest call's input; None = nothing came yet."""
-
-
-class SameTypeUpsample(nn.Module):
-    """Nearest doubling of rows and columns in the type that comes in.
-
-    diffusers goes to float32 and back for it: the same values (a copy rounds nothing), for twice
-    the memory of the widest tensors there are.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, 2 H, 2 W)."""
-        return F.interpolate(x, scale_factor=2.0, mode="nearest-exact")
-
-
-def keep_type_in_upsampling(vae: nn.Module) -> None:
-    """Put ``SameTypeUpsample`` wherever ``vae`` doubles a picture, in place. Exact."""
-    for name, module in list(vae.named_modules()):
-        if isinstance(module, nn.Upsample):
-            assert module.mode == "nearest-exact", f"{name} upsamples by {module.mode}"
-            assert module.scale_factor == (2.0, 2.0), f"{name} scales by {module.scale_factor}"
-            vae.set_submodule(name, SameTypeUpsample())
 
 
 def channels_last(vae: nn.Module, *, is_last: bool = True) -> None:
@@ -93,16 +68,9 @@ class WanCodec:
     one_by_one = False
     """As FrugalCodec: the widest layers hold 4 frames at a time instead of 12."""
 
-    def __init__(self, vae: AutoencoderKLWan, compiler: Compiler | None = None) -> None:
-        """Use ``vae`` on its device and in its dtype; another stream may use it too.
-
-        ``compiler`` makes its networks faster, where it can.
-        """
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        """Use ``vae`` on its device and in its dtype; another stream may use it too."""
         self.vae = vae
-        self._encoder, self._decoder = (
-            network if compiler is None else Guarded(network, compiler)
-            for network in (vae.encoder, vae.decoder)
-        )
         statistics = [vae.config["latents_mean"], vae.config["latents_std"]]
         self._mean, self._std = torch.tensor(statistics, device=vae.device).view(2, 1, -1, 1, 1, 1)
         self.reset()
@@ -138,7 +106,7 @@ class WanCodec:
         pixels = self._laid_out(frames.to(self.vae.device, self.vae.dtype))
         size = FRAMES_PER_LATENT if self.one_by_one else pixels.shape[2]
         groups = [
-            self.vae.quant_conv(self._run(self._encoder, group, self._encoded))
+            self.vae.quant_conv(self._run(self.vae.encoder, group, self._encoded))
             for group in _groups(pixels, size, split_first=is_first)
         ]
         means = torch.cat(groups, dim=2)[:, : self.latent_channels]
@@ -154,7 +122,7 @@ class WanCodec:
         z = self.vae.post_quant_conv(self._laid_out(z.to(self.vae.dtype)))
         size = 1 if self.one_by_one else z.shape[2]
         groups = [
-            self._run(self._decoder, group, self._decoded).float().clamp(0, 1)
+            self._run(self.vae.decoder, group, self._decoded).float().clamp(0, 1)
             for group in _groups(z, size, split_first=is_first)
         ]
         return groups[0] if len(groups) == 1 else torch.cat(groups, dim=2)
@@ -173,29 +141,6 @@ class WanCodec:
     def _run(network: Callable[..., Tensor], group: Tensor, memory: _Memory) -> Tensor:
         """One call of diffusers' encoder or decoder, which renews ``memory.features`` in place."""
         return network(group, feat_cache=memory.features, feat_idx=[0])
-
-
-class Guarded:
-    """A network through a compiler; plain from the first thing on that the compiler cannot do."""
-
-    def __init__(self, network: nn.Module, compiler: Compiler) -> None:
-        """Nothing is compiled before the first call."""
-        self._plain = network
-        self._fast: Callable[..., Tensor] | None = compiler(network)
-
-    def __call__(self, x: Tensor, *, feat_cache: list[Feature], feat_idx: list[int]) -> Tensor:
-        """As the network, which renews ``feat_cache`` in place."""
-        before = list(feat_cache)
-        try:
-            if self._fast is not None:
-                return self._fast(x, feat_cache=feat_cache, feat_idx=feat_idx)
-        except torch.OutOfMemoryError:
-            feat_cache[:] = before
-            raise
-        except RuntimeError as error:  # what dynamo and inductor raise
-            _log.warning("the codec runs as it is: %s", str(error).partition("\n")[0])
-            self._fast, feat_cache[:] = None, before
-        return self._plain(x, feat_cache=feat_cache, feat_idx=[0])
 
 
 def _groups(x: Tensor, size: int, *, split_first: bool) -> tuple[Tensor, ...]:
@@ -234,10 +179,10 @@ def load_wan_vae(
     vae = AutoencoderKLWan.from_config(config)
     load_weights(vae, folder / "diffusion_pytorch_model.safetensors")
     nn.Module.to(vae, device, dtype)  # diffusers' own would warn of nothing: "[]"
-    keep_type_in_upsampling(vae)
+    fuse(vae, PLAIN_CODEC_PARTS if compiler is None else compiled_codec_parts(compiler))
     if is_channels_last:
         channels_last(vae)
-    return WanCodec(vae.eval().requires_grad_(False), compiler)
+    return WanCodec(vae.eval().requires_grad_(False))
 
 
 def _read_config(path: Path) -> dict[str, Any]:

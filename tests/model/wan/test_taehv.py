@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +15,8 @@ from safetensors.torch import save_file
 
 from liveedit_cam.errors import EditorError, WeightsError
 from liveedit_cam.model.stream_codec import StreamCodec
-from liveedit_cam.model.wan.taehv import TAEHV, TaehvCodec, load_taehv
+from liveedit_cam.model.wan.taehv import TAEHV, Past, TaehvCodec, load_taehv
+from liveedit_cam.model.wan.vae_blocks import compiled
 
 CPU = torch.device("cpu")
 ROUNDING = 1e-5
@@ -181,6 +186,41 @@ def test_the_size_of_a_chunk_does_not_matter(tae: TAEHV, chunk_latents: int) -> 
     assert (
         difference(decoded(codec, latents, chunk_latents), whole_frames(tae, latents)) <= ROUNDING
     )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_compiler_takes_a_stream_under_way(
+    tae: TAEHV, fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Catches a first chunk that is compiled for itself, a past that is lost on the fast way, and a
+    compiler that fails and ends the stream.
+    """
+    taken: list[bool] = []
+
+    def compiler(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(x: torch.Tensor, pasts: Sequence[Past]) -> Any:
+            taken.append(any(past is not None for past in pasts))
+            if fails:
+                raise RuntimeError("Triton found no compiler")
+            return function(x, pasts)
+
+        return run
+
+    frames, latents, codec = clip(33), draw_latents(9), TaehvCodec(tae, compiler)
+    assert difference(encoded(codec, frames), whole_latents(tae, frames)) <= ROUNDING
+    assert difference(decoded(codec, latents), whole_frames(tae, latents)) <= ROUNDING
+    assert taken == [True] * (2 if fails else 4)
+    assert len(caplog.records) == (2 if fails else 0)
+
+
+@pytest.mark.slow
+def test_torch_compile_takes_both_networks(tae: TAEHV, caplog: pytest.LogCaptureFixture) -> None:
+    """Catches networks that dynamo cannot trace with their pasts; no code is made."""
+    frames, latents = clip(21), draw_latents(6)
+    codec = TaehvCodec(tae, functools.partial(compiled, backend="eager"))
+    assert difference(encoded(codec, frames), whole_latents(tae, frames)) <= ROUNDING
+    assert difference(decoded(codec, latents), whole_frames(tae, latents)) <= ROUNDING
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
 def test_the_past_matters(tae: TAEHV) -> None:
