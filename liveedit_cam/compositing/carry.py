@@ -4,8 +4,11 @@ The flow is found at model size between the field's grey guide and the later fra
 al. 2016, OpenCV's), backwards: where each point of the later frame was. Believing it only where it
 explains the later frame better than standing still was tried: 39.6 dB from editing that frame
 itself instead of 40.5, 4 and 7 frames on, over the six test clips. Where flow and counter-flow
-disagree something was uncovered, whose edit nobody has made yet; there the neighbour of like colour
-with the larger change wins, so that an edited background closes behind a moving hand.
+disagree something was uncovered, whose edit nobody has made yet; there neighbours of like colour
+say what it is (a bilateral mean), so that an edited background closes behind a moving hand. The
+largest change among the like ones, as it was, painted cheeks of faces that turned: 41.8 dB from
+editing the frame itself over eight scenes of moving heads and hands, 43.9 with the mean, and 0.39 %
+of the pixels edited that should not be, 0.10 % with it (5 and 8 frames on).
 """
 
 from __future__ import annotations
@@ -32,9 +35,13 @@ STILL_PX = 0.5
 UNLIKE_LEVELS = 20
 """Mean difference of a cell and what the flow puts there, from which on that is another thing."""
 REACH_CELLS = 8
-"""How far an uncovered cell looks for its neighbour with the larger change."""
-ALIKE = 0.2
-"""Difference of two cells' colours, 0..1, up to which they may be of one thing."""
+"""How far an uncovered cell looks for cells like it."""
+ALIKE = 0.06
+"""Difference of two cells' colours, 0..1, at which one counts 1/e for the other."""
+NEAR_CELLS = 6.0
+"""Distance at which one counts 1/e for the other."""
+LEAST_WEIGHT = 1e-4
+"""Below which a cell is not like another at all."""
 
 BORDER_CELLS = 2
 """What is beside an uncovered patch lies so near to it; flow is not exact to the cell."""
@@ -128,7 +135,7 @@ def _flow(finder: cv2.DISOpticalFlow, later: Grey, guide: Grey) -> Floats:
 
 
 def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floats:
-    """Each uncovered cell takes the largest change near it of what is covered and looks like it.
+    """Each uncovered cell takes the mean change of covered ones near it, by likeness of colour.
 
     ``cells`` float32, shape (12, h, w), ``uncovered`` (h, w), ``small`` the later picture. A face
     that turns must not take the wall's change; where nothing is alike its own stays. So it does
@@ -141,17 +148,20 @@ def _covered(cells: Floats, uncovered: NDArray[np.bool_], small: Pixels) -> Floa
     change = np.einsum("cghw,ghw->chw", cells[:9].reshape(3, 3, height, width), colour)
     size = np.abs(change + cells[9:]).max(axis=0)
     rows, columns = np.nonzero(uncovered & _beside_change(size, uncovered))
-    reach = np.arange(-REACH_CELLS, REACH_CELLS + 1)
+    reach = np.arange(-REACH_CELLS, REACH_CELLS + 1, dtype=np.int64)
     dy, dx = (d.ravel() for d in np.meshgrid(reach, reach, indexing="ij"))
     near_y = np.clip(rows[:, None] + dy, 0, height - 1)
     near_x = np.clip(columns[:, None] + dx, 0, width - 1)
     apart = np.abs(colour[:, near_y, near_x] - colour[:, rows, columns][..., None]).max(axis=0)
-    is_alike = (apart <= ALIKE) & ~uncovered[near_y, near_x]
-    best = np.where(is_alike, size[near_y, near_x], -1.0).argmax(axis=1)
-    found = np.flatnonzero(is_alike.any(axis=1))
-    taken = near_y[found, best[found]], near_x[found, best[found]]
+    weight = np.exp(-((apart / ALIKE) ** 2) - (dy**2 + dx**2) / NEAR_CELLS**2)
+    counts = (weight > LEAST_WEIGHT) & ~uncovered[near_y, near_x]
+    weight = np.where(counts, weight, 0.0).astype(np.float32)
+    total = weight.sum(axis=1)
+    found = np.flatnonzero(total)
+    shares = weight[found] / total[found, None]
     out = cells.copy()
-    out[:, rows[found], columns[found]] = cells[:, taken[0], taken[1]]
+    taken = cells[:, near_y[found], near_x[found]]
+    out[:, rows[found], columns[found]] = np.einsum("cnk,nk->cn", taken, shares)
     return out
 
 
