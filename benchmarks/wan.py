@@ -37,9 +37,8 @@ share_cores(os.environ, usable_cores())  # before torch is loaded, as the engine
 
 import numpy as np  # noqa: E402 - after share_cores
 import torch  # noqa: E402
-from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan  # noqa: E402
 from stages import block_operations, small_copies  # noqa: E402
-from torch import nn  # noqa: E402
+from wan_codecs import Codecs  # noqa: E402
 from wan_passes import (  # noqa: E402
     PlainCache,
     PlainPasses,
@@ -56,15 +55,7 @@ from liveedit_cam.model.field import fit  # noqa: E402
 from liveedit_cam.model.latent_stream import Networks  # noqa: E402
 from liveedit_cam.model.speed.fast import Speed, best_speed  # noqa: E402
 from liveedit_cam.model.speed.fp8 import has_fp8  # noqa: E402
-from liveedit_cam.model.stream_codec import StreamCodec  # noqa: E402
-from liveedit_cam.model.wan.taehv import TAEHV, TaehvCodec  # noqa: E402
-from liveedit_cam.model.wan.vae import WanCodec, channels_last  # noqa: E402
-from liveedit_cam.model.wan.vae_blocks import (  # noqa: E402
-    PLAIN_CODEC_PARTS,
-    compiled,
-    compiled_codec_parts,
-    fuse,
-)
+from liveedit_cam.model.stream_codec import FrugalCodec, StreamCodec  # noqa: E402
 from liveedit_cam.model.weights import choose_device, fast_dtype  # noqa: E402
 
 if TYPE_CHECKING:
@@ -258,36 +249,6 @@ def chunk_operations(variant: Variant, skip_ratio: float) -> float:
     return steps + (config.num_layers - 1) * whole + last
 
 
-class Codecs:
-    """Both codecs with random weights, as each variant runs them."""
-
-    def __init__(self, device: torch.device, base_dim: int) -> None:
-        self._device, self._base_dim = device, base_dim
-        self._vae = self._new_vae()
-        fuse(self._vae)
-        with torch.device(device):
-            self._tae = TAEHV().to(fast_dtype(device)).eval().requires_grad_(False)
-
-    def _new_vae(self) -> AutoencoderKLWan:
-        with torch.device(self._device):
-            vae = AutoencoderKLWan(base_dim=self._base_dim)
-        nn.Module.to(vae, fast_dtype(self._device))  # theirs would warn
-        return vae.eval().requires_grad_(False)
-
-    def of(self, variant: Variant) -> StreamCodec:
-        """A new stream; the public code has diffusers' own blocks."""
-        compiler = compiled if variant.speed.compiles_codec else None
-        if variant.has_light_codec:
-            return TaehvCodec(self._tae, compiler)
-        vae = self._new_vae() if variant.is_plain else self._vae
-        if not variant.is_plain:
-            fuse(vae, PLAIN_CODEC_PARTS if compiler is None else compiled_codec_parts(compiler))
-        channels_last(vae, is_last=variant.speed.channels_last)
-        codec = WanCodec(vae)
-        codec.one_by_one = variant.one_by_one
-        return codec
-
-
 def measure(bench: Bench, num_chunks: int, ceiling: float) -> dict[str, Figure]:
     """Figures of one variant, its name in front of each."""
     edits = bench.edit_seconds(num_chunks)
@@ -339,7 +300,12 @@ def main() -> None:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         try:  # nothing holds a Bench after its figures: caches of two would count as one's memory
-            bench = partial(Bench, variant, dit, codecs.of(variant), device, wanted.scale)
+            codec = codecs.of(
+                variant.speed, is_light=variant.has_light_codec, is_plain=variant.is_plain
+            )
+            if isinstance(codec, FrugalCodec):
+                codec.one_by_one = variant.one_by_one
+            bench = partial(Bench, variant, dit, codec, device, wanted.scale)
             told = measure(bench(), wanted.chunks, ceiling)
             figures |= told
             print(_line(name, told), file=sys.stderr, flush=True)

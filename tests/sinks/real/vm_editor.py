@@ -14,19 +14,21 @@ import numpy as np
 from liveedit_cam.protocols import Conditioning, EditorOptions, EditorReport
 from liveedit_cam.types import EditField, EditInstruction, ModelFrame, ModelSize
 
-SIZE = (640, 480)
-"""Width and height; the camera is 16:9, so black bars of 60 rows lie above and below."""
-BARS = slice(60, 420)
+SIZE = (640, 400)
+"""Width and height. The camera is asked for them and has 640x360 nearest to them: black bars of 20
+rows lie above and below."""
+BARS = slice(20, 380)
 SCALE = 2
 """Pixels of the sink's picture per pixel of a small frame."""
 PAINTED = ((200, 40, 40), (40, 200, 90), (40, 40, 200), (224, 64, 32))
 """RGB of the four bands of the left half."""
-PAINTED_POINTS = ((105, 160), (195, 160), (285, 160), (375, 160))
-"""(y, x) in the middle of each band."""
-CAMERA_POINTS = ((300, 360), (300, 440), (300, 520), (300, 600))
+PAINTED_POINTS = ((65, 300), (155, 300), (245, 300), (335, 300))
+"""(y, x) in each band, right of the numbers that the test camera writes: where they change, the
+field is carried along and paints other colours."""
+CAMERA_POINTS = ((260, 360), (260, 440), (260, 520), (260, 600))
 """(y, x) in the middle of four of the test camera's eight colour bars, in the untouched half."""
-BLACK_POINT = (30, 320)
-COUNTER_POINT = (402, 480)
+BLACK_POINT = (10, 320)
+COUNTER_POINT = (362, 480)
 """(y, x) in a patch of the right half, whose grey counts the edits."""
 
 
@@ -91,7 +93,7 @@ def painting(count: int) -> np.ndarray:
     for (y, _), colour in zip(PAINTED_POINTS, PAINTED, strict=True):
         fill(slice(at(y - 45) // 4, at(y + 45) // 4), slice(0, 40), colour)
     grey = 16 + count * 8 % 224
-    fill(slice(at(380) // 4, 45), slice(at(400, 0) // 4, at(560, 0) // 4), (grey,) * 3)
+    fill(slice(at(340) // 4, 45), slice(at(400, 0) // 4, at(560, 0) // 4), (grey,) * 3)
     return cells
 
 
@@ -100,5 +102,5 @@ def paint(camera: np.ndarray, count: int) -> np.ndarray:
     picture = camera.copy()
     for (y, _), colour in zip(PAINTED_POINTS, PAINTED, strict=True):
         picture[y - 45 : y + 45, : SIZE[0] // 2] = colour
-    picture[380 : BARS.stop, 400:560] = 16 + count * 8 % 224
+    picture[340 : BARS.stop, 400:560] = 16 + count * 8 % 224
     return picture

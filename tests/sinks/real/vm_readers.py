@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from vm_editor import BLACK_POINT, CAMERA_POINTS, COUNTER_POINT, PAINTED, PAINTE
 DEVICE = "/dev/video9"
 TOLERANCE = 3
 """Rounding to 8 bit YUV and back costs up to 2; another matrix costs 12 and more."""
-MAX_PICTURES = 60
-"""Bound of a wait for an edited picture, or for the counter: the machine edits three a second."""
+MAX_PICTURES = 300
+"""Bound of a wait for the counter, 20 s: the machine edits one a second, where it is emulated."""
+PAINTED_S = 300.0
+"""Bound of a wait for an edited picture: numba compiles what puts fields on, which takes minutes
+without the host's own processor."""
 
 Pictures = Iterator[np.ndarray]
 
@@ -73,7 +77,9 @@ def verify(pictures: Pictures, note: Path | None) -> str:
 
     ``note`` holds the colours of the camera; None where no camera is shown.
     """
-    picture = next(p for _, p in zip(range(MAX_PICTURES), pictures, strict=False) if is_painted(p))
+    give_up = time.monotonic() + PAINTED_S
+    picture = next(p for p in pictures if is_painted(p) or time.monotonic() > give_up)
+    assert is_painted(picture), f"nothing painted in {PAINTED_S:g} s: {picture[PAINTED_POINTS[0]]}"
     assert picture.shape == (SIZE[1], SIZE[0], 3), picture.shape
     assert max(picture[BLACK_POINT]) <= TOLERANCE, f"no letterbox: {picture[BLACK_POINT]}"
     seen = f"painted {compare(picture, PAINTED_POINTS, PAINTED)}"
