@@ -60,12 +60,15 @@ def before_convolution(
     """What a bare convolution of three takes of x (B, C, T, H, W), and what the next call must see.
 
     ``activated``, behind ``past`` (B, C, 1 or 2, H, W) or zeros, one pixel of zeros around it:
-    (B, C, T + 2, H + 2, W + 2). The second is its last two frames, or one where it saw no more.
+    (B, C, T + 2, H + 2, W + 2). The second is its last two frames, or one where it saw no more; with
+    its channels last whoever made it, or a compiler would take it for another shape.
     """
     new = activated(x, bias, gamma)
     both = new if past is None else torch.cat((past, new), dim=2)
     missing = CACHED_FRAMES - (0 if past is None else past.shape[2])
-    return F.pad(both, (1, 1, 1, 1, missing, 0)), both[:, :, -CACHED_FRAMES:].clone()
+    return F.pad(both, (1, 1, 1, 1, missing, 0)), both[:, :, -CACHED_FRAMES:].clone(
+        memory_format=torch.channels_last_3d
+    )
 
 
 def after_convolution(y: Tensor, bias: Tensor, shortcut: Tensor) -> Tensor:
@@ -207,21 +210,18 @@ class FusedBlock(nn.Module):
         """
         features: list[Feature] = [None, None] if feat_cache is None else feat_cache
         at = [0] if feat_idx is None else feat_idx
-        first = at[0]
-        y, features[first] = self._enter(x, None, self.norm1.gamma, features[first])
+        first, second = at[0], at[0] + 1
+        at[0] += 2
+        parts = self.parts if _is_steady(features[first]) else PLAIN_CODEC_PARTS
+        y, features[first] = parts.before(x, None, self.norm1.gamma, features[first])
         y = F.conv3d(y, self.conv1.weight)
-        y, features[first + 1] = self._enter(
-            y, self.conv1.bias, self.norm2.gamma, features[first + 1]
-        )
+        gamma = self.norm2.gamma
+        y, features[second] = parts.before(y, self.conv1.bias, gamma, features[second])
         y = F.conv3d(y, self.conv2.weight)
-        at[0] = first + 2
-        return self.parts.after(y, self.conv2.bias, self.conv_shortcut(x))
+        return parts.after(y, self.conv2.bias, self.conv_shortcut(x))
 
-    def _enter(
-        self, x: Tensor, bias: Tensor | None, gamma: Tensor, past: Feature
-    ) -> tuple[Tensor, Tensor]:
-        """``before_convolution``, plain while a stream begins: no kernel is made for that."""
-        assert past is None or isinstance(past, Tensor), f"got {past} as the past of a block"
-        is_steady = past is not None and past.shape[2] == CACHED_FRAMES
-        before = self.parts.before if is_steady else before_convolution
-        return before(x, bias, gamma, past)
+
+def _is_steady(past: Feature) -> bool:
+    """Whether a block saw all it ever sees; no kernel is made for what comes before."""
+    assert past is None or isinstance(past, Tensor), f"got {past} as the past of a block"
+    return past is not None and past.shape[2] == CACHED_FRAMES
