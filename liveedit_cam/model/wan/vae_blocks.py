@@ -60,8 +60,8 @@ def before_convolution(
     """What a bare convolution of three takes of x (B, C, T, H, W), and what the next call must see.
 
     ``activated``, behind ``past`` (B, C, 1 or 2, H, W) or zeros, one pixel of zeros around it:
-    (B, C, T + 2, H + 2, W + 2). The second is its last two frames, or one where it saw no more; with
-    its channels last whoever made it, or a compiler would take it for another shape.
+    (B, C, T + 2, H + 2, W + 2). The second is its last two frames, or one where it saw no more;
+    with channels last whoever made it, or a compiler would take it for another shape.
     """
     new = activated(x, bias, gamma)
     both = new if past is None else torch.cat((past, new), dim=2)
