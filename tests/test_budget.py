@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from architecture import PACKAGE, module_of, room_of
 
-BUDGET = {"camera": 22_140, "lab": 8_776, "service": 703}
+BUDGET = {"camera": 22_140, "lab": 8_784, "service": 703}
 NO_CODE = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
     *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.ENCODING),

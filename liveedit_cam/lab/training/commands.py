@@ -18,7 +18,7 @@ from liveedit_cam.lab.training.codec_stage import codec_psnr, train_codec
 from liveedit_cam.lab.training.export import begin_from, export_model, load_codec, load_text
 from liveedit_cam.lab.training.loop import LoopConfig
 from liveedit_cam.lab.training.materials import Materials
-from liveedit_cam.lab.training.processes import join_processes
+from liveedit_cam.lab.training.processes import joined_processes
 from liveedit_cam.lab.training.settings import StageSettings, load_settings
 from liveedit_cam.lab.training.text_stage import Anchor, train_text
 from liveedit_cam.lab.training.wan.importers import LAYOUTS, import_pairs
@@ -120,14 +120,14 @@ def _stage(name: str, train: Train, about: str) -> None:
             config, {"media": media, "out": out, "iterations": iterations, "seed": seed}
         )
         use_threads(settings.threads)
-        join_processes()
-        if settings.latents is not None:
-            train_latents(settings, name)
-            return
-        sizes = settings.model_sizes()
-        begin_from(settings.start, settings.out)
-        networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
-        train(settings, stages.gather(settings, *networks))
+        with joined_processes():
+            if settings.latents is not None:
+                train_latents(settings, name)
+                return
+            sizes = settings.model_sizes()
+            begin_from(settings.start, settings.out)
+            networks = load_codec(settings.out, sizes), load_text(settings.out, sizes)
+            train(settings, stages.gather(settings, *networks))
 
 
 _stage(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -17,13 +19,22 @@ def is_first_process() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def join_processes() -> None:
-    """Join the other processes where ``torchrun`` started several; else do nothing."""
+@contextmanager
+def joined_processes() -> Iterator[None]:
+    """Beside the other processes where ``torchrun`` started several; else nothing.
+
+    They are left at the end: threads of theirs that live on as Python ends abort it, now and then.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # "cuda" is this process's own card
     dist.init_process_group()
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def own_seed(seed: int) -> int:
