@@ -6,13 +6,13 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import nn
 
+from liveedit_cam.model.speed.compiling import compiled
 from liveedit_cam.model.speed.fast import Speed
 from liveedit_cam.model.stream_codec import StreamCodec
 from liveedit_cam.model.wan.taehv import TAEHV, TaehvCodec
 from liveedit_cam.model.wan.vae import WanCodec, channels_last
 from liveedit_cam.model.wan.vae_blocks import (
     PLAIN_CODEC_PARTS,
-    compiled,
     compiled_codec_parts,
     fuse,
 )

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import PLAIN_PARTS, Block, BlockParts, CausalDiT
 from liveedit_cam.model.generator import Denoiser
 from liveedit_cam.model.kv_cache import KVCache
+from liveedit_cam.model.speed.compiling import Compiler
 from liveedit_cam.model.speed.fp8 import (
     decibels,
     has_fp8,
@@ -33,15 +34,6 @@ from liveedit_cam.model.speed.kernels import attention_candidates, attention_sec
 from liveedit_cam.model.speed.replay import Recorder, ReplayedDiT
 
 _log = logging.getLogger(__name__)
-
-Fn = TypeVar("Fn", bound=Callable[..., Any])
-
-
-class Compiler(Protocol):
-    """``torch.compile``, or what stands for it in a test."""
-
-    def __call__(self, function: Fn, /) -> Fn:
-        """A faster function that does the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +123,8 @@ def _sample_in_8bit(dit: CausalDiT, device: torch.device) -> Tensor:
         ) from error
 
 
-def _compile(function: Fn, /) -> Fn:
-    return cast("Fn", torch.compile(function, fullgraph=True))
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compile(function, fullgraph=True)
 
 
 def compiled_parts(compiler: Compiler) -> BlockParts:

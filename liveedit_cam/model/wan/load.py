@@ -19,6 +19,7 @@ from liveedit_cam.model.conditioning import KVPolicy
 from liveedit_cam.model.config import ModelConfig
 from liveedit_cam.model.dit import CausalDiT
 from liveedit_cam.model.latent_stream import Networks
+from liveedit_cam.model.speed.compiling import compiled
 from liveedit_cam.model.speed.fast import Speed, best_speed
 from liveedit_cam.model.stream import EditStream
 from liveedit_cam.model.wan.lora import merge_lora, parse_lora, read_lora
@@ -26,7 +27,6 @@ from liveedit_cam.model.wan.prompt_cache import CachedPrompts
 from liveedit_cam.model.wan.taehv import load_taehv
 from liveedit_cam.model.wan.umt5 import Umt5Encoder, pad_rows
 from liveedit_cam.model.wan.vae import load_wan_vae
-from liveedit_cam.model.wan.vae_blocks import compiled
 from liveedit_cam.model.weight_files import load_weights_to
 from liveedit_cam.types import CodecChoice
 

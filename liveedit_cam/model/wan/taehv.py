@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from liveedit_cam.model.speed.compiling import Compiler, guarded
 from liveedit_cam.model.stream_codec import check_frames, check_latents
-from liveedit_cam.model.wan.vae_blocks import Compiler, guarded
 from liveedit_cam.model.weight_files import load_weights
 
 FRAMES_PER_LATENT = 4

@@ -17,14 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from liveedit_cam.errors import MissingDependencyError, WeightsError
+from liveedit_cam.model.speed.compiling import Compiler
 from liveedit_cam.model.stream_codec import check_frames, check_latents
-from liveedit_cam.model.wan.vae_blocks import (
-    PLAIN_CODEC_PARTS,
-    Compiler,
-    Feature,
-    compiled_codec_parts,
-    fuse,
-)
+from liveedit_cam.model.wan.vae_blocks import PLAIN_CODEC_PARTS, Feature, compiled_codec_parts, fuse
 from liveedit_cam.model.weight_files import load_weights
 
 if TYPE_CHECKING:

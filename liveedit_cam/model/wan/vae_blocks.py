@@ -8,14 +8,15 @@ two bare convolutions, exact but for rounding, and a compiler makes one kernel o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from liveedit_cam.model.speed.compiling import Compiler, guarded
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl_wan import (
@@ -24,24 +25,12 @@ if TYPE_CHECKING:
         WanRMS_norm,
     )
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 Feature = Tensor | Literal["Rep"] | None
 """Last frames a causal layer saw; None before its first call, "Rep" after the first call of one
 that doubles the frames, which only marks it (diffusers' word)."""
 
 CACHED_FRAMES = 2
 """Past frames that a causal convolution of three sees."""
-
-MOST_SHAPES = 64
-"""Of tensors that one part meets: some ten of a picture's size, again latent by latent, and more
-where a smaller picture is tried."""
-
-Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""``torch.compile``, or what stands for it in a test."""
-
-_log = logging.getLogger(__name__)
 
 
 def activated(x: Tensor, bias: Tensor | None, gamma: Tensor) -> Tensor:
@@ -107,39 +96,6 @@ def compiled_codec_parts(compiler: Compiler) -> CodecParts:
         after=guarded(plain.after, compiler),
         doubled=guarded(plain.doubled, compiler),
     )
-
-
-def compiled(function: Callable[..., Any], backend: str = "inductor") -> Callable[..., Any]:
-    """``function`` by torch.compile, anew for each shape: few are met, and all while warming up.
-
-    Its limit of shapes is raised for the process: past it, dynamo refuses.
-    """
-    limits = torch._dynamo.config
-    limits.recompile_limit = max(limits.recompile_limit, MOST_SHAPES)
-    return torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
-
-
-def guarded(function: Callable[P, R], compiler: Compiler) -> Callable[P, R]:
-    """``function`` through ``compiler``; itself, with a line in the log, from the first error on.
-
-    Want of memory is raised: that is no fault of a compiler.
-    """
-    fast: Callable[P, R] | None = compiler(function)
-
-    def run(*arguments: P.args, **named: P.kwargs) -> R:
-        nonlocal fast
-        try:
-            if fast is not None:
-                return fast(*arguments, **named)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # what dynamo and inductor raise
-            reason = str(error).partition("\n")[0]
-            _log.warning("the codec's %s runs as it is: %s", function.__name__, reason)
-            fast = None
-        return function(*arguments, **named)
-
-    return run
 
 
 def fuse(vae: AutoencoderKLWan, parts: CodecParts = PLAIN_CODEC_PARTS) -> None:

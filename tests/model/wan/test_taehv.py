@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from liveedit_cam.errors import EditorError, WeightsError
+from liveedit_cam.model.speed.compiling import compiled
 from liveedit_cam.model.stream_codec import StreamCodec
 from liveedit_cam.model.wan.taehv import TAEHV, Past, TaehvCodec, load_taehv
-from liveedit_cam.model.wan.vae_blocks import compiled
 
 CPU = torch.device("cpu")
 ROUNDING = 1e-5

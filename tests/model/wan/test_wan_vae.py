@@ -22,12 +22,12 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
 from torch import nn
 
 from liveedit_cam.errors import EditorError, WeightsError
+from liveedit_cam.model.speed.compiling import compiled
 from liveedit_cam.model.stream_codec import FrugalCodec, StreamCodec
 from liveedit_cam.model.wan.vae import WanCodec, channels_last, load_wan_vae
 from liveedit_cam.model.wan.vae_blocks import (
     PLAIN_CODEC_PARTS,
     FusedBlock,
-    compiled,
     compiled_codec_parts,
     doubled,
     fuse,
@@ -364,7 +364,7 @@ def test_a_compiler_that_fails_costs_a_line(
     assert difference(decoded(codec, latents), whole_frames(vae, latents)) <= ROUNDING
     told = sorted(record.getMessage() for record in caplog.records)
     names = ("activated", "after_convolution", "before_convolution", "doubled")
-    whole = [f"the codec's {name} runs as it is: Triton found no compiler" for name in names]
+    whole = [f"{name} runs as it is: Triton found no compiler" for name in names]
     assert told == whole * (fails_at < 99)
 
 
